@@ -1,0 +1,106 @@
+package command
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+)
+
+// Shell is what a program that carries this command line gives to it. The
+// commands know neither configuration files nor stores: they ask the shell.
+//
+// A nil Serve, Check or Explain leaves that command out (Caddy serves by
+// itself). AdminDial and OpenDirect are required. All functions are called at
+// most once per command, from one goroutine.
+type Shell struct {
+	// Version is what `version` prints, such as "v0.1.0" or "(devel)".
+	Version string
+
+	// Use is the name of the root command: "sallyport", the default. Under
+	// `caddy sallyport` it is "sallyport" too.
+	Use string
+
+	// Serve runs the server until ctx ends, and returns nil after a graceful
+	// stop. It prints the setup link itself, to standard error.
+	Serve func(ctx context.Context, g Global, f ServeFlags) error
+
+	// Check validates the configuration and describes each rule. A wrong
+	// configuration is an error that names file, line and what was expected.
+	// Nothing is opened and nothing is created.
+	Check func(ctx context.Context, g Global) (Report, error)
+
+	// Explain says which rule decides a request, and why, without a store.
+	Explain func(ctx context.Context, g Global, q Question) (Explanation, error)
+
+	// AdminDial returns a way to the admin socket of the running server. When
+	// no server answers it returns nil and no error: then OpenDirect is used.
+	// An error is for a socket that exists and refuses us. The URLs sent
+	// through it have the paths of the API and a host that means nothing.
+	AdminDial func(ctx context.Context, g Global) (http.RoundTripper, error)
+
+	// OpenDirect opens the store in this process and returns the handler that
+	// the admin socket would have (actor: local), and what closes it again.
+	// It makes no state directory unless one was named (Global.State not
+	// empty). Its errors are sentences that name the directory and the way out.
+	OpenDirect func(ctx context.Context, g Global) (admin http.Handler, closeStore func() error, err error)
+}
+
+// Global is what stands before the command: --state and --config, or
+// SALLYPORT_STATE and SALLYPORT_CONFIG. Empty means the shell's default.
+type Global struct {
+	State  string
+	Config string
+	// Logger writes to standard error; never nil.
+	Logger *slog.Logger
+}
+
+// ServeFlags are the flags of `serve`. They win over the configuration file;
+// empty says nothing.
+type ServeFlags struct {
+	Listen   string // host:port, or unix:PATH
+	Upstream string // http:// or https:// URL of the one site behind the gateway
+	Demo     bool   // guard a built-in page that shows which identity headers arrived
+}
+
+// Report is the answer of `check`: what a good configuration means.
+type Report struct {
+	// File is the configuration file, empty where the defaults alone stand.
+	File string `json:"file"`
+	// Rules are in the order in which they are asked.
+	Rules []RuleReport `json:"rules"`
+	// Warnings are whole sentences about what is allowed but probably not
+	// meant. They do not change the exit code.
+	Warnings []string `json:"warnings"`
+}
+
+// RuleReport explains one rule.
+type RuleReport struct {
+	Number int    `json:"number"` // from 1, as error texts count
+	Name   string `json:"name,omitempty"`
+	Text   string `json:"text"` // one sentence: what it matches and what it demands
+}
+
+// Question is the request that `explain` asks about.
+type Question struct {
+	Method string
+	URL    string // absolute
+	// As is name@realm, or empty for a stranger.
+	As string
+	// Groups are those that the user is taken to be in.
+	Groups []string
+	// Factors is the number of factors in the session: 0, 1 or 2.
+	Factors int
+	// Client is the address of the caller, empty for one that no rule names.
+	Client string
+}
+
+// Explanation is the answer of `explain`.
+type Explanation struct {
+	Decision string `json:"decision"` // allow, challenge or deny
+	// Rule is the number of the rule that decided, from 1; 0: no rule matched.
+	Rule     int    `json:"rule"`
+	RuleName string `json:"rule_name,omitempty"`
+	Reason   string `json:"reason"`
+	// Trace says of every rule that was looked at why it did or did not match.
+	Trace []string `json:"trace,omitempty"`
+}
