@@ -1,0 +1,47 @@
+package audit
+
+// Kind says what happened, in dotted words that do not change: filters, alerts
+// and metrics hang on them.
+type Kind string
+
+const (
+	KindLogin         Kind = "login" // a finished login
+	KindPassword      Kind = "login.password"
+	KindCode          Kind = "login.code"
+	KindRecovery      Kind = "login.recovery_code"
+	KindStepUp        Kind = "login.step_up"
+	KindLogout        Kind = "logout"
+	KindSessionOpen   Kind = "session.open"
+	KindSessionRevoke Kind = "session.revoke"
+	KindRefresh       Kind = "session.refresh"
+	KindUserCreate    Kind = "user.create"
+	KindUserUpdate    Kind = "user.update"
+	KindUserDelete    Kind = "user.delete"
+	KindUserDisable   Kind = "user.disable"
+	KindUserEnable    Kind = "user.enable"
+
+	KindPasswordChange Kind = "password.change"
+	KindFactorAdd      Kind = "factor.add"
+	KindFactorRemove   Kind = "factor.remove"
+	KindFactorReset    Kind = "factor.reset"
+	KindFactorPrimary  Kind = "factor.primary"
+	KindFactorVerify   Kind = "factor.verify" // somebody asked whether a code is good
+	KindRecoveryNew    Kind = "recovery_codes.new"
+
+	KindRealmSet    Kind = "realm.set"
+	KindRealmDelete Kind = "realm.delete"
+	KindSetup       Kind = "setup"
+	KindInvite      Kind = "invite"
+	KindThrottled   Kind = "throttled"
+	KindGuard       Kind = "guard"
+	KindKeys        Kind = "keys"
+)
+
+// Outcome says how it ended. The zero Outcome is none and is recorded as Failed.
+type Outcome string
+
+const (
+	OK     Outcome = "ok"
+	Denied Outcome = "denied" // an answer: bad credentials, not allowed, wait
+	Failed Outcome = "failed" // a failure of ours
+)
