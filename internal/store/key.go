@@ -132,10 +132,9 @@ func Parts(p Prefix, key []byte) (parts [][]byte, ok bool) {
 		return nil, false
 	}
 	part := []byte{}
-	open := false // inside a part
 	for rest := key[len(p):]; len(rest) > 0; {
 		if rest[0] != 0 {
-			part, open, rest = append(part, rest[0]), true, rest[1:]
+			part, rest = append(part, rest[0]), rest[1:]
 			continue
 		}
 		if len(rest) < 2 {
@@ -143,11 +142,11 @@ func Parts(p Prefix, key []byte) (parts [][]byte, ok bool) {
 		}
 		switch rest[1] {
 		case escapedZero[1]:
-			part, open = append(part, 0), true
+			part = append(part, 0)
 		case endOfPart[1]:
-			parts, part, open = append(parts, part), []byte{}, false
+			parts, part = append(parts, part), []byte{}
 		case endOfKey[1]:
-			return parts, !open && len(rest) == 2
+			return parts, len(part) == 0 && len(rest) == 2
 		default:
 			return nil, false
 		}

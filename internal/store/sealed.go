@@ -115,8 +115,8 @@ func (s *SealedStore) readCheck(tx Tx) (empty bool, err error) {
 			return false, fmt.Errorf("%w: it holds records but no check record that says whose they are; it was not made by sallyport, or is damaged (nothing was changed)", ErrWrongKey)
 		}
 		return true, nil
-	case errors.Is(err, errUnsealed), err == nil:
-		return false, fmt.Errorf("%w: give the key that it was made with, or restore a backup (nothing was changed): %v", ErrWrongKey, err)
+	case err == nil, errors.Is(err, errUnsealed):
+		return false, fmt.Errorf("%w: its check record does not open; give the key that it was made with, or restore a backup (nothing was changed)", ErrWrongKey)
 	}
 	return false, err
 }

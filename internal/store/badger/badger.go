@@ -1,0 +1,253 @@
+// Package badger is the embedded engine of the store: one directory, one process.
+//
+// All Updates go through one committer, which runs those that wait one after
+// another over what the earlier ones wrote and commits them in one Badger
+// transaction with one sync. That is what makes them serialisable without
+// conflicts, and a hot key as cheap as a cold one. See committer.go.
+//
+// Badger writes through mmap, so a full disk is not an error but a signal that
+// kills the process, again at restart. Free space is therefore checked before
+// Badger is opened and before each commit, and a part of the reserve is held as a
+// file, so that the memtable finds room when the store closes. See reserve.go.
+package badger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+// Options say how to open an engine.
+type Options struct {
+	// Dir is Badger's own directory, made with mode 0700 when it is missing.
+	// Nothing else may lie in it.
+	Dir string
+
+	// InMemory keeps everything in memory; Dir must be empty.
+	InMemory bool
+
+	// MinFree is how many bytes must be free on the disk: with less, Open and
+	// Update answer ErrNoSpace. Zero: DefaultMinFree; less than MinMinFree:
+	// MinMinFree. Another 24 MiB are held as a file while the store is open.
+	MinFree uint64
+
+	// Clock is what Tx.Now of the bare engine goes by; nil: time.Now. Badger's
+	// own removal of expired records always goes by the real clock.
+	Clock func() time.Time
+
+	// Logger gets Badger's own messages: its errors as warnings, the rest at debug.
+	// Nil: silent.
+	Logger *slog.Logger
+
+	testOnlyCommit func(commit func() error) error
+}
+
+// DefaultMinFree covers what Badger may write by itself between two checks: the
+// rest of a write-ahead log, the memtables that wait to be flushed, and a
+// compaction of level zero.
+const (
+	DefaultMinFree = 64 << 20
+	MinMinFree     = 32 << 20
+)
+
+// Sizes are small, because a gateway's records are and its memory should be.
+const (
+	memTable     = 8 << 20  // also bounds a transaction: 15 % of it
+	valueLogFile = 16 << 20 // only values of a megabyte go there
+	threshold    = 1 << 20
+	sealing      = 1 << 10 // what store.Sealed may add to a value
+	gcEvery      = 10 * time.Minute
+)
+
+type engine struct {
+	db      *badger.DB
+	clock   func() time.Time
+	log     *slog.Logger
+	reserve *reserve
+	jobs    chan *job
+	ran     chan struct{} // the caller whose turn it was is done
+	quit    chan struct{}
+	workers sync.WaitGroup
+	limit   limit
+	watch   watchers
+	gate    gate
+
+	testOnlyCommit func(commit func() error) error
+}
+
+// Open opens the engine. Errors: store.ErrLocked, ErrForeign, ErrNoSpace; all
+// name the directory and the way out. Values are stored as they are given: wrap
+// the engine with [store.OpenSealed].
+func Open(ctx context.Context, opt Options) (store.Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if opt.Clock == nil {
+		opt.Clock = time.Now
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	held, err := prepare(opt)
+	if err != nil {
+		return nil, err
+	}
+	db, err := badger.Open(badgerOptions(opt))
+	if err != nil {
+		return nil, openError(opt.Dir, err)
+	}
+	if err := held.hold(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	e := &engine{
+		db: db, clock: opt.Clock, log: opt.Logger, reserve: held,
+		jobs: make(chan *job, maxBatch), ran: make(chan struct{}, 1), quit: make(chan struct{}),
+		limit:          limit{count: db.MaxBatchCount() - 2, size: db.MaxBatchSize() - 1024, bytes: valueLogFile / 2},
+		testOnlyCommit: opt.testOnlyCommit,
+	}
+	e.workers.Go(e.commitLoop)
+	if !opt.InMemory {
+		e.workers.Go(e.collectGarbage)
+	}
+	return e, nil
+}
+
+func badgerOptions(opt Options) badger.Options {
+	return badger.DefaultOptions(opt.Dir).
+		WithInMemory(opt.InMemory).
+		WithSyncWrites(true).
+		WithDetectConflicts(false). // the committer is the only writer
+		WithMemTableSize(memTable).
+		WithNumMemtables(2).
+		WithNumLevelZeroTables(2).
+		WithNumLevelZeroTablesStall(4).
+		WithNumCompactors(2).
+		WithValueLogFileSize(valueLogFile).
+		WithValueThreshold(threshold).
+		WithCompression(options.None). // sealed values do not shrink
+		WithBlockCacheSize(0).         // without compression blocks are read in place
+		WithIndexCacheSize(8 << 20).
+		WithMetricsEnabled(false).
+		WithLogger(logger{opt.Logger})
+}
+
+// View implements [store.Store].
+func (e *engine) View(ctx context.Context, fn func(store.Tx) error) error {
+	if !e.gate.enter() {
+		return store.ErrClosed
+	}
+	defer e.gate.leave()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	tx, err := e.view(ctx, fn)
+	if err == nil {
+		tx.runAfter()
+	}
+	return err
+}
+
+func (e *engine) view(ctx context.Context, fn func(store.Tx) error) (*tx, error) {
+	snapshot := e.db.NewTransaction(false)
+	defer snapshot.Discard()
+	tx := &tx{ctx: ctx, snapshot: snapshot, now: e.clock()}
+	defer tx.end()
+	return tx, fn(tx)
+}
+
+// Watch implements [store.Store].
+func (e *engine) Watch(prefix []byte, fn func(store.Change)) (stop func()) {
+	return e.watch.add(prefix, fn)
+}
+
+// Close implements [store.Store].
+func (e *engine) Close() error {
+	if !e.gate.close() {
+		return nil
+	}
+	close(e.quit)
+	e.workers.Wait()
+	releaseErr := e.reserve.release()
+	if err := errors.Join(e.db.Close(), releaseErr); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+// collectGarbage drops value log files that hold little but dead values.
+func (e *engine) collectGarbage() {
+	tick := time.NewTicker(gcEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.quit:
+			return
+		case <-tick.C:
+		}
+		for e.reserve.check(2*valueLogFile) == nil && e.db.RunValueLogGC(0.5) == nil {
+		}
+	}
+}
+
+// gate counts running transactions and lets none in once it is closed.
+type gate struct {
+	mu     sync.Mutex
+	idle   sync.Cond
+	inside int
+	closed bool
+}
+
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.inside++
+	return true
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.inside--; g.inside == 0 && g.closed {
+		g.idle.Broadcast()
+	}
+}
+
+// close waits until nobody is inside; it answers false to all but the first.
+func (g *gate) close() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.closed = true
+	g.idle.L = &g.mu
+	for g.inside > 0 {
+		g.idle.Wait()
+	}
+	return true
+}
+
+// logger passes Badger's messages on.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Errorf(f string, a ...any)   { l.put(slog.LevelWarn, f, a) }
+func (l logger) Warningf(f string, a ...any) { l.put(slog.LevelDebug, f, a) }
+func (l logger) Infof(f string, a ...any)    { l.put(slog.LevelDebug, f, a) }
+func (l logger) Debugf(f string, a ...any)   { l.put(slog.LevelDebug-4, f, a) }
+
+func (l logger) put(level slog.Level, format string, args []any) {
+	if l.log.Enabled(context.Background(), level) {
+		l.log.Log(context.Background(), level, "badger: "+fmt.Sprintf(format, args...))
+	}
+}

@@ -1,0 +1,85 @@
+package badger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+// prepare looks at the directory before Badger does: Badger takes any directory,
+// and dies of a full disk.
+func prepare(opt Options) (*reserve, error) {
+	if opt.InMemory {
+		if opt.Dir != "" {
+			return nil, errors.New("open store: a store in memory has no directory")
+		}
+		return nil, nil
+	}
+	if opt.Dir == "" {
+		return nil, errors.New("open store: no directory given")
+	}
+	if err := os.MkdirAll(opt.Dir, 0o700); err != nil {
+		return nil, directoryError(opt.Dir, err)
+	}
+	if err := refuseForeign(opt.Dir); err != nil {
+		return nil, err
+	}
+	minFree := opt.MinFree
+	if minFree == 0 {
+		minFree = DefaultMinFree
+	}
+	held := newReserve(opt.Dir, max(minFree, MinMinFree))
+	return held, held.checkOpen()
+}
+
+var badgerFile = regexp.MustCompile(`^(LOCK|KEYREGISTRY|MANIFEST|MANIFEST-REWRITE|REWRITE-KEYREGISTRY|DISCARD|reserve|lost\+found|\d+\.(vlog|mem|sst))$`)
+
+// refuseForeign lets Badger only into an empty directory or one of its own.
+func refuseForeign(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return directoryError(dir, err)
+	}
+	for _, entry := range entries {
+		if !badgerFile.MatchString(entry.Name()) {
+			return fmt.Errorf("open store in %s: %w: found %q, which is no file of the store; name an empty or a new directory", dir, store.ErrForeign, entry.Name())
+		}
+	}
+	return nil
+}
+
+func directoryError(dir string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("open store in %s: %w; give this directory to the user that runs sallyport (uid %d), or name another", dir, err, os.Getuid())
+	case isFile(dir):
+		return fmt.Errorf("open store in %s: %w: this is a file; name a directory", dir, store.ErrForeign)
+	}
+	return fmt.Errorf("open store in %s: %w", dir, err)
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
+
+// openError turns Badger's errors into ours. Badger drops the errno of its lock,
+// so that only the text tells.
+func openError(dir string, err error) error {
+	if !strings.Contains(err.Error(), "Cannot acquire directory lock") {
+		return fmt.Errorf("open store in %s: %w", dir, err)
+	}
+	by := "another process"
+	if pid, err := os.ReadFile(filepath.Join(dir, "LOCK")); err == nil {
+		if pid := strings.TrimSpace(string(pid)); pid != "" {
+			by = "process " + pid
+		}
+	}
+	return fmt.Errorf("open store in %s: %w (%s); stop it, or let it do the work: management commands reach a running server through its admin socket, `caddy reload` passes a new configuration to a running Caddy", dir, store.ErrLocked, by)
+}
