@@ -1,0 +1,48 @@
+# Sallyport: what a person types. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+GO      ?= go
+BIN     := bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+TOOL    := $(GO) tool -modfile=tools/go.mod
+# Only what the tests below need: two independent judges (zbarimg reads QR
+# codes, oathtool makes codes), a browser, and the load generator of `make bench`.
+TEST_PACKAGES  := chromium zbar-tools oathtool
+BENCH_PACKAGES := wrk
+
+.PHONY: help run standalone test race-free lint bench fuzz deps-test deps-bench clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: standalone ## build, and start a gateway in front of a demo page: open the printed link
+	$(BIN)/sallyport serve --demo
+
+standalone: ## build bin/sallyport
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/sallyport ./standalone
+
+test: deps-test lint ## run every test with the race detector (installs what it needs on Debian)
+	scripts/test.sh
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
+	  if [ -n "$$unformatted" ]; then echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+
+bench: deps-bench standalone ## measure: guard, store commits, forward-auth beside a bare handler
+	scripts/bench.sh
+
+FUZZTIME ?= 20s
+fuzz: ## fuzz every parser for FUZZTIME each (default 20s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+deps-test: ## install what the tests need
+	@scripts/need.sh $(TEST_PACKAGES)
+
+deps-bench: ## install what the benchmarks need
+	@scripts/need.sh $(BENCH_PACKAGES)
+
+clean: ## remove what was built (never a state directory)
+	rm -rf $(BIN) bench/out

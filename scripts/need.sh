@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Makes sure that Debian packages are there: need.sh PACKAGE…
+# Installs with apt-get where it may (root, or sudo without a question);
+# elsewhere it names what is missing and fails, because a test that is left out
+# is not a test that passed.
+set -euo pipefail
+
+program() { # the program by which a package is recognised
+  case $1 in
+    chromium) echo chromium ;;
+    zbar-tools) echo zbarimg ;;
+    *) echo "$1" ;;
+  esac
+}
+
+missing=()
+for package in "$@"; do
+  command -v "$(program "$package")" >/dev/null || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+sudo=()
+if [ "$(id -u)" -ne 0 ]; then
+  if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    sudo=(sudo -n)
+  else
+    echo "missing: ${missing[*]}. Install them (Debian: apt-get install ${missing[*]}) and try again." >&2
+    exit 1
+  fi
+fi
+if ! command -v apt-get >/dev/null; then
+  echo "missing: ${missing[*]} (Debian's names). Install them with your system's package manager and try again." >&2
+  exit 1
+fi
+echo "installing: ${missing[*]}"
+"${sudo[@]}" apt-get update -qq
+"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
