@@ -1,0 +1,230 @@
+package factor
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
+	"github.com/sallyport-auth/sallyport/internal/otp"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+// EnrollOptions say what an enrolment makes. The zero value makes what the
+// realm's settings say.
+type EnrollOptions struct {
+	Params *otp.Params // nil: the realm's, else SHA1, 6 digits, 30 s
+	Issuer string      // "": the gateway's
+	Label  string      // the account in the app; "": name@realm
+	// Confirmed makes the method active at once, without a code: for
+	// administrators, the command line and provisioning services.
+	Confirmed bool
+}
+
+// Enrollment is what an authenticator app needs. Seed and URI are the secret.
+type Enrollment struct {
+	Method        Name
+	Seed          secret.Bytes
+	URI           string
+	Params        otp.Params
+	Active        bool     // already confirmed: shown to administrators only
+	RecoveryCodes []string // where Confirmed made the first factor
+}
+
+// Enroll makes a new authenticator. It is pending, and replaces an older
+// pending one, never the confirmed one, until Confirm; with Confirmed it is
+// active at once, the older one is gone, and the epoch rises.
+//
+// A person who has a factor must prove it freshly before: that is the
+// caller's question. Errors: ErrUnknownMethod where the realm does not offer
+// TOTP, invalid Params, and those of account.
+func (f *Factors) Enroll(tx store.Tx, actor account.Actor, id principal.ID, o EnrollOptions) (*Enrollment, error) {
+	u, err := f.dir.ByID(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.authorize(tx, actor, u); err != nil {
+		return nil, err
+	}
+	seed, err := f.draft(tx, u.Ref(), o)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := loadTOTP(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	if !o.Confirmed {
+		rec.Pending = seed
+		if err := store.Save(tx, totpKey(id), rec, time.Time{}); err != nil {
+			return nil, err
+		}
+		return seed.enrollment(), nil
+	}
+	seed.ShowUntil = tx.Now().Add(ShownLife)
+	codes, err := f.activate(tx, actor, u, rec, seed)
+	if err != nil {
+		return nil, err
+	}
+	e := seed.enrollment()
+	e.Active, e.RecoveryCodes = true, codes
+	return e, nil
+}
+
+// Draft makes an authenticator for a person who does not exist yet, and stores
+// nothing: setup keeps it until the first code is good, then calls Adopt.
+func (f *Factors) Draft(tx store.Tx, ref principal.Ref, o EnrollOptions) (*Enrollment, error) {
+	seed, err := f.draft(tx, ref, o)
+	if err != nil {
+		return nil, err
+	}
+	return seed.enrollment(), nil
+}
+
+// Check compares a code with a draft and returns the step that Adopt burns.
+// It changes nothing.
+func (e *Enrollment) Check(code string, at time.Time) (step int64, ok bool) {
+	clean, ok := otp.Clean(code, e.Params.Digits)
+	if !ok {
+		return 0, false
+	}
+	step, result := otp.Match(e.Seed.Reveal(), e.Params, clean, at, defaultSkew, -1)
+	return step, result == otp.Matched
+}
+
+// Adopt gives a draft, whose step was checked and is burned with it, to a
+// person who has no factor yet. It returns the recovery codes.
+func (f *Factors) Adopt(tx store.Tx, actor account.Actor, id principal.ID, e *Enrollment, step int64) ([]string, error) {
+	u, err := f.dir.ByID(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(u.Methods) > 0 {
+		return nil, fmt.Errorf("adopt factor: the person has one")
+	}
+	seed := &seedRecord{Seed: e.Seed.Reveal(), Params: e.Params, Issuer: f.issuer, Label: u.Ref().String(),
+		After: step, CreatedAt: tx.Now(), UsedAt: tx.Now()}
+	return f.activate(tx, actor, u, &totpRecord{}, seed)
+}
+
+// Confirm checks the first code of the pending method and makes it the
+// confirmed one. The code's step is burned, so that it opens no door
+// afterwards, and the epoch rises. With the first factor come recovery codes.
+// Errors: ErrDenied, ErrReplay, ErrNoPending, and those of account.
+func (f *Factors) Confirm(tx store.Tx, actor account.Actor, id principal.ID, code string) ([]string, error) {
+	u, err := f.dir.ByID(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := loadTOTP(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	pending := rec.pendingAt(tx.Now())
+	if pending == nil {
+		return nil, ErrNoPending
+	}
+	skew, err := f.skew(tx, u)
+	if err != nil {
+		return nil, err
+	}
+	switch pending.burn(code, tx.Now(), skew) {
+	case Good:
+		return f.activate(tx, actor, u, rec, pending)
+	case Replayed:
+		return nil, ErrReplay
+	}
+	return nil, ErrDenied
+}
+
+// Pending returns the enrolment that waits for its first code. A seed that an
+// administrator made is active, and is returned for its first hour with Active
+// set: to administrators only. Afterwards, and always else, ErrNoPending: the
+// seed of a confirmed method never leaves again.
+func (f *Factors) Pending(tx store.Tx, id principal.ID) (*Enrollment, error) {
+	rec, err := loadTOTP(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	if p := rec.pendingAt(tx.Now()); p != nil {
+		return p.enrollment(), nil
+	}
+	if c := rec.Confirmed; c != nil && tx.Now().Before(c.ShowUntil) {
+		e := c.enrollment()
+		e.Active = true
+		return e, nil
+	}
+	return nil, ErrNoPending
+}
+
+// Abandon drops a pending enrolment; the confirmed method stays as it is.
+func (f *Factors) Abandon(tx store.Tx, actor account.Actor, id principal.ID) error {
+	u, err := f.dir.ByID(tx, id)
+	if err != nil {
+		return err
+	}
+	if err := f.authorize(tx, actor, u); err != nil {
+		return err
+	}
+	rec, err := loadTOTP(tx, id)
+	if err != nil || rec.Pending == nil {
+		return err
+	}
+	rec.Pending = nil
+	return store.Save(tx, totpKey(id), rec, time.Time{})
+}
+
+// draft makes the record of a new authenticator with a seed of 160 bits.
+func (f *Factors) draft(tx store.Tx, ref principal.Ref, o EnrollOptions) (*seedRecord, error) {
+	realm, err := f.dir.Realm(tx, ref.Realm)
+	if err != nil {
+		return nil, err
+	}
+	if len(realm.Methods) > 0 && !slices.Contains(realm.Methods, string(TOTP)) {
+		return nil, ErrUnknownMethod
+	}
+	params := otp.Default()
+	if realm.OTP != nil {
+		params = *realm.OTP
+	}
+	if o.Params != nil {
+		params = *o.Params
+	}
+	if err := params.Validate(); err != nil {
+		return nil, err
+	}
+	label := otp.Label{Issuer: o.Issuer, Account: o.Label}
+	if label.Issuer == "" {
+		label.Issuer = f.issuer
+	}
+	if label.Account == "" {
+		label.Account = ref.String()
+	}
+	label = label.Clean()
+	return &seedRecord{Seed: otp.NewSeed(otp.MinNewSeed), Params: params, Issuer: label.Issuer, Label: label.Account,
+		After: -1, CreatedAt: tx.Now()}, nil
+}
+
+// activate makes seed the one confirmed authenticator and raises the epoch.
+func (f *Factors) activate(tx store.Tx, actor account.Actor, u *account.User, rec *totpRecord, seed *seedRecord) ([]string, error) {
+	first := len(u.Methods) == 0
+	rec.Confirmed, rec.Pending = seed, nil
+	if err := store.Save(tx, totpKey(u.ID), rec, time.Time{}); err != nil {
+		return nil, err
+	}
+	methods := slices.DeleteFunc(slices.Clone(u.Methods), func(m account.Method) bool { return m.Name == string(TOTP) })
+	methods = promote(append(methods, account.Method{Name: string(TOTP), AddedAt: tx.Now(), Label: seed.Label}))
+	if _, err := f.dir.SetMethods(tx, actor, u.ID, methods, true); err != nil {
+		return nil, err
+	}
+	if err := f.record(tx, u, actor, audit.KindFactorAdd, TOTP); err != nil {
+		return nil, err
+	}
+	if !first {
+		return nil, nil
+	}
+	return f.freshCodes(tx, u)
+}
