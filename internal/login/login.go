@@ -1,0 +1,225 @@
+// Package login owns the two doors: a password, then a code, and what stands
+// between them.
+//
+//	door 1     Password ─┬─ wrong ────────────────────────────── ErrDenied
+//	                     ├─ one factor is enough ─────────────── Done: session
+//	                     ├─ has a factor ── token second_factor ─┐
+//	                     └─ has none, two demanded ─ token enroll│─┐
+//	door 2     Code, Recovery ───────────────────────────────────┘ │ Done: session
+//	enrolment  EnrollStart, EnrollConfirm ─────────────────────────┘ Done: session
+//	signed in  StepUp ── token second_factor or enroll, bound to the session
+//	links      TradeSetup ── token setup ── SetupBegin, SetupFinish ─ Done: session
+//	           TradeInvite ─ token invite ─ InviteFinish ─ as after door 1
+//
+// An ephemeral token is a record in the store under its SHA-256. It has one
+// state, and is good for the calls of that state alone; it belongs to one door
+// (portal or API), one principal and one epoch, lives 5 minutes, and is burned
+// by what it opens, by 5 wrong codes, and by any change of the password or the
+// factors.
+//
+// A password takes three steps: an Update counts the try, the hash is computed
+// outside of any transaction, a second Update looks again and settles. A code
+// is counted, compared and burned in one Update, which also burns the token and
+// opens the session: of two hundred equal posts one opens a session. Whoever
+// was named, known or not, disabled or without a password: the same number of
+// Updates, the same hash, the same error, and an answer that leaves at the
+// same floor.
+//
+// Errors of all doors: ErrDenied (an answer; outside it says nothing more),
+// *throttle.Throttled (wait RetryAfter), *secret.Busy (all hash slots are
+// taken, nothing was counted), *secret.WeakPassword and the sentinels below
+// where a function names them; anything else means that something failed.
+package login
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
+	"github.com/sallyport-auth/sallyport/internal/factor"
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/session"
+	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/throttle"
+)
+
+// Errors that a caller may test.
+var (
+	// ErrDenied is the one answer to bad credentials, dead tokens and links.
+	ErrDenied = errors.New("denied")
+	// ErrEnrollmentClosed is said after the right password only: two factors
+	// are demanded, there is none, and the realm lets nobody enrol now.
+	ErrEnrollmentClosed = errors.New("setting up a second factor needs an invitation: ask your administrator")
+	// ErrSetupDone: an administrator exists.
+	ErrSetupDone = errors.New("an administrator exists already")
+	// ErrCodeNeeded: a signed-in person who has a factor sent no code.
+	ErrCodeNeeded = errors.New("a code of your second factor is needed")
+	// ErrNoFactor: a signed-in person who has no factor cannot prove one freshly.
+	ErrNoFactor = errors.New("no second factor is set up")
+)
+
+const (
+	// EphemeralLife is how long somebody may stand between the doors.
+	EphemeralLife = 5 * time.Minute
+	// EphemeralTries is how many wrong codes burn an ephemeral token.
+	EphemeralTries = 5
+	// EphemeralLimit bounds the living ephemeral tokens of a principal, so that
+	// a flood of logins does not fill the store: the oldest is burned.
+	EphemeralLimit = 20
+	// LinkCookieLife is how long the cookie lives that a link is traded for.
+	LinkCookieLife = 10 * time.Minute
+	// SetupLife is how long a setup link may be opened.
+	SetupLife = time.Hour
+	// SetupTries is how many wrong codes end a setup: the link opens another.
+	SetupTries = 10
+)
+
+// Door is where somebody stands. Neither door takes the other's ephemeral
+// token. The zero Door is none and is refused.
+type Door uint8
+
+const (
+	Portal Door = iota + 1 // pages: the ephemeral token is in a cookie of its own
+	API                    // programs: the caller holds it
+)
+
+// String returns "portal" or "api".
+func (d Door) String() string {
+	switch d {
+	case Portal:
+		return "portal"
+	case API:
+		return "api"
+	}
+	return "invalid"
+}
+
+// Status says what comes next, or what an ephemeral token is good for.
+type Status string
+
+const (
+	Done         Status = "done"          // a session is open
+	SecondFactor Status = "second_factor" // Code or Recovery
+	Enroll       Status = "enroll"        // EnrollStart and EnrollConfirm alone
+	Setup        Status = "setup"         // SetupBegin and SetupFinish alone
+	Invited      Status = "invite"        // InviteFinish alone
+)
+
+// Client is who is at the door, as far as the network tells.
+type Client struct {
+	Addr      netip.Addr
+	Browser   string // the cookie sallyport_browser, as it came
+	UserAgent string
+	Exempt    bool // loopback as an untrusted proxy: the network is not counted
+}
+
+// Options configure Doors. All rooms are required.
+type Options struct {
+	Store        store.Store
+	Directory    *account.Directory
+	Factors      *factor.Factors
+	Sessions     *session.Registry
+	Throttle     *throttle.Throttle
+	Hasher       *secret.Hasher
+	Audit        *audit.Log
+	Derive       func(purpose string) []byte // keys that survive a restart
+	Clock        func() time.Time            // nil: time.Now
+	Logger       *slog.Logger                // nil: silent
+	CookieDomain bool                        // sessions of the portal have a second token for the cookie domain
+	// Floor is the time that an answer of the first door takes at least.
+	// nil: what the Hasher measured. Tests set their own.
+	Floor func() time.Duration
+}
+
+// Doors is the room's one value. It is safe for concurrent use.
+type Doors struct {
+	store        store.Store
+	dir          *account.Directory
+	factors      *factor.Factors
+	sessions     *session.Registry
+	throttle     *throttle.Throttle
+	hasher       *secret.Hasher
+	audit        *audit.Log
+	logger       *slog.Logger
+	clock        func() time.Time
+	floor        func() time.Duration
+	cookieDomain bool
+	unknownKey   []byte
+}
+
+// New returns Doors.
+func New(o Options) *Doors {
+	d := &Doors{
+		store: o.Store, dir: o.Directory, factors: o.Factors, sessions: o.Sessions, throttle: o.Throttle,
+		hasher: o.Hasher, audit: o.Audit, logger: o.Logger, clock: o.Clock, floor: o.Floor,
+		cookieDomain: o.CookieDomain, unknownKey: o.Derive("login unknown names"),
+	}
+	if d.logger == nil {
+		d.logger = slog.New(slog.DiscardHandler)
+	}
+	if d.clock == nil {
+		d.clock = time.Now
+	}
+	if d.floor == nil {
+		d.floor = func() time.Duration { return d.hasher.Floor(true) }
+	}
+	return d
+}
+
+// Attempt is one try at the first door.
+type Attempt struct {
+	Login    string // name, name@realm or address, in any spelling
+	Realm    string // "": the default realm
+	Password string
+	Door     Door
+	Client   Client
+	Demand   int    // factors that the target's rule demands; 0: the realm's own
+	Remember bool   // a long session, where the realm offers it
+	Target   string // where to go afterwards; the caller has allowed it
+	// ReplaceSession is the id of the session that the browser brought: it
+	// ends when the new one opens.
+	ReplaceSession string
+}
+
+// Second is one try at the second door, or the code that ends an enrolment.
+type Second struct {
+	Ephemeral string
+	Code      string
+	Method    factor.Name // "": whichever of the person's methods reads digits
+	Door      Door
+	Client    Client
+}
+
+// Next is the answer of a door that let somebody pass.
+type Next struct {
+	Status    Status
+	Ephemeral secret.Token  // unless Done
+	Method    factor.Name   // SecondFactor: asked for first
+	Others    []factor.Name // SecondFactor: other ways. Enroll: what may be enrolled
+	ExpiresIn time.Duration // of the ephemeral token
+
+	Opened        *session.Opened  // Done
+	User          account.Identity // Done: who it is
+	Target        string           // where to go; kept through all doors
+	Browser       secret.Token     // Done: the cookie sallyport_browser to set
+	Remember      bool             // Done: what was asked for at the first door
+	RecoveryCodes []string         // with the first factor: shown once
+	RecoveryLeft  int              // after Recovery: how many are still good
+}
+
+// State is what a page may know of an ephemeral token.
+type State struct {
+	Status     Status
+	Method     factor.Name
+	Others     []factor.Name
+	Target     string
+	Name       string // of whom; empty before setup has a name
+	Realm      string
+	ExpiresIn  time.Duration
+	TriesLeft  int                // wrong codes that remain
+	StepUp     bool               // the person is signed in already
+	Enrollment *factor.Enrollment // Enroll and Setup: what waits for its first code; nil: nothing yet
+}
