@@ -1,0 +1,198 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/principal"
+)
+
+const (
+	apiPath = "/sallyport/api/v1"
+	// maxAnswer bounds what is read of an answer, in bytes: pages are small.
+	maxAnswer = 16 << 20
+	// pageSize is asked of paged lists: the most that the API gives.
+	pageSize = "200"
+)
+
+// refusal is an answer of the API that is not a success.
+type refusal struct {
+	Status int    `json:"status"`
+	Code   string `json:"code"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+}
+
+func (r *refusal) Error() string {
+	if r.Detail != "" {
+		return strings.TrimSuffix(r.Detail, ".")
+	}
+	return fmt.Sprintf("the server answered %d %s", r.Status, r.Title)
+}
+
+// refused reports whether err is the API's refusal with this code.
+func refused(err error, code string) bool {
+	var r *refusal
+	return errors.As(err, &r) && r.Code == code
+}
+
+// client asks the JSON API as the local administrator.
+type client struct {
+	ctx   context.Context
+	http  http.RoundTripper
+	close func() error
+}
+
+// open finds the running server, or else opens the store in this process.
+func (l *line) open(ctx context.Context) (*client, error) {
+	c, err := l.dial(ctx)
+	if err != nil || c != nil {
+		return c, err
+	}
+	handler, closeStore, err := l.shell.OpenDirect(ctx, l.global)
+	if err != nil {
+		return nil, err
+	}
+	return &client{ctx: ctx, http: inProcess{handler}, close: closeStore}, nil
+}
+
+// dial finds the running server; nil when there is none.
+func (l *line) dial(ctx context.Context) (*client, error) {
+	transport, err := l.shell.AdminDial(ctx, l.global)
+	if err != nil {
+		return nil, fmt.Errorf("reach the running server: %w", err)
+	}
+	if transport == nil {
+		return nil, nil
+	}
+	return &client{ctx: ctx, http: transport, close: func() error { return nil }}, nil
+}
+
+// with runs fn with a client and closes it. An error while closing is one: the
+// store may not have written everything.
+func (l *line) with(ctx context.Context, fn func(*client) error) error {
+	c, err := l.open(ctx)
+	if err != nil {
+		return err
+	}
+	err = fn(c)
+	if closing := c.close(); err == nil && closing != nil {
+		return fmt.Errorf("close the store: %w", closing)
+	}
+	return err
+}
+
+// call sends in (nil: no body) and decodes the answer into out (nil: ignored).
+// path starts behind /sallyport/api/v1.
+func (c *client) call(method, path string, in, out any) error {
+	answer, err := c.send(method, path, in)
+	if err != nil || out == nil {
+		return err
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("read the server's answer: it is not what this version expects (is the server of another version?)")
+	}
+	return nil
+}
+
+func (c *client) send(method, path string, in any) ([]byte, error) {
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(c.ctx, method, "http://localhost"+apiPath+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.RoundTrip(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the running server: %w", err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the server's answer: %w", err)
+	}
+	if resp.StatusCode >= 300 {
+		r := &refusal{}
+		_ = json.Unmarshal(answer, r) // what is not JSON leaves the status alone
+		r.Status, r.Title = resp.StatusCode, http.StatusText(resp.StatusCode)
+		return nil, r
+	}
+	return answer, nil
+}
+
+// inProcess is a RoundTripper that calls a handler.
+type inProcess struct{ handler http.Handler }
+
+func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body == nil {
+		req.Body = http.NoBody
+	}
+	w := &recorder{header: http.Header{}}
+	p.handler.ServeHTTP(w, req)
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return &http.Response{
+		StatusCode: w.status, Header: w.header, Request: req,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()),
+	}, nil
+}
+
+// recorder keeps an answer in memory.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *recorder) Header() http.Header { return w.header }
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(p)
+}
+
+// ref reads NAME or NAME@REALM; a bare name is of the server's default realm.
+func (c *client) ref(text string) (principal.Ref, error) {
+	fallback := "users"
+	if !strings.Contains(text, "@") {
+		var realms realmList
+		if err := c.call(http.MethodGet, "/realms", nil, &realms); err != nil {
+			return principal.Ref{}, err
+		}
+		for _, r := range realms.Realms {
+			if r.Default {
+				fallback = r.Realm
+			}
+		}
+	}
+	return principal.ParseRef(text, fallback)
+}
+
+// userPath is the path of a user's record.
+func userPath(ref principal.Ref) string {
+	return "/users/" + url.PathEscape(ref.Realm) + "/" + url.PathEscape(ref.Name)
+}

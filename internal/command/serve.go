@@ -1,0 +1,195 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func (l *line) serve() *cobra.Command {
+	if l.shell.Serve == nil {
+		return nil
+	}
+	var flags ServeFlags
+	cmd := &cobra.Command{
+		Use:   "serve [--listen ADDR] [--upstream URL] [--demo]",
+		Short: "Run the gateway",
+		Long: "Run the gateway until SIGINT or SIGTERM. Without any configuration it listens\n" +
+			"on 127.0.0.1:9091, keeps its state in $XDG_STATE_HOME/sallyport or\n" +
+			"./sallyport-data, and prints a link to create the first administrator.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if flags.Demo && flags.Upstream != "" {
+				return usage("--demo and --upstream exclude each other: the demo page is the upstream")
+			}
+			return l.shell.Serve(cmd.Context(), l.global, flags)
+		},
+	}
+	cmd.Flags().StringVar(&flags.Listen, "listen", "", "listen on `address` host:port or unix:PATH")
+	cmd.Flags().StringVar(&flags.Upstream, "upstream", "", "guard the site at this `URL` as its reverse proxy")
+	cmd.Flags().BoolVar(&flags.Demo, "demo", false, "guard a built-in page that shows which identity headers arrived")
+	return cmd
+}
+
+func (l *line) check() *cobra.Command {
+	if l.shell.Check == nil {
+		return nil
+	}
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Validate the configuration and explain each rule",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			report, err := l.shell.Check(cmd.Context(), l.global)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return document(cmd.OutOrStdout(), report)
+			}
+			return printReport(cmd, report)
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func printReport(cmd *cobra.Command, report Report) error {
+	out := cmd.OutOrStdout()
+	for _, warning := range report.Warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+clean(warning))
+	}
+	if len(report.Rules) == 0 {
+		fmt.Fprintln(out, "The configuration is good, but it has no rules: every request is denied.")
+		return nil
+	}
+	fmt.Fprintln(out, "The configuration is good. The first rule that matches decides; if none does, the answer is deny.")
+	rows := [][]string{{"RULE", "NAME", "MEANING"}}
+	for _, rule := range report.Rules {
+		rows = append(rows, []string{strconv.Itoa(rule.Number), rule.Name, rule.Text})
+	}
+	return table(out, rows)
+}
+
+func (l *line) explain() *cobra.Command {
+	if l.shell.Explain == nil {
+		return nil
+	}
+	var q Question
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "explain METHOD URL",
+		Short:   "Say which rule decides a request, and why",
+		Example: "  sallyport explain GET https://app.example.com/x --as alice@users --factors 2 --json",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if q.Factors < 0 || q.Factors > 2 {
+				return usage("--factors is 0, 1 or 2")
+			}
+			if q.As == "" && (q.Factors > 0 || len(q.Groups) > 0) {
+				return usage("--factors and --groups say something about a user: name one with --as NAME@REALM")
+			}
+			q.Method, q.URL = args[0], args[1]
+			answer, err := l.shell.Explain(cmd.Context(), l.global, q)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return document(cmd.OutOrStdout(), answer)
+			}
+			return printExplanation(cmd, answer)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&q.As, "as", "", "ask as this user, `name@realm` (default: a stranger)")
+	f.StringSliceVar(&q.Groups, "groups", nil, "take the user to be in these `groups`")
+	f.IntVar(&q.Factors, "factors", 0, "take the session to have so many `factors`: 0, 1 or 2")
+	f.StringVar(&q.Client, "client", "", "ask from this client `address`")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func printExplanation(cmd *cobra.Command, e Explanation) error {
+	out := cmd.OutOrStdout()
+	which := "no rule matches"
+	if e.Rule > 0 {
+		which = "rule " + strconv.Itoa(e.Rule)
+		if e.RuleName != "" {
+			which += " (" + clean(e.RuleName) + ")"
+		}
+	}
+	fmt.Fprintf(out, "%s: %s: %s\n", clean(e.Decision), which, clean(e.Reason))
+	for _, step := range e.Trace {
+		fmt.Fprintln(out, "  "+clean(step))
+	}
+	return nil
+}
+
+// setupLink needs the running server: the link dies with the process that made it.
+func (l *line) setupLink() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "setup-link",
+		Short: "Print a link to create the first administrator",
+		Long: "Print a one-time link to create the first administrator, good for an hour or\n" +
+			"until the server restarts. It works only while there is no administrator.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := l.dial(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if c == nil {
+				return errors.New("no server runs on this state directory: start `sallyport serve`, which prints the link, or name the directory with --state")
+			}
+			var link struct {
+				URL       string `json:"url"`
+				ExpiresIn int    `json:"expires_in"`
+			}
+			if err := c.call(http.MethodPost, "/setup-link", nil, &link); err != nil {
+				return err
+			}
+			if asJSON {
+				return document(cmd.OutOrStdout(), link)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), clean(link.URL))
+			fmt.Fprintf(cmd.ErrOrStderr(), "The link works once, for %s.\n", seconds(link.ExpiresIn))
+			return nil
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func (l *line) version() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asJSON {
+				return document(cmd.OutOrStdout(), map[string]string{"version": l.shell.Version})
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "sallyport "+l.shell.Version)
+			return err
+		},
+	}
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func jsonFlag(cmd *cobra.Command, asJSON *bool) {
+	cmd.Flags().BoolVar(asJSON, "json", false, "print one JSON document")
+}
+
+// seconds writes a number of seconds for people.
+func seconds(n int) string {
+	return strings.TrimSuffix(strings.TrimSuffix((time.Duration(n) * time.Second).String(), "0s"), "0m")
+}

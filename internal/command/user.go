@@ -1,0 +1,299 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/spf13/cobra"
+)
+
+// user is a user's record on the wire.
+type user struct {
+	ID          string    `json:"id"`
+	Number      uint64    `json:"number"`
+	Realm       string    `json:"realm"`
+	Name        string    `json:"name"`
+	Email       string    `json:"email"`
+	FullName    string    `json:"full_name"`
+	Phone       string    `json:"phone"`
+	Groups      []string  `json:"groups"`
+	Disabled    bool      `json:"disabled"`
+	HasPassword bool      `json:"has_password"`
+	Methods     []string  `json:"methods"`
+	CreatedAt   time.Time `json:"created_at,omitzero"`
+	InvitedAt   time.Time `json:"invited_at,omitzero"`
+	LastLoginAt time.Time `json:"last_login_at,omitzero"`
+}
+
+type userPage struct {
+	Users      []user `json:"users"`
+	NextCursor string `json:"next_cursor"`
+}
+
+// userChange is the body of PATCH: what is nil stays.
+type userChange struct {
+	Email    *string   `json:"email,omitempty"`
+	FullName *string   `json:"full_name,omitempty"`
+	Phone    *string   `json:"phone,omitempty"`
+	Groups   *[]string `json:"groups,omitempty"`
+	Password *string   `json:"password,omitempty"`
+	Disabled *bool     `json:"disabled,omitempty"`
+}
+
+func (l *line) user() *cobra.Command {
+	cmd := group(&cobra.Command{Use: "user", Short: "Manage users"})
+	cmd.AddCommand(l.userAdd(), l.userList(), l.userShow(), l.userSet(),
+		l.userToggle("disable", "Disable a user and end all sessions", true),
+		l.userToggle("enable", "Enable a user again", false),
+		l.userDelete(), l.userInvite(), l.userResetPassword(), l.userResetFactors())
+	return cmd
+}
+
+// onUser is a command that does one thing to one named user.
+func (l *line) onUser(use, short string, do func(*cobra.Command, *client, principal.Ref) error) *cobra.Command {
+	return &cobra.Command{
+		Use:   use + " NAME[@REALM]",
+		Short: short,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return l.with(cmd.Context(), func(c *client) error {
+				ref, err := c.ref(args[0])
+				if err != nil {
+					return err
+				}
+				return do(cmd, c, ref)
+			})
+		},
+	}
+}
+
+func say(cmd *cobra.Command, format string, args ...any) {
+	fmt.Fprintln(cmd.ErrOrStderr(), clean(fmt.Sprintf(format, args...)))
+}
+
+func (l *line) userList() *cobra.Command {
+	var realm, q string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list [--realm REALM] [--query PREFIX]",
+		Short: "List users",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return l.with(cmd.Context(), func(c *client) error {
+				users, err := c.users(realm, q)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return document(cmd.OutOrStdout(), users)
+				}
+				return printUsers(cmd, users)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&realm, "realm", "", "only users of this `realm`")
+	cmd.Flags().StringVar(&q, "query", "", "only users whose name or address starts with this `prefix`")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func (c *client) users(realm, q string) ([]user, error) {
+	query := url.Values{"limit": {pageSize}}
+	if realm != "" {
+		query.Set("realm", realm)
+	}
+	if q != "" {
+		query.Set("q", q)
+	}
+	users := []user{}
+	for {
+		var page userPage
+		if err := c.call(http.MethodGet, "/users?"+query.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		users = append(users, page.Users...)
+		if page.NextCursor == "" {
+			return users, nil
+		}
+		query.Set("cursor", page.NextCursor)
+	}
+}
+
+func printUsers(cmd *cobra.Command, users []user) error {
+	rows := [][]string{{"USER", "FULL NAME", "EMAIL", "GROUPS", "FACTORS", "STATE", "LAST LOGIN"}}
+	for _, u := range users {
+		rows = append(rows, []string{u.Name + "@" + u.Realm, u.FullName, u.Email, strings.Join(u.Groups, ","),
+			strings.Join(u.Methods, ","), u.state(), when(u.LastLoginAt)})
+	}
+	return table(cmd.OutOrStdout(), rows)
+}
+
+func (u user) state() string {
+	switch {
+	case u.Disabled:
+		return "disabled"
+	case !u.HasPassword:
+		return "no password"
+	}
+	return "enabled"
+}
+
+func (l *line) userShow() *cobra.Command {
+	var asJSON bool
+	cmd := l.onUser("show", "Show a user", func(cmd *cobra.Command, c *client, ref principal.Ref) error {
+		var u user
+		if err := c.call(http.MethodGet, userPath(ref), nil, &u); err != nil {
+			return err
+		}
+		if asJSON {
+			return document(cmd.OutOrStdout(), u)
+		}
+		return table(cmd.OutOrStdout(), [][]string{
+			{"User:", u.Name + "@" + u.Realm}, {"Number:", fmt.Sprint(u.Number)}, {"Id:", u.ID},
+			{"Full name:", u.FullName}, {"Email:", u.Email}, {"Phone:", u.Phone},
+			{"Groups:", strings.Join(u.Groups, ", ")}, {"Factors:", strings.Join(u.Methods, ", ")},
+			{"State:", u.state()}, {"Created:", when(u.CreatedAt)}, {"Invited:", when(u.InvitedAt)},
+			{"Last login:", when(u.LastLoginAt)},
+		})
+	})
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// details are the flags that `user add` and `user set` share.
+type details struct {
+	email, fullName, phone string
+	groups                 []string
+}
+
+func (d *details) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&d.email, "email", "", "e-mail `address`")
+	f.StringVar(&d.fullName, "full-name", "", "full `name`")
+	f.StringVar(&d.phone, "phone", "", "telephone `number`, such as +41441234567")
+	f.StringSliceVar(&d.groups, "groups", nil, "groups, such as `a,b`")
+}
+
+func (l *line) userSet() *cobra.Command {
+	var d details
+	var asJSON bool
+	cmd := l.onUser("set", "Change a user's record", nil)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		change := userChange{}
+		for flag, set := range map[string]func(){
+			"email":     func() { change.Email = &d.email },
+			"full-name": func() { change.FullName = &d.fullName },
+			"phone":     func() { change.Phone = &d.phone },
+			"groups":    func() { groups := append([]string{}, d.groups...); change.Groups = &groups },
+		} {
+			if cmd.Flags().Changed(flag) {
+				set()
+			}
+		}
+		if change == (userChange{}) {
+			return usage("say what to change: --email, --full-name, --phone or --groups (an empty value removes it)")
+		}
+		return l.with(cmd.Context(), func(c *client) error {
+			ref, err := c.ref(args[0])
+			if err != nil {
+				return err
+			}
+			var u user
+			if err := c.call(http.MethodPatch, userPath(ref), change, &u); err != nil {
+				return err
+			}
+			if asJSON {
+				return document(cmd.OutOrStdout(), u)
+			}
+			return printUsers(cmd, []user{u})
+		})
+	}
+	d.flags(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func (l *line) userToggle(use, short string, disabled bool) *cobra.Command {
+	return l.onUser(use, short, func(cmd *cobra.Command, c *client, ref principal.Ref) error {
+		if err := c.call(http.MethodPatch, userPath(ref), userChange{Disabled: &disabled}, nil); err != nil {
+			return err
+		}
+		say(cmd, "%s is %sd.", ref, use)
+		return nil
+	})
+}
+
+func (l *line) userDelete() *cobra.Command {
+	return l.onUser("delete", "Delete a user, with factors and sessions", func(cmd *cobra.Command, c *client, ref principal.Ref) error {
+		if err := c.call(http.MethodDelete, userPath(ref), nil, nil); err != nil {
+			return err
+		}
+		say(cmd, "Deleted %s.", ref)
+		return nil
+	})
+}
+
+// invitation is the answer of …/invite.
+type invitation struct {
+	InviteURL string `json:"invite_url"`
+	ExpiresIn int    `json:"expires_in"`
+}
+
+func (c *client) invite(ref principal.Ref) (invitation, error) {
+	var link invitation
+	err := c.call(http.MethodPost, userPath(ref)+"/invite", nil, &link)
+	return link, err
+}
+
+func (l *line) userInvite() *cobra.Command {
+	var asJSON bool
+	cmd := l.onUser("invite", "Print a link with which a user chooses a password", func(cmd *cobra.Command, c *client, ref principal.Ref) error {
+		link, err := c.invite(ref)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return document(cmd.OutOrStdout(), link)
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), clean(link.InviteURL))
+		say(cmd, "Give this link to %s alone. It works once, for %s.", ref, seconds(link.ExpiresIn))
+		return nil
+	})
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func (l *line) userResetPassword() *cobra.Command {
+	var fromStdin bool
+	cmd := l.onUser("reset-password", "Set a new password and end all sessions", func(cmd *cobra.Command, c *client, ref principal.Ref) error {
+		password, err := newPassword(cmd, fromStdin, "New password for "+clean(ref.String())+": ")
+		if err != nil {
+			return err
+		}
+		if password == "" {
+			return errors.New("there is no new password: type it at the prompt of a terminal, or give it on standard input with --password-stdin")
+		}
+		if err := c.call(http.MethodPatch, userPath(ref), userChange{Password: &password}, nil); err != nil {
+			return err
+		}
+		say(cmd, "%s has a new password. All sessions have ended.", ref)
+		return nil
+	})
+	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
+	return cmd
+}
+
+func (l *line) userResetFactors() *cobra.Command {
+	return l.onUser("reset-factors", "Remove all second factors and recovery codes, and end all sessions", func(cmd *cobra.Command, c *client, ref principal.Ref) error {
+		if err := c.call(http.MethodDelete, userPath(ref)+"/methods", nil, nil); err != nil {
+			return err
+		}
+		say(cmd, "%s has no second factor any more. All sessions have ended.", ref)
+		return nil
+	})
+}

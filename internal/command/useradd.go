@@ -1,0 +1,164 @@
+package command
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/skip2/go-qrcode"
+	"github.com/spf13/cobra"
+)
+
+// newUser is the body of POST /users.
+type newUser struct {
+	Realm    string   `json:"realm"`
+	Name     string   `json:"name"`
+	Password string   `json:"password,omitempty"`
+	Email    string   `json:"email,omitempty"`
+	FullName string   `json:"full_name,omitempty"`
+	Phone    string   `json:"phone,omitempty"`
+	Groups   []string `json:"groups,omitempty"`
+}
+
+// added is what `user add` prints. Scripts depend on it.
+type added struct {
+	Realm         string   `json:"realm"`
+	Name          string   `json:"name"`
+	Secret        string   `json:"secret,omitempty"`
+	OTPAuthURI    string   `json:"otpauth_uri,omitempty"`
+	RecoveryCodes []string `json:"recovery_codes,omitempty"`
+	InviteURL     string   `json:"invite_url,omitempty"`
+}
+
+type addFlags struct {
+	details
+	passwordStdin, invite, totp, qr, asJSON bool
+}
+
+func (l *line) userAdd() *cobra.Command {
+	var flags addFlags
+	cmd := &cobra.Command{
+		Use:   "add NAME[@REALM]",
+		Short: "Add a user, and the realm where it is missing",
+		Long: "Add a user. A missing realm is made, without capabilities.\n\n" +
+			"The password comes from standard input, from a prompt on a terminal, or is\n" +
+			"chosen by the user with the link that --invite prints. With --totp the user has\n" +
+			"a second factor at once; its secret and recovery codes are printed once.\n" +
+			"Administrators (NAME@admin) need --totp or --invite.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case flags.passwordStdin && flags.invite:
+				return usage("--password-stdin and --invite exclude each other: an invited user chooses the password")
+			case flags.qr && !flags.totp:
+				return usage("--qr shows the secret of --totp: name both")
+			case flags.qr && flags.asJSON:
+				return usage("--qr and --json exclude each other")
+			}
+			return l.with(cmd.Context(), func(c *client) error { return c.addUser(cmd, args[0], &flags) })
+		},
+	}
+	flags.flags(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&flags.passwordStdin, "password-stdin", false, "read the password from standard input")
+	f.BoolVar(&flags.invite, "invite", false, "print a link with which the user chooses a password")
+	f.BoolVar(&flags.totp, "totp", false, "give the user a TOTP secret and recovery codes, active at once")
+	f.BoolVar(&flags.qr, "qr", false, "show the TOTP secret as a QR code")
+	jsonFlag(cmd, &flags.asJSON)
+	return cmd
+}
+
+func (c *client) addUser(cmd *cobra.Command, name string, flags *addFlags) error {
+	ref, err := c.ref(name)
+	if err != nil {
+		return err
+	}
+	if ref.Realm == "admin" && !flags.totp && !flags.invite {
+		return usage("an administrator needs a second factor: add --totp (printed here) or --invite (enrolled by the user)")
+	}
+	body := newUser{Realm: ref.Realm, Name: ref.Name, Email: flags.email, FullName: flags.fullName, Phone: flags.phone, Groups: flags.groups}
+	if !flags.invite {
+		body.Password, err = newPassword(cmd, flags.passwordStdin, "Password for "+clean(ref.String())+" (empty: none yet): ")
+		if err != nil {
+			return err
+		}
+	}
+	if err := c.create(body); err != nil {
+		return err
+	}
+	result, err := c.equip(ref, flags)
+	if err != nil {
+		return err
+	}
+	if flags.asJSON {
+		return document(cmd.OutOrStdout(), result)
+	}
+	return printAdded(cmd, result, flags.qr)
+}
+
+// create makes the user, and first the realm where it is missing.
+func (c *client) create(body newUser) error {
+	err := c.call(http.MethodPost, "/users", body, nil)
+	if !refused(err, "unknown_realm") {
+		return err
+	}
+	path, err := realmPath(body.Realm)
+	if err != nil {
+		return err
+	}
+	if err := c.call(http.MethodPut, path, struct{}{}, nil); err != nil {
+		return err
+	}
+	return c.call(http.MethodPost, "/users", body, nil)
+}
+
+// equip gives the new user what the flags ask for. Where that fails the user
+// is taken away again: half a user would refuse the next try as existing.
+func (c *client) equip(ref principal.Ref, flags *addFlags) (added, error) {
+	result := added{Realm: ref.Realm, Name: ref.Name}
+	err := func() error {
+		if flags.totp {
+			if err := c.call(http.MethodPost, userPath(ref)+"/totp", struct{}{}, &result); err != nil {
+				return err
+			}
+		}
+		if flags.invite {
+			link, err := c.invite(ref)
+			result.InviteURL = link.InviteURL
+			return err
+		}
+		return nil
+	}()
+	if err == nil {
+		return result, nil
+	}
+	if undo := c.call(http.MethodDelete, userPath(ref), nil, nil); undo != nil {
+		return added{}, fmt.Errorf("%w; the user %s exists without it: delete it and try again", err, ref)
+	}
+	return added{}, fmt.Errorf("%w; no user was added", err)
+}
+
+func printAdded(cmd *cobra.Command, a added, qr bool) error {
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "Added %s.\n", clean(a.Name+"@"+a.Realm))
+	if a.OTPAuthURI != "" {
+		fmt.Fprintf(out, "\nThese are shown once.\nSecret:  %s\nURI:     %s\n", clean(a.Secret), clean(a.OTPAuthURI))
+	}
+	if qr {
+		code, err := qrcode.New(a.OTPAuthURI, qrcode.Medium)
+		if err != nil {
+			return fmt.Errorf("draw the QR code: %w", err)
+		}
+		fmt.Fprint(out, "\n"+code.ToSmallString(false))
+	}
+	if len(a.RecoveryCodes) > 0 {
+		fmt.Fprintln(out, "\nRecovery codes, each good once:")
+		for _, code := range a.RecoveryCodes {
+			fmt.Fprintln(out, "  "+clean(code))
+		}
+	}
+	if a.InviteURL != "" {
+		fmt.Fprintf(out, "\nInvitation, for the user alone:\n%s\n", clean(a.InviteURL))
+	}
+	return nil
+}
