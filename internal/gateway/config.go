@@ -1,0 +1,202 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/otp"
+)
+
+// Config is the one configuration of both shells: YAML for the standalone
+// server, JSON or a Caddyfile for Caddy. The zero value guards nothing and
+// admits nobody. Strings may hold {env.NAME} and {file.PATH}.
+type Config struct {
+	// Listen is where the standalone server answers: host:port, or unix:PATH
+	// (mode 0660; whoever may connect is a trusted proxy). Default
+	// 127.0.0.1:9091.
+	Listen string `json:"listen,omitempty"`
+
+	// Upstream makes the standalone server a reverse proxy for one site: an
+	// http:// or https:// URL without a path.
+	Upstream string `json:"upstream,omitempty"`
+
+	// Name is what pages and authenticator apps call this installation.
+	// Default: Sallyport.
+	Name string `json:"name,omitempty"`
+
+	// Portal is the origin of the login pages, such as https://auth.example.com.
+	// Without one each guarded host has pages of its own below /sallyport/, and
+	// invitations are off, because a link needs an address to point to.
+	Portal string `json:"portal,omitempty"`
+
+	// CookieDomain shares a login among all hosts below a domain: a domain, or
+	// a list of {domain, portal}. Needs a portal below the domain.
+	CookieDomain CookieDomains `json:"cookie_domain,omitempty"`
+
+	// TrustedProxies are the networks whose forwarding headers count. Default:
+	// loopback peers and the unix socket of Listen; with an upstream nobody.
+	TrustedProxies []string `json:"trusted_proxies,omitempty"`
+
+	// Storage names the state: badger:DIRECTORY. Default: the state directory.
+	Storage string `json:"storage,omitempty"`
+
+	// MasterKey seals everything at rest: 32 bytes in base64 or hex, usually
+	// {file.PATH}. Default: master.key in the state directory, made when the
+	// store is empty.
+	MasterKey string `json:"master_key,omitempty"`
+
+	// DefaultRealm is where a bare name is looked for. Default: users.
+	DefaultRealm string `json:"default_realm,omitempty"`
+
+	Throttle  Throttle         `json:"throttle,omitzero"`
+	Session   Session          `json:"session,omitzero"`
+	Passwords Passwords        `json:"passwords,omitzero"`
+	CORS      CORS             `json:"cors,omitzero"`
+	Log       Log              `json:"log,omitzero"`
+	Realms    map[string]Realm `json:"realms,omitempty"`
+
+	// Rules: the first that matches decides; none: deny. With an upstream and
+	// no rules there is one: realms users and admin, two factors, every host.
+	Rules []guard.Rule `json:"rules,omitempty"`
+
+	// Credentials says which proofs /api/authz/* takes: cookie (default), or
+	// all, for proxies whose snippet strips what is ours.
+	Credentials string `json:"credentials,omitempty"`
+
+	file  string
+	lines map[string]int
+}
+
+// Throttle holds the limits on wrong tries. A pointer that is nil means the
+// default; 0 switches one off.
+type Throttle struct {
+	Principal *int      `json:"principal,omitempty"` // wrong tries without delay; default 5
+	Network   *int      `json:"network,omitempty"`   // wrong tries per network and window; default 30
+	Window    *Duration `json:"window,omitempty"`    // default 15m
+	Delay     *Duration `json:"delay,omitempty"`     // first delay, doubling; default 1s
+	DelayMax  *Duration `json:"delay_max,omitempty"` // default 15m
+	Closed    *int      `json:"closed,omitempty"`    // wrong codes that close a place; default 50
+}
+
+// Session holds the lives of sessions. Zero means the default: 8h, 168h, 720h.
+type Session struct {
+	Idle     Duration `json:"idle,omitempty"`
+	Absolute Duration `json:"absolute,omitempty"`
+	Remember Duration `json:"remember,omitempty"`
+}
+
+// Passwords holds what a new password must be and what a hashing may cost.
+type Passwords struct {
+	MinLength int    `json:"min_length,omitempty"` // characters; default 12, at least 8
+	Hash      string `json:"hash,omitempty"`       // argon2id, the only one
+	HashSlots int    `json:"hash_slots,omitempty"` // hashings at once; default cores − 1, at least 1
+	Memory    int    `json:"memory,omitempty"`     // KiB of one hashing; default 19456 (OWASP)
+	Time      int    `json:"time,omitempty"`       // passes; default 2
+	Threads   int    `json:"threads,omitempty"`    // lanes; default 1
+}
+
+// CORS lists the foreign origins whose scripts may use the JSON API with a
+// token (never with cookies). Exact origins; default none.
+type CORS struct {
+	AllowOrigins []string `json:"allow_origins,omitempty"`
+}
+
+// Log says how much is logged and in which form.
+type Log struct {
+	Level  string `json:"level,omitempty"`  // debug, info (default), warn, error
+	Format string `json:"format,omitempty"` // text (default) or json
+}
+
+// Realm holds the settings of one realm. What stands here wins over what was
+// set by `realm set`.
+type Realm struct {
+	Factors       *int           `json:"factors,omitempty"`    // 1 or 2; default 2
+	Methods       []string       `json:"methods,omitempty"`    // second factors that count; default all
+	Enrollment    string         `json:"enrollment,omitempty"` // first-login (default), invitation, off
+	Replay        string         `json:"replay,omitempty"`     // deny (default) or allow: services' tokens
+	OTP           *otp.Params    `json:"otp,omitempty"`        // what new authenticators get
+	Skew          *int           `json:"skew,omitempty"`       // steps on either side; default 1
+	RecoveryCodes *RecoveryCodes `json:"recovery_codes,omitempty"`
+	Session       *Session       `json:"session,omitempty"`
+}
+
+// RecoveryCodes holds the form of recovery codes.
+type RecoveryCodes struct {
+	Count  int `json:"count,omitempty"`  // default 10
+	Length int `json:"length,omitempty"` // characters; default 16
+}
+
+// CookieDomain is a domain whose hosts share a login, and the portal for it.
+type CookieDomain struct {
+	Domain string `json:"domain"`
+	Portal string `json:"portal,omitempty"` // default: the configuration's portal
+}
+
+// CookieDomains reads a single domain or a list of {domain, portal}.
+type CookieDomains []CookieDomain
+
+// UnmarshalJSON reads both forms.
+func (d *CookieDomains) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		*d = CookieDomains{{Domain: one}}
+		return nil
+	}
+	dec := json.NewDecoder(strings.NewReader(string(data)))
+	dec.DisallowUnknownFields()
+	var list []CookieDomain
+	if err := dec.Decode(&list); err != nil {
+		return fmt.Errorf("expected a domain, or a list of {domain, portal}")
+	}
+	*d = list
+	return nil
+}
+
+// At returns a *ConfigError for a place in the file that the configuration was
+// read from, such as "/rules/0".
+func (c *Config) At(pointer, format string, args ...any) error {
+	conv := converter{file: c.file, lines: c.lines}
+	return &ConfigError{File: c.file, Line: conv.lineOf(pointer), Text: fmt.Sprintf(format, args...)}
+}
+
+// File names the file that the configuration was read from, or is empty.
+func (c *Config) File() string { return c.file }
+
+func (r Realm) settings() account.Settings {
+	s := account.Settings{
+		Factors: r.Factors, Methods: r.Methods, Enrollment: r.Enrollment,
+		Replay: r.Replay, OTP: r.OTP, Skew: r.Skew,
+	}
+	if r.RecoveryCodes != nil {
+		s.RecoveryCodes = &account.RecoverySettings{Count: r.RecoveryCodes.Count, Length: r.RecoveryCodes.Length}
+	}
+	if r.Session != nil {
+		s.Session = r.Session.lifetimes()
+	}
+	return s
+}
+
+func (s Session) lifetimes() *account.Lifetimes {
+	return &account.Lifetimes{Idle: s.Idle.std(), Absolute: s.Absolute.std(), Remember: s.Remember.std()}
+}
+
+// prefixes reads networks: a CIDR, or one address.
+func prefixes(texts []string) ([]netip.Prefix, int, error) {
+	var out []netip.Prefix
+	for i, text := range texts {
+		if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+			out = append(out, netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, i, fmt.Errorf("expected a network such as 10.0.0.0/8, or one address")
+		}
+		out = append(out, p.Masked())
+	}
+	return out, 0, nil
+}

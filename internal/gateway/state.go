@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/store/badger"
+)
+
+// State is what outlives a configuration: the open, sealed store of one
+// directory and the slots for password hashing. One per directory and process.
+type State struct {
+	Dir    string
+	Store  *store.SealedStore
+	Hasher *secret.Hasher
+
+	engine store.Store
+}
+
+// StateOptions say how to open a State.
+type StateOptions struct {
+	Dir       string // absolute
+	MasterKey string // empty: master.key in Dir
+	Hasher    secret.HasherOptions
+	MinFree   uint64 // bytes kept free on the disk; 0: the engine's default
+	Clock     func() time.Time
+	Logger    *slog.Logger
+}
+
+// OpenState opens the state directory, making it when it is missing. Errors
+// name the directory and the way out; nothing is overwritten: store.ErrLocked,
+// ErrForeign, ErrNoSpace, ErrWrongKey.
+func OpenState(ctx context.Context, o StateOptions) (*State, error) {
+	if err := prepareDir(o.Dir); err != nil {
+		return nil, err
+	}
+	engine, err := badger.Open(ctx, badger.Options{Dir: filepath.Join(o.Dir, dbName), MinFree: o.MinFree, Clock: o.Clock, Logger: o.Logger})
+	if err != nil {
+		return nil, err
+	}
+	s := &State{Dir: o.Dir, engine: engine, Hasher: secret.NewHasher(o.Hasher)}
+	if err := s.unseal(ctx, o); err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	return s, nil
+}
+
+func (s *State) unseal(ctx context.Context, o StateOptions) error {
+	key, err := s.masterKey(ctx, o)
+	if err != nil {
+		return err
+	}
+	ring, err := secret.KeyringOf(key)
+	if err != nil {
+		return err
+	}
+	s.Store, err = store.OpenSealed(ctx, s.engine, store.SealedOptions{Keyring: ring, Clock: o.Clock, Logger: o.Logger})
+	if errors.Is(err, store.ErrWrongKey) {
+		return fmt.Errorf("the state in %s was sealed with another master key; bring that key back, or name another directory with --state (nothing was changed): %w", s.Dir, err)
+	}
+	return err
+}
+
+// masterKey finds the key, and makes one only when the store is empty: a new
+// key over old records would look like a loss of everything.
+func (s *State) masterKey(ctx context.Context, o StateOptions) (secret.Key, error) {
+	if o.MasterKey != "" {
+		key, err := secret.ParseMasterKey([]byte(o.MasterKey))
+		if err != nil {
+			return key, fmt.Errorf("master_key: %w", err)
+		}
+		return key, nil
+	}
+	key, err := readKey(s.Dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	empty, err := s.empty(ctx)
+	if err != nil {
+		return key, err
+	}
+	if !empty {
+		return key, fmt.Errorf("the master key %s is missing, and the state in %s cannot be read without it: bring the file back from a backup (nothing was changed): %w",
+			filepath.Join(s.Dir, keyName), s.Dir, store.ErrWrongKey)
+	}
+	return makeKey(s.Dir)
+}
+
+func (s *State) empty(ctx context.Context) (bool, error) {
+	empty := true
+	err := s.engine.View(ctx, func(tx store.Tx) error {
+		for _, err := range tx.Scan(nil, nil) {
+			empty = false
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("look into the store in %s: %w", s.Dir, err)
+	}
+	return empty, nil
+}
+
+// Close closes the store.
+func (s *State) Close() error { return s.Store.Close() }

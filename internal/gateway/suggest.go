@@ -1,0 +1,72 @@
+package gateway
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// laterWords are words of the manual that this version does not know yet: a
+// silent "unknown key" would send the reader looking for a typing mistake.
+var laterWords = map[string]string{
+	"/mail":    "mail is not available in this version: leave the key out",
+	"/metrics": "metrics is not available in this version: leave the key out",
+	"/compat":  "compat is not available in this version: leave the key out",
+}
+
+// suggestion names the key that was probably meant, or all keys there are.
+func suggestion(name string, t reflect.Type) string {
+	known := keysOf(t)
+	if len(known) == 0 {
+		return ""
+	}
+	best, distance := "", 3
+	for _, k := range known {
+		if d := editDistance(name, k); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf(": did you mean %q?", best)
+	}
+	return ": expected one of " + strings.Join(known, ", ")
+}
+
+func keysOf(t reflect.Type) []string {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == nil || t.Kind() != reflect.Struct {
+		return nil
+	}
+	var keys []string
+	for _, f := range reflect.VisibleFields(t) {
+		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.IsExported() && tag != "" && tag != "-" {
+			keys = append(keys, tag)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// editDistance is Levenshtein's, for short words.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,135 @@
+package gateway_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-auth/sallyport/internal/gateway"
+)
+
+func parse(t *testing.T, text string) (gateway.Config, error) {
+	t.Helper()
+	return gateway.Parse("gateway.yaml", []byte(text))
+}
+
+func TestConfigMistakesNameFileLineAndWhatWasExpected(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"unknown key", "listen: 127.0.0.1:1\nlissten: x\n", `gateway.yaml:2: unknown key "lissten": did you mean "listen"?`},
+		{"unknown key below", "rules:\n  - hosts: [a.example]\n    factor: 2\n", `gateway.yaml:3: unknown key "factor": did you mean "factors"?`},
+		{"other case", "Listen: x\n", `gateway.yaml:1: unknown key "Listen"`},
+		{"key twice", "listen: a\nlisten: b\n", "gateway.yaml:2: "},
+		{"second document", "listen: a\n---\nportal: b\n", "gateway.yaml:3: a second document"},
+		{"not a number", "passwords:\n  min_length: many\n", "gateway.yaml:2: min_length: expected a whole number"},
+		{"not a duration", "session:\n  idle: 8 hours\n", "gateway.yaml:2: idle: expected a length of time"},
+		{"list expected", "rules:\n  - hosts: a.example\n", "gateway.yaml:2: hosts: expected a list"},
+		{"unset variable", "a: b\nmaster_key: \"{env.SALLYPORT_TEST_NOT_SET}\"\n", "gateway.yaml:2: the environment variable SALLYPORT_TEST_NOT_SET is not set"},
+		{"missing file", "master_key: \"{file./does/not/exist}\"\n", "gateway.yaml:1: a {file.…} cannot be read"},
+		{"braces without quotes", "master_key: {env.HOME}\n", "gateway.yaml:1: put quotes around"},
+		{"tab", "rules:\n\t- hosts: [a]\n", "this is not YAML"},
+		{"later word", "listen: a\nmail: smtp://x\n", "gateway.yaml:2: mail is not available in this version"},
+		{"merge key", "rules:\n  - &a {hosts: [x]}\n  - {<<: *a}\n", "gateway.yaml:3: merge keys"},
+		{"list at the top", "- listen\n", "gateway.yaml:1: expected keys with values"},
+		{"cookie domain", "cookie_domain: [{domian: x}]\n", "gateway.yaml:1: cookie_domain: expected a domain"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := parse(t, c.text)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("got %v\nwant it to contain %s", err, c.want)
+			}
+			var bad *gateway.ConfigError
+			if !errors.As(err, &bad) || bad.Line == 0 {
+				t.Fatalf("%v names no line", err)
+			}
+		})
+	}
+}
+
+// A typing mistake near a secret, and a log that everybody may read: an error
+// that prints the value or its neighbours would publish the secret.
+func TestConfigErrorsHoldNoSecrets(t *testing.T) {
+	for _, text := range []string{
+		"master_key: canary-secret\nunknown: 1\n",
+		"master_key: [canary-secret]\n",
+		"passwords: canary-secret\n",
+		"passwords: {min_length: canary-secret}\n",
+		"master_key: canary-secret\n  x: y\n",
+		"unknown: canary-secret\n",
+		"master_key: \"canary-secret\nlisten: x\n",
+		"session: {idle: canary-secret}\n",
+		"trusted_proxies: canary-secret\n",
+		"rules: [{factors: canary-secret}]\n",
+		"rules: [{fresh: canary-secret}]\n",
+	} {
+		_, err := parse(t, text)
+		if err == nil {
+			t.Errorf("accepted %q", text)
+		} else if strings.Contains(err.Error(), "canary-secret") {
+			t.Errorf("%q: the error prints the value: %v", text, err)
+		}
+	}
+}
+
+func TestPlaceholders(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("from the {env.HOME} file\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SALLYPORT_TEST", "from env: \"quoted\"\n# and more")
+	c, err := parse(t, "master_key: \"{file."+file+"}\"\nname: \"<{env.SALLYPORT_TEST}> {other} {\"\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "from the {env.HOME} file"; c.MasterKey != want {
+		t.Errorf("master_key = %q, want %q: what a file holds is not expanded again", c.MasterKey, want)
+	}
+	if want := "<from env: \"quoted\"\n# and more> {other} {"; c.Name != want {
+		t.Errorf("name = %q, want %q", c.Name, want)
+	}
+}
+
+func TestConfigOfTheManual(t *testing.T) {
+	c, err := parse(t, `
+listen: 127.0.0.1:9091            # or unix:/run/sallyport.sock
+portal: https://auth.example.com
+cookie_domain: example.com
+trusted_proxies: [127.0.0.1/32, 10.0.0.0/8]
+storage: badger:/var/lib/sallyport
+default_realm: users
+throttle: {principal: 5, network: 30, window: 15m, delay: 1s, delay_max: 15m}
+session: {idle: 8h, absolute: 168h, remember: 30d}
+passwords: {min_length: 12, hash: argon2id, hash_slots: 1}
+realms:
+  users: {factors: 2, methods: [totp, passkey, email], enrollment: first-login, replay: deny}
+rules:
+  - {hosts: [status.example.com], factors: 0}
+  - {hosts: [grafana.example.com], paths: [/admin/*], realms: [staff], groups: [ops], factors: 2, fresh: 15m}
+  - {hosts: ["*.example.com"], realms: [users, staff], services: [deploy@robots], factors: 2}
+  - {hosts: [old.example.com], deny: true}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Rules) != 4 || c.Rules[1].Paths[0] != "/admin/*" || !c.Rules[3].Deny {
+		t.Errorf("rules = %+v", c.Rules)
+	}
+	if c.CookieDomain[0].Domain != "example.com" || *c.Throttle.Network != 30 {
+		t.Errorf("config = %+v", c)
+	}
+	if e := c.At("/rules/1/fresh", "x").Error(); e != "gateway.yaml:14: x" {
+		t.Errorf("At: %s", e)
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	for _, seed := range []string{"", "listen: a", "a: &x [*x]", "? [a]\n: b", "- - - -", "{", "a: !!binary x", "a: |\n  b\n", "\x00", "a: .inf", "rules: [{}]", "<<: {a: b}", "a: 0x1F", "a: 1e400"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if _, err := gateway.Parse("f.yaml", []byte(text)); err != nil && len(err.Error()) > 2000 {
+			t.Errorf("an error of %d bytes", len(err.Error()))
+		}
+	})
+}
