@@ -48,6 +48,10 @@ func ParseSeed(text string) ([]byte, error) {
 		return nil, errors.New("the seed has a line break: letters A to Z and digits 2 to 7 are allowed")
 	}
 	seed, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(upper(text))
+	switch len(text) % 8 {
+	case 1, 3, 6:
+		return nil, errors.New("the seed lacks a character or has one too many")
+	}
 	if err != nil {
 		return nil, errors.New("the seed is not base32: letters A to Z and digits 2 to 7 are allowed")
 	}
