@@ -22,8 +22,8 @@ import (
 
 // Limits of one record. What is larger is refused with ErrTooLarge.
 const (
-	MaxKey   = 1 << 10 // bytes
-	MaxValue = 1 << 20 // bytes
+	MaxKey   = 1 << 10    // bytes
+	MaxValue = 1023 << 10 // bytes: what sealing adds fits into the megabyte that engines take
 )
 
 // Errors that a caller may test. Engines wrap them in a sentence that names the

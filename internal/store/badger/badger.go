@@ -60,11 +60,10 @@ const (
 
 // Sizes are small, because a gateway's records are and its memory should be.
 const (
-	memTable     = 8 << 20  // also bounds a transaction: 15 % of it
-	valueLogFile = 16 << 20 // only values of a megabyte go there
-	threshold    = 1 << 20
-	sealing      = 1 << 10 // what store.Sealed may add to a value
-	gcEvery      = 10 * time.Minute
+	memTable     = 8 << 20 // also bounds a transaction: 15 % of it
+	threshold    = 1 << 20 // all values are smaller, so none goes to the value log, and that needs no garbage collection
+	sealing      = 1000    // what store.Sealed may add to a value
+	valueLogFile = 2 << 20 // stays empty
 )
 
 type engine struct {
@@ -75,8 +74,8 @@ type engine struct {
 	jobs    chan *job
 	ran     chan struct{} // the caller whose turn it was is done
 	quit    chan struct{}
-	workers sync.WaitGroup
-	limit   limit
+	worker  sync.WaitGroup
+	limit   cost
 	watch   watchers
 	gate    gate
 
@@ -110,13 +109,10 @@ func Open(ctx context.Context, opt Options) (store.Store, error) {
 	e := &engine{
 		db: db, clock: opt.Clock, log: opt.Logger, reserve: held,
 		jobs: make(chan *job, maxBatch), ran: make(chan struct{}, 1), quit: make(chan struct{}),
-		limit:          limit{count: db.MaxBatchCount() - 2, size: db.MaxBatchSize() - 1024, bytes: valueLogFile / 2},
+		limit:          cost{count: db.MaxBatchCount() - 2, size: db.MaxBatchSize() - 1024},
 		testOnlyCommit: opt.testOnlyCommit,
 	}
-	e.workers.Go(e.commitLoop)
-	if !opt.InMemory {
-		e.workers.Go(e.collectGarbage)
-	}
+	e.worker.Go(e.commitLoop)
 	return e, nil
 }
 
@@ -174,27 +170,12 @@ func (e *engine) Close() error {
 		return nil
 	}
 	close(e.quit)
-	e.workers.Wait()
+	e.worker.Wait()
 	releaseErr := e.reserve.release()
 	if err := errors.Join(e.db.Close(), releaseErr); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
-}
-
-// collectGarbage drops value log files that hold little but dead values.
-func (e *engine) collectGarbage() {
-	tick := time.NewTicker(gcEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-e.quit:
-			return
-		case <-tick.C:
-		}
-		for e.reserve.check(2*valueLogFile) == nil && e.db.RunValueLogGC(0.5) == nil {
-		}
-	}
 }
 
 // gate counts running transactions and lets none in once it is closed.

@@ -157,7 +157,7 @@ func (e *engine) give(b *batch, j *job, broken *error) {
 		return // panicked: nobody waits
 	}
 	if j.err == nil {
-		if !e.limit.holds(b.cost.plus(tx.cost)) {
+		if b.cost.plus(tx.cost).over(e.limit) {
 			// What the job read stands in the full batch, so it holds if that does.
 			if err := e.finish(b, broken); err != nil {
 				j.outcome <- outcome{err: err}
@@ -201,19 +201,26 @@ func (e *engine) commit(b *batch, broken *error) error {
 	if *broken != nil {
 		return *broken
 	}
-	if err := e.reserve.check(uint64(b.cost.bytes)); err != nil {
+	if err := e.reserve.check(uint64(b.cost.size)); err != nil {
 		return err
 	}
-	if err := e.write(b.writes); err != nil {
+	txn, err := e.fillTransaction(b.writes)
+	if err != nil {
+		return err
+	}
+	commit := txn.Commit
+	if e.testOnlyCommit != nil {
+		commit = func() error { return e.testOnlyCommit(txn.Commit) }
+	}
+	if err := commit(); err != nil {
 		*broken = fmt.Errorf("commit: %w; what the disk holds is unknown: look after the disk and restart", err)
 		e.log.Error("the store takes no more changes", "error", *broken)
 	}
 	return *broken
 }
 
-func (e *engine) write(writes overlay) error {
+func (e *engine) fillTransaction(writes overlay) (*badger.Txn, error) {
 	txn := e.db.NewTransaction(true)
-	defer txn.Discard()
 	for key, w := range writes {
 		var err error
 		if w.deleted {
@@ -222,13 +229,12 @@ func (e *engine) write(writes overlay) error {
 			err = txn.SetEntry(&badger.Entry{Key: []byte(key), Value: w.value, ExpiresAt: engineExpiry(w.expires)})
 		}
 		if err != nil {
-			return err
+			txn.Discard()
+			// Badger's text would dump the record.
+			return nil, fmt.Errorf("%w: badger refuses a record of %d and %d bytes", store.ErrTooLarge, len(key), len(w.value))
 		}
 	}
-	if e.testOnlyCommit != nil {
-		return e.testOnlyCommit(txn.Commit)
-	}
-	return txn.Commit()
+	return txn, nil
 }
 
 // engineExpiry is the first whole second at which a record is gone for sure.

@@ -22,28 +22,17 @@ type entry struct {
 // overlay is what was written, by key.
 type overlay map[string]entry
 
-// limit is what one Badger transaction takes.
-type limit struct {
-	count, size int64 // Badger's own, for the memtable
-	bytes       int64 // keys and values, wherever they go
-}
+// cost is what entries take of a Badger transaction: an upper bound.
+type cost struct{ count, size int64 }
 
-// cost is what entries count against a limit.
-type cost limit
-
-// costOf is an upper bound of what Badger reckons for an entry.
 func costOf(key string, e entry) cost {
-	size := int64(len(key)) + 64
-	if len(e.value) < threshold {
-		size += int64(len(e.value))
-	}
-	return cost{count: 1, size: size, bytes: int64(len(key) + len(e.value))}
+	return cost{count: 1, size: int64(len(key) + len(e.value) + 64)}
 }
 
-func (c cost) plus(d cost) cost  { return cost{c.count + d.count, c.size + d.size, c.bytes + d.bytes} }
-func (c cost) minus(d cost) cost { return cost{c.count - d.count, c.size - d.size, c.bytes - d.bytes} }
-func (l limit) holds(c cost) bool {
-	return c.count <= l.count && c.size <= l.size && c.bytes <= l.bytes
+func (c cost) plus(d cost) cost  { return cost{c.count + d.count, c.size + d.size} }
+func (c cost) minus(d cost) cost { return cost{c.count - d.count, c.size - d.size} }
+func (c cost) over(limit cost) bool {
+	return c.count > limit.count || c.size > limit.size
 }
 
 // tx is one run of a transaction: its own writes over those of the batch over a
@@ -56,7 +45,7 @@ type tx struct {
 	batch overlay // earlier Updates of the same batch; read only here
 	own   overlay // nil in a View
 	cost  cost
-	limit limit
+	limit cost
 
 	after     []func()
 	iterators []*badger.Iterator
@@ -144,7 +133,7 @@ func (t *tx) write(key []byte, e entry) error {
 	if old, ok := t.own[name]; ok {
 		cost = cost.minus(costOf(name, old))
 	}
-	if !t.limit.holds(cost) {
+	if cost.over(t.limit) {
 		return fmt.Errorf("%w: a transaction of more than %d records or %d KiB; write in pages", store.ErrTooLarge, t.limit.count, t.limit.size>>10)
 	}
 	t.own[name], t.cost = e, cost
