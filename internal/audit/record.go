@@ -1,39 +1,178 @@
 package audit
 
 import (
-	"errors"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"math"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
+// What an event may hold, in bytes. Longer texts are cut: an event is a note, and
+// no stranger decides how much is written down.
+const (
+	maxWord    = 64  // kind, outcome, cause, method, session, a detail's name
+	maxText    = 256 // name, actor, a detail's value
+	maxDetails = 16
+)
+
 // New returns a Log.
-func New(o Options) *Log { return &Log{} }
-
-// Record stores an event in the caller's transaction.
-func (l *Log) Record(tx store.Tx, e Event) error { return errors.New("audit: being written") }
-
-// Note writes a log line and raises the counters.
-func (l *Log) Note(e Event) {}
-
-// Subscribe calls fn after the commit for each event.
-func (l *Log) Subscribe(fn func(Event)) (stop func()) { return func() {} }
-
-// Cursor is a place in the list of events.
-type Cursor string
-
-// Filter says which events are wanted; zero fields want all.
-type Filter struct {
-	Kind    Kind // this kind and those below it: "login" is also "login.code"
-	Outcome Outcome
-	Name    string // name@realm
-	Realm   string
-	Session string
+func New(o Options) *Log {
+	l := &Log{log: o.Logger, retention: o.Retention, clock: o.Clock, subscribers: map[int]func(Event){}}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	if l.retention <= 0 {
+		l.retention = DefaultRetention
+	}
+	if l.clock == nil {
+		l.clock = time.Now
+	}
+	_, _ = rand.Read(l.node[:]) // never fails: the program ends instead
+	return l
 }
 
-// List returns events, newest first.
-func (l *Log) List(tx store.Tx, before Cursor, limit int, f Filter) ([]Event, Cursor, error) {
-	return nil, "", errors.New("audit: being written")
+// Record stores an event in the caller's transaction, at tx.Now, until the
+// retention ends. After the commit, and only then, come one log line (info for
+// OK, warn for Denied, error for Failed) and the subscribers.
+//
+// The key holds the time and who wrote it in which order, so that no two nodes
+// write the same one and no hot record makes logins wait for each other.
+func (l *Log) Record(tx store.Tx, e Event) error {
+	e = e.bounded()
+	e.Time = tx.Now().UTC()
+	key := store.K(store.PrefixAudit, descending(e.Time), -l.seq.Add(1), l.node)
+	if err := store.Save(tx, key, &e, e.Time.Add(l.retention)); err != nil {
+		return err
+	}
+	tx.After(func() { l.tell(e) })
+	return nil
 }
 
-// Unknown is the name of an event about a name that nobody has.
-func Unknown(mac []byte) string { return "" }
+// Note writes the log line and calls the subscribers at once; nothing is stored.
+// It is for what strangers can cause without bound.
+func (l *Log) Note(e Event) {
+	e = e.bounded()
+	if e.Time.IsZero() {
+		e.Time = l.clock().UTC()
+	}
+	l.tell(e)
+}
+
+// Subscribe has fn called for each event from now on: after the commit for
+// Record, at once for Note; from many goroutines. fn is quick and does not
+// change the event's Detail.
+func (l *Log) Subscribe(fn func(Event)) (stop func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id := l.next
+	l.next++
+	l.subscribers[id] = fn
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.subscribers, id)
+	}
+}
+
+func (l *Log) tell(e Event) {
+	l.line(e)
+	l.mu.Lock()
+	fns := make([]func(Event), 0, len(l.subscribers))
+	for _, fn := range l.subscribers {
+		fns = append(fns, fn)
+	}
+	l.mu.Unlock()
+	for _, fn := range fns {
+		fn(e)
+	}
+}
+
+func (l *Log) line(e Event) {
+	attrs := []slog.Attr{slog.String("kind", string(e.Kind)), slog.String("outcome", string(e.Outcome))}
+	text := func(name, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(name, value))
+		}
+	}
+	text("cause", e.Cause)
+	text("name", e.Name)
+	text("actor", e.Actor)
+	if e.Client.IsValid() {
+		text("client", e.Client.String())
+	}
+	text("session", e.Session)
+	text("method", e.Method)
+	l.log.LogAttrs(context.Background(), e.level(), "event", attrs...)
+}
+
+func (e Event) level() slog.Level {
+	switch e.Outcome {
+	case OK:
+		return slog.LevelInfo
+	case Denied:
+		return slog.LevelWarn
+	}
+	return slog.LevelError
+}
+
+// Unknown is the name in events about a name that nobody has: a keyed MAC of what
+// was typed, because people type passwords into the field for names.
+func Unknown(mac []byte) string {
+	return "unknown " + hex.EncodeToString(mac[:min(len(mac), 8)])
+}
+
+// bounded returns a copy within the limits. The zero Outcome becomes Failed.
+func (e Event) bounded() Event {
+	e.Kind = Kind(clean(string(e.Kind), maxWord))
+	e.Outcome = Outcome(clean(string(e.Outcome), maxWord))
+	if e.Outcome == "" {
+		e.Outcome = Failed
+	}
+	e.Cause, e.Method, e.Session = clean(e.Cause, maxWord), clean(e.Method, maxWord), clean(e.Session, maxWord)
+	e.Name, e.Actor = clean(e.Name, maxText), clean(e.Actor, maxText)
+	e.Client = e.Client.Unmap().WithZone("") // a zone is text of any length
+	e.Detail = boundedDetail(e.Detail)
+	return e
+}
+
+func boundedDetail(detail map[string]string) map[string]string {
+	if len(detail) == 0 {
+		return nil
+	}
+	bounded := make(map[string]string, min(len(detail), maxDetails))
+	for name, value := range detail {
+		if len(bounded) == maxDetails {
+			break
+		}
+		bounded[clean(name, maxWord)] = clean(value, maxText)
+	}
+	return bounded
+}
+
+// clean cuts s to limit bytes between two characters and replaces what is not
+// printable: line breaks, escapes, text direction marks.
+func clean(s string, limit int) string {
+	for len(s) > limit {
+		cut := limit
+		for cut > 0 && !utf8.RuneStart(s[cut]) {
+			cut--
+		}
+		s = s[:cut]
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// descending makes keys sort newest first: a Scan only walks upwards.
+func descending(t time.Time) int64 { return math.MaxInt64 - t.UnixNano() }
