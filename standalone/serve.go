@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/command"
+	"github.com/sallyport-auth/sallyport/internal/gateway"
+)
+
+// Limits of the listener. docs/operating.md states them.
+const (
+	headerTimeout = 10 * time.Second // to read a request's header
+	idleTimeout   = 2 * time.Minute  // between two requests of a connection
+	maxHeader     = 32 << 10         // bytes of a request's line and header; net/http adds 4 KiB of slack
+	drain         = 10 * time.Second // for open requests at a graceful stop
+	socketMode    = 0o660            // of a unix socket in listen
+)
+
+// serve runs the gateway until ctx ends. A second signal during the graceful
+// stop ends it at once, because main's handler is gone by then.
+func serve(ctx context.Context, g command.Global, f command.ServeFlags) error {
+	cfg, err := gateway.LoadFor(g)
+	if err != nil {
+		return err
+	}
+	if f.Listen != "" {
+		cfg.Listen = f.Listen
+	}
+	if f.Upstream != "" {
+		cfg.Upstream = f.Upstream
+	}
+	log, err := cfg.Logger(os.Stderr)
+	if err != nil {
+		return err
+	}
+	gw, err := gateway.Open(ctx, cfg, gateway.Options{StateDir: g.State, Demo: f.Demo, Logger: log, Version: versionText()})
+	if err != nil {
+		return err
+	}
+	return errors.Join(listenAndServe(ctx, gw, cfg, log), gw.Close())
+}
+
+// listenAndServe listens on both sockets until ctx ends.
+func listenAndServe(ctx context.Context, gw *gateway.Gateway, cfg gateway.Config, log *slog.Logger) error {
+	admin, err := gateway.ListenAdmin(gw.StateDir())
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	ln, err := listen(cfg.ListenAddress())
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	front, management := server(gw.Handler(), log), server(gw.AdminHandler(), log)
+	failed := make(chan error, 2)
+	go func() { failed <- front.Serve(ln) }()
+	go func() { failed <- management.Serve(admin) }()
+	gw.Announce(ctx, os.Stderr, ln.Addr())
+	select {
+	case <-ctx.Done():
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	}
+	log.Info("stopping", "drain", drain)
+	return stop(gw, front, management)
+}
+
+// stop lets open requests end, closes streams, and gives up after drain.
+func stop(gw *gateway.Gateway, servers ...*http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	gw.CloseStreams()
+	for _, s := range servers {
+		if err := s.Shutdown(ctx); err != nil {
+			_ = s.Close()
+		}
+	}
+	return nil
+}
+
+func server(h http.Handler, log *slog.Logger) *http.Server {
+	s := &http.Server{
+		Handler:                      h,
+		ReadHeaderTimeout:            headerTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeader,
+		DisableGeneralOptionsHandler: true, // else net/http answers OPTIONS * with 200 before we see it
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Protocols:                    new(http.Protocols),
+	}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true) // behind a proxy that speaks h2c
+	return s
+}
+
+// listen opens host:port or unix:PATH.
+func listen(address string) (net.Listener, error) {
+	path, isUnix := strings.CutPrefix(address, "unix:")
+	if !isUnix {
+		ln, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, fmt.Errorf("listen on %s: %w (choose another address with --listen)", address, err)
+		}
+		return ln, nil
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		return nil, errors.Join(fmt.Errorf("listen on %s: %w", address, err), ln.Close())
+	}
+	return ln, nil
+}
+
+// removeStale removes a socket that nobody listens on. Anything else at the
+// path stays, and is an error.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("listen on unix:%s: %w", path, err)
+	}
+	if info.Mode()&fs.ModeSocket == 0 {
+		return fmt.Errorf("listen on unix:%s: the path exists and is no socket", path)
+	}
+	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		_ = conn.Close()
+		return fmt.Errorf("listen on unix:%s: another process listens there", path)
+	}
+	return os.Remove(path)
+}
