@@ -1,9 +1,11 @@
 package secret
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
+	zxcvbn "github.com/nbutton23/zxcvbn-go"
 	"golang.org/x/text/secure/precis"
 )
 
@@ -42,11 +44,66 @@ type PasswordPolicy struct {
 	MinLength int // characters that make a password good by length; 0 means 12
 }
 
-// CheckPassword refuses a weak new password with a *WeakPassword. words are
-// what others know about its owner: name, address, the site's name.
+const (
+	defaultMinLength = 12
+	// minStrong is the least length of a password that is good by strength.
+	minStrong = 8
+	// goodScore is zxcvbn's 3 of 4: more than 10^8 guesses (34 bits).
+	goodScore = 3
+	// zxcvbnInput bounds what the estimator reads, in characters: its time
+	// grows faster than the square of the length.
+	zxcvbnInput = 64
+	// maxWords and maxWord bound what it knows about the owner.
+	maxWords, maxWord = 16, 64
+)
+
+// CheckPassword refuses a weak new password with a *WeakPassword. Good is one
+// of at least MinLength characters, or of at least 8 whose strength zxcvbn
+// estimates at 3 or 4. Whatever their length, refused are the commonest
+// passwords, repetitions, keyboard runs, and words (what others know about the
+// owner: name, address, the site's name), also with digits and punctuation
+// around them or look-alikes in them. There are no composition rules.
 func CheckPassword(p PasswordPolicy, password string, words ...string) error {
-	if _, ok := normalise(password); !ok {
+	text, ok := normalise(password)
+	if !ok {
 		return unacceptable(password)
 	}
-	return nil
+	if p.MinLength <= 0 {
+		p.MinLength = defaultMinLength
+	}
+	password = string(text)
+	words = knownWords(words)
+	length := utf8.RuneCountInString(password)
+	switch {
+	case ownWord(password, words):
+		return &WeakPassword{Reason: "The password is made of your name or address. Choose something that others do not know, such as four random words."}
+	case common(password):
+		return &WeakPassword{Reason: "The password is one of the commonest, which are tried first. Choose something unusual, such as four random words."}
+	case monotonous(password):
+		return &WeakPassword{Reason: "The password is a repetition or a run of keys. Choose something less regular, such as four random words."}
+	}
+	score := strength(password, words)
+	switch {
+	case score == 0:
+		return &WeakPassword{Reason: "The password is too easy to guess. Choose something unusual, such as four random words."}
+	case length >= p.MinLength, length >= minStrong && score >= goodScore:
+		return nil
+	}
+	return &WeakPassword{Reason: fmt.Sprintf("The password is too short to be safe. Use at least %d characters, such as four random words.", p.MinLength)}
+}
+
+// strength is zxcvbn's score of the beginning, 0 to 4. The estimator mixes up
+// bytes and characters beyond ASCII, so those are replaced, equal by equal.
+func strength(password string, words []string) int {
+	ascii := make([]byte, 0, zxcvbnInput)
+	for _, r := range password {
+		if len(ascii) == zxcvbnInput {
+			break
+		}
+		if r > '~' {
+			r = '!' + r%('~'-'!')
+		}
+		ascii = append(ascii, byte(r))
+	}
+	return zxcvbn.PasswordStrength(string(ascii), words).Score
 }

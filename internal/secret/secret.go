@@ -77,27 +77,29 @@ func (t *Text) UnmarshalJSON(data []byte) error {
 // Bytes is a byte string that does not print, as Text. In JSON it is read as
 // base64, like any []byte.
 type Bytes struct {
-	bytes *[]byte
+	// A pointer to a string, because fmt follows one to a slice.
+	bytes *string
 }
 
-// NewBytes wraps b, which the caller must not change afterwards.
+// NewBytes keeps a copy of b.
 func NewBytes(b []byte) Bytes {
 	if len(b) == 0 {
 		return Bytes{}
 	}
-	return Bytes{bytes: &b}
+	s := string(b)
+	return Bytes{bytes: &s}
 }
 
-// Reveal returns the bytes, which the caller must not change.
+// Reveal returns a copy of the bytes.
 func (b Bytes) Reveal() []byte {
 	if b.bytes == nil {
 		return nil
 	}
-	return *b.bytes
+	return []byte(*b.bytes)
 }
 
 // IsZero reports whether there are no bytes.
-func (b Bytes) IsZero() bool { return len(b.Reveal()) == 0 }
+func (b Bytes) IsZero() bool { return b.bytes == nil || *b.bytes == "" }
 
 // Equal compares in a time that depends on the lengths only.
 func (b Bytes) Equal(other Bytes) bool {
@@ -113,7 +115,7 @@ func (b Bytes) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"
 
 // UnmarshalText keeps a copy of the raw text.
 func (b *Bytes) UnmarshalText(text []byte) error {
-	*b = NewBytes(append([]byte(nil), text...))
+	*b = NewBytes(text)
 	return nil
 }
 
