@@ -1,0 +1,111 @@
+package web
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Trusted says whose forwarding headers count. The zero Trusted trusts nobody.
+type Trusted struct {
+	// Prefixes of peers.
+	Prefixes []netip.Prefix
+	// Unix trusts whoever may connect to our own unix socket.
+	Unix bool
+}
+
+// Loopback is the default of shells that only answer: this host, and our own
+// socket.
+func Loopback() Trusted {
+	return Trusted{Prefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, Unix: true}
+}
+
+// ParseTrusted reads prefixes and addresses. unix adds our own socket.
+func ParseTrusted(texts []string, unix bool) (Trusted, error) {
+	t := Trusted{Unix: unix}
+	for _, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			ip, ipErr := netip.ParseAddr(text)
+			if ipErr != nil {
+				return Trusted{}, err
+			}
+			p = netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen())
+		}
+		t.Prefixes = append(t.Prefixes, p.Masked())
+	}
+	return t, nil
+}
+
+// Contains reports whether an address is one of Prefixes.
+func (t *Trusted) Contains(ip netip.Addr) bool {
+	return ip.IsValid() && slices.ContainsFunc(t.Prefixes, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// Peer returns the address of whoever is connected, not valid for a unix
+// socket, without zone and unmapped.
+func Peer(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}
+
+// unixPeer reports whether the connection came over a unix socket, whose peers
+// have no address: net/http then has "" or "@".
+func unixPeer(r *http.Request) bool { return r.RemoteAddr == "" || r.RemoteAddr == "@" }
+
+// TrustsPeer reports whether forwarding headers of this request count.
+func (t *Trusted) TrustsPeer(r *http.Request) bool {
+	if unixPeer(r) {
+		return t.Unix
+	}
+	return t.Contains(Peer(r))
+}
+
+// Client returns who is asking: the peer, or what a trusted peer's
+// X-Forwarded-For says, read from the right past trusted addresses. Garbage on
+// the way there means the peer. It is not valid where a unix socket's peer
+// says nothing.
+func (t *Trusted) Client(r *http.Request) netip.Addr {
+	peer := Peer(r)
+	if !t.TrustsPeer(r) {
+		return peer
+	}
+	lines := r.Header["X-Forwarded-For"]
+	client := peer
+	for i := len(lines) - 1; i >= 0; i-- {
+		for rest := lines[i]; ; {
+			at := strings.LastIndexByte(rest, ',')
+			ip, err := netip.ParseAddr(strings.Trim(rest[at+1:], " \t"))
+			if err != nil || ip.Zone() != "" {
+				return peer
+			}
+			client = ip.Unmap()
+			if !t.Contains(client) {
+				return client
+			}
+			if at < 0 {
+				break
+			}
+			rest = rest[:at]
+		}
+	}
+	return client
+}
+
+// ClientOf is Trusted.Client.
+func ClientOf(r *http.Request, trusted Trusted) netip.Addr { return trusted.Client(r) }
+
+// Forwarded reports whether a request carries any forwarding header: it is
+// then never "from this host".
+func Forwarded(h http.Header) bool {
+	for name := range h {
+		if name == "Forwarded" || name == "X-Real-Ip" || name == "Via" || beginsWithLetters(name, "xforwarded") || beginsWithLetters(name, "xoriginal") {
+			return true
+		}
+	}
+	return false
+}
