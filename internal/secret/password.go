@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	zxcvbn "github.com/nbutton23/zxcvbn-go"
+	"github.com/nbutton23/zxcvbn-go/matching"
 	"golang.org/x/text/secure/precis"
 )
 
@@ -92,9 +93,20 @@ func CheckPassword(p PasswordPolicy, password string, words ...string) error {
 	return &WeakPassword{Reason: fmt.Sprintf("The password is too short to be safe. Use at least %d characters, such as four random words.", p.MinLength)}
 }
 
-// strength is zxcvbn's score of the beginning, 0 to 4. The estimator mixes up
-// bytes and characters beyond ASCII, so those are replaced, equal by equal.
+// strength is zxcvbn's score of the beginning, 0 to 4, the lower one of the
+// password as it is and with look-alikes undone. The estimator's own search
+// for look-alikes is off: its time is exponential in their kinds.
 func strength(password string, words []string) int {
+	score := 4
+	for _, s := range []string{password, lookAlikes(strings.ToLower(password))} {
+		score = min(score, zxcvbn.PasswordStrength(estimable(s), words, matching.FilterL33tMatcher).Score)
+	}
+	return score
+}
+
+// estimable returns the beginning of a password for the estimator, which mixes
+// up bytes and characters beyond ASCII: those are replaced, equal by equal.
+func estimable(password string) string {
 	ascii := make([]byte, 0, zxcvbnInput)
 	for _, r := range password {
 		if len(ascii) == zxcvbnInput {
@@ -105,5 +117,5 @@ func strength(password string, words []string) int {
 		}
 		ascii = append(ascii, byte(r))
 	}
-	return zxcvbn.PasswordStrength(string(ascii), words).Score
+	return string(ascii)
 }

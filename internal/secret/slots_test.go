@@ -1,0 +1,119 @@
+package secret
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// These tests stand inside the package, because they hold a slot for as long
+// as they like; synctest owns the time.
+
+func cheapHasher(slots, queue int) *Hasher {
+	return NewHasher(HasherOptions{Params: HashParams{MemoryKiB: 8, Time: 1, Threads: 1}, Slots: slots, Queue: queue, MaxWait: 10 * time.Second})
+}
+
+func TestBeyondTheQueueTheAnswerIsBusyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := cheapHasher(1, 2)
+		h.slots <- struct{}{} // a hash that does not end
+		begin := time.Now()
+		results := make(chan error, 2)
+		for range 2 {
+			go func() { results <- h.Unknown(t.Context(), "queued") }()
+		}
+		synctest.Wait()
+		var busy *Busy
+		if err := h.Unknown(t.Context(), "one too many"); !errors.As(err, &busy) || busy.RetryAfter < time.Second || busy.Error() == "" {
+			t.Fatalf("got %v", err)
+		}
+		if time.Since(begin) != 0 {
+			t.Error("the refusal waited")
+		}
+		<-h.slots // it ends: both that wait are served
+		for range 2 {
+			if err := <-results; err != nil {
+				t.Errorf("a queued caller was not served: %v", err)
+			}
+		}
+		if h.waiting.Load() != 0 || len(h.slots) != 0 {
+			t.Errorf("%d wait, %d slots are held", h.waiting.Load(), len(h.slots))
+		}
+	})
+}
+
+func TestWhoGivesUpLeavesTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := cheapHasher(1, 1)
+		h.slots <- struct{}{}
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error, 1)
+		go func() { result <- h.Unknown(ctx, "queued") }()
+		synctest.Wait()
+		cancel()
+		if err := <-result; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		if h.waiting.Load() != 0 {
+			t.Fatal("the place in the queue was not given back")
+		}
+		go func() { result <- h.Unknown(t.Context(), "next") }()
+		synctest.Wait()
+		<-h.slots
+		if err := <-result; err != nil {
+			t.Errorf("the next caller was not served: %v", err)
+		}
+		if err := h.Unknown(ctx, "too late"); !errors.Is(err, context.Canceled) {
+			t.Errorf("an ended caller is not served even where a slot is free: %v", err)
+		}
+	})
+}
+
+func TestTheWaitIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := cheapHasher(1, 1)
+		h.slots <- struct{}{}
+		begin := time.Now()
+		var busy *Busy
+		if err := h.Unknown(t.Context(), "queued"); !errors.As(err, &busy) || time.Since(begin) != 10*time.Second {
+			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+	})
+}
+
+func TestNoQueueMeansNoWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := cheapHasher(1, -1)
+		if err := h.Unknown(t.Context(), "free"); err != nil {
+			t.Error(err)
+		}
+		h.slots <- struct{}{}
+		var busy *Busy
+		if err := h.Unknown(t.Context(), "taken"); !errors.As(err, &busy) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestASlotComesBackAfterAPanic(t *testing.T) {
+	h := cheapHasher(1, 1)
+	func() {
+		defer func() { _ = recover() }()
+		_ = h.inSlot(t.Context(), func() { panic("in a hash") })
+	}()
+	if len(h.slots) != 0 {
+		t.Error("the slot is lost")
+	}
+}
+
+func TestBusyEstimatesFromWhatHashesCost(t *testing.T) {
+	h := cheapHasher(2, 100)
+	h.native.Store(int64(time.Second))
+	h.waiting.Store(10)
+	var busy *Busy
+	if !errors.As(h.busy(), &busy) || busy.RetryAfter != 5*time.Second {
+		t.Errorf("10 hashes of a second in 2 slots: %v", busy)
+	}
+}
