@@ -1,7 +1,6 @@
 package factor
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -74,40 +73,61 @@ func (f *Factors) Enroll(tx store.Tx, actor account.Actor, id principal.ID, o En
 	return e, nil
 }
 
-// Draft makes an authenticator for a person who does not exist yet, and stores
-// nothing: setup keeps it until the first code is good, then calls Adopt.
-func (f *Factors) Draft(tx store.Tx, ref principal.Ref, o EnrollOptions) (*Enrollment, error) {
+// Draft is an authenticator that is not anybody's yet: who makes it keeps it,
+// sealed, bound to a half login, until its first code is good, and then calls
+// Adopt. It is as secret as its seed.
+type Draft struct {
+	Seed   []byte     `json:"seed"`
+	Params otp.Params `json:"params"`
+	Issuer string     `json:"issuer"`
+	Label  string     `json:"label"`
+	Skew   int        `json:"skew"`
+}
+
+// Draft makes an authenticator for whoever ref names, who need not exist, and
+// stores nothing. Errors as Enroll.
+func (f *Factors) Draft(tx store.Tx, ref principal.Ref, o EnrollOptions) (*Draft, error) {
 	seed, err := f.draft(tx, ref, o)
 	if err != nil {
 		return nil, err
 	}
-	return seed.enrollment(), nil
-}
-
-// Check compares a code with a draft and returns the step that Adopt burns.
-// It changes nothing.
-func (e *Enrollment) Check(code string, at time.Time) (step int64, ok bool) {
-	clean, ok := otp.Clean(code, e.Params.Digits)
-	if !ok {
-		return 0, false
+	skew, err := f.skew(tx, ref.Realm)
+	if err != nil {
+		return nil, err
 	}
-	step, result := otp.Match(e.Seed.Reveal(), e.Params, clean, at, defaultSkew, -1)
-	return step, result == otp.Matched
+	return &Draft{Seed: seed.Seed, Params: seed.Params, Issuer: seed.Issuer, Label: seed.Label, Skew: skew}, nil
 }
 
-// Adopt gives a draft, whose step was checked and is burned with it, to a
-// person who has no factor yet. It returns the recovery codes.
-func (f *Factors) Adopt(tx store.Tx, actor account.Actor, id principal.ID, e *Enrollment, step int64) ([]string, error) {
+// Enrollment returns what an authenticator app needs.
+func (d *Draft) Enrollment() *Enrollment {
+	return d.record(-1, time.Time{}).enrollment()
+}
+
+// Check compares a code with the draft and returns the step that Adopt burns.
+// It changes nothing.
+func (d *Draft) Check(code string, at time.Time) (step int64, ok bool) {
+	rec := d.record(-1, at)
+	ok = rec.burn(code, at, d.Skew) == Good
+	return rec.After, ok
+}
+
+func (d *Draft) record(after int64, at time.Time) *seedRecord {
+	return &seedRecord{Seed: d.Seed, Params: d.Params, Issuer: d.Issuer, Label: d.Label, After: after, CreatedAt: at, UsedAt: at}
+}
+
+// Adopt gives a draft to a person who has no factor yet, active at once, with
+// the step that Check returned burned. The epoch rises. It returns the
+// recovery codes. Errors: ErrDenied where there is a factor meanwhile, and
+// those of account.
+func (f *Factors) Adopt(tx store.Tx, actor account.Actor, id principal.ID, d *Draft, step int64) ([]string, error) {
 	u, err := f.dir.ByID(tx, id)
 	if err != nil {
 		return nil, err
 	}
 	if len(u.Methods) > 0 {
-		return nil, fmt.Errorf("adopt factor: the person has one")
+		return nil, ErrDenied
 	}
-	seed := &seedRecord{Seed: e.Seed.Reveal(), Params: e.Params, Issuer: f.issuer, Label: u.Ref().String(),
-		After: step, CreatedAt: tx.Now(), UsedAt: tx.Now()}
-	return f.activate(tx, actor, u, &totpRecord{}, seed)
+	return f.activate(tx, actor, u, &totpRecord{}, d.record(step, tx.Now()))
 }
 
 // Confirm checks the first code of the pending method and makes it the
@@ -127,7 +147,7 @@ func (f *Factors) Confirm(tx store.Tx, actor account.Actor, id principal.ID, cod
 	if pending == nil {
 		return nil, ErrNoPending
 	}
-	skew, err := f.skew(tx, u)
+	skew, err := f.skew(tx, u.Realm)
 	if err != nil {
 		return nil, err
 	}
@@ -215,8 +235,15 @@ func (f *Factors) activate(tx store.Tx, actor account.Actor, u *account.User, re
 	if err := store.Save(tx, totpKey(u.ID), rec, time.Time{}); err != nil {
 		return nil, err
 	}
-	methods := slices.DeleteFunc(slices.Clone(u.Methods), func(m account.Method) bool { return m.Name == string(TOTP) })
-	methods = promote(append(methods, account.Method{Name: string(TOTP), AddedAt: tx.Now(), Label: seed.Label}))
+	added := account.Method{Name: string(TOTP), AddedAt: tx.Now(), Label: seed.Label}
+	methods := slices.DeleteFunc(slices.Clone(u.Methods), func(m account.Method) bool {
+		if m.Name != added.Name {
+			return false
+		}
+		added.Primary = m.Primary // it takes the place of the older one
+		return true
+	})
+	methods = promote(append(methods, added))
 	if _, err := f.dir.SetMethods(tx, actor, u.ID, methods, true); err != nil {
 		return nil, err
 	}

@@ -196,15 +196,15 @@ func (f *Factors) Verify(tx store.Tx, id principal.ID, method Name, code string)
 	return Wrong, nil
 }
 
-// VerifyAny checks a text against everything that the person has, recovery
-// codes too, burns it if it is good, and says what it was.
-func (f *Factors) VerifyAny(tx store.Tx, id principal.ID, code string) (Result, Name, error) {
-	result, err := f.verifyTOTP(tx, id, code)
-	if err != nil || result != Wrong {
-		return result, TOTP, err
+// NameOf tells by its form what a text wants to be: six or eight digits are a
+// code, everything else a recovery code.
+func NameOf(text string) Name {
+	for _, digits := range []int{6, 8} {
+		if _, ok := otp.Clean(text, digits); ok {
+			return TOTP
+		}
 	}
-	result, _, err = f.VerifyRecovery(tx, id, code)
-	return result, RecoveryCode, err
+	return RecoveryCode
 }
 
 // Remove takes a confirmed method away. Whoever removes his own last factor
@@ -382,8 +382,8 @@ func (s *seedRecord) enrollment() *Enrollment {
 	return &Enrollment{Method: TOTP, Seed: secret.NewBytes(s.Seed), Params: s.Params, URI: otp.URI(label, s.Seed, s.Params)}
 }
 
-func (f *Factors) skew(tx store.Tx, u *account.User) (int, error) {
-	realm, err := f.dir.Realm(tx, u.Realm)
+func (f *Factors) skew(tx store.Tx, name string) (int, error) {
+	realm, err := f.dir.Realm(tx, name)
 	if err != nil {
 		return 0, err
 	}
@@ -405,7 +405,7 @@ func (f *Factors) verifyTOTP(tx store.Tx, id principal.ID, code string) (Result,
 	if err != nil || rec.Confirmed == nil {
 		return Wrong, err
 	}
-	skew, err := f.skew(tx, u)
+	skew, err := f.skew(tx, u.Realm)
 	if err != nil {
 		return Wrong, err
 	}

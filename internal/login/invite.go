@@ -1,0 +1,165 @@
+package login
+
+import (
+	"context"
+	"crypto/hmac"
+	"errors"
+	"fmt"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+// Invite makes the token of a link by which a person sets the own password. It
+// may be opened for account.Invitation; an older one is dead, and a change of
+// password or factors kills it. The actor's right is checked. A factor that the
+// person has stays, and is asked for afterwards.
+// Errors: account.ErrInvalid (disabled), and those of account.
+func (d *Doors) Invite(tx store.Tx, actor account.Actor, id principal.ID) (secret.Token, error) {
+	u, err := d.dir.SetInvited(tx, actor, id)
+	if err != nil {
+		return secret.Token{}, err
+	}
+	if u.Disabled {
+		return secret.Token{}, fmt.Errorf("%w: the account is disabled, enable it first", account.ErrInvalid)
+	}
+	if err := dropInvitation(tx, id); err != nil {
+		return secret.Token{}, err
+	}
+	l := &link{Principal: id, Epoch: u.Epoch}
+	token, err := saveLink(tx, invitationKey(id), l, account.Invitation)
+	if err != nil {
+		return secret.Token{}, err
+	}
+	index := &link{Hash: l.Hash, Principal: id, Expires: l.Expires}
+	return token, store.Save(tx, invitationIndex(l.Hash), index, l.Expires.Add(grace))
+}
+
+// dropInvitation makes the person's link worthless.
+func dropInvitation(tx store.Tx, id principal.ID) error {
+	l, err := loadLink(tx, invitationKey(id))
+	if errors.Is(err, ErrDenied) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := tx.Delete(invitationIndex(l.Hash)); err != nil {
+		return err
+	}
+	return tx.Delete(invitationKey(id))
+}
+
+// TradeInvite trades the token of an invitation for an ephemeral token of the
+// portal in state Invited, good for LinkCookieLife. The link is not burned.
+// Errors: ErrDenied.
+func (d *Doors) TradeInvite(ctx context.Context, token string) (cookie secret.Token, err error) {
+	_, err = d.decide(ctx, func(tx store.Tx) (*Next, error) {
+		hash, err := linkHash(token)
+		if err != nil {
+			return nil, err
+		}
+		l, err := loadLink(tx, invitationIndex(hash))
+		if err != nil {
+			return nil, err
+		}
+		if !tx.Now().Before(l.Expires) {
+			return nil, ErrDenied
+		}
+		if l, err = loadLink(tx, invitationKey(l.Principal)); err != nil {
+			return nil, err
+		}
+		rec := &ephemeral{State: Invited, Door: Portal, Principal: l.Principal, Epoch: l.Epoch, Link: hash}
+		t := ticket{ephemeral: rec}
+		if err := d.invitationOpen(tx, t); err != nil {
+			return nil, err
+		}
+		if _, err := d.owner(tx, t); err != nil {
+			return nil, err
+		}
+		cookie, err = issue(tx, rec, LinkCookieLife)
+		return nil, err
+	})
+	if err != nil {
+		return secret.Token{}, err
+	}
+	return cookie, nil
+}
+
+// invitationOpen answers ErrDenied unless the cookie's link is the newest one.
+func (d *Doors) invitationOpen(tx store.Tx, t ticket) error {
+	l, err := loadLink(tx, invitationKey(t.Principal))
+	if err == nil && !hmac.Equal(l.Hash, t.Link) {
+		err = ErrDenied
+	}
+	return err
+}
+
+// InviteFinish sets the password, burns link and cookie, and goes on as the
+// first door does: a factor is asked for where there is one, one is enrolled
+// where two are demanded. All sessions of the person end. The door is the
+// portal. Errors: ErrDenied, ErrEnrollmentClosed, *secret.WeakPassword,
+// *secret.Busy.
+func (d *Doors) InviteFinish(ctx context.Context, cookie, password string, c Client, door Door) (*Next, error) {
+	err := d.store.View(ctx, func(tx store.Tx) error {
+		_, u, err := d.invited(tx, cookie, door)
+		if err != nil {
+			return err
+		}
+		return d.strong(u, password)
+	})
+	if err != nil {
+		return nil, err
+	}
+	digest, err := d.hasher.Hash(ctx, password)
+	if err != nil {
+		return nil, err
+	}
+	return d.decide(ctx, func(tx store.Tx) (*Next, error) {
+		t, u, err := d.invited(tx, cookie, door)
+		if err != nil {
+			return nil, err
+		}
+		if err := d.setPassword(tx, u, digest, c, ""); err != nil {
+			return nil, err
+		}
+		if err := dropInvitation(tx, u.ID); err != nil {
+			return nil, err
+		}
+		if err := d.recordInvite(tx, u, c); err != nil {
+			return nil, err
+		}
+		if u, err = d.dir.ByID(tx, u.ID); err != nil {
+			return nil, err
+		}
+		return d.pastFirst(tx, u, passage{door: door, client: c, target: t.Target, provedAt: tx.Now()})
+	})
+}
+
+func (d *Doors) invited(tx store.Tx, cookie string, door Door) (ticket, *account.User, error) {
+	t, err := ticketOf(tx, cookie, door, Invited)
+	if err != nil {
+		return ticket{}, nil, err
+	}
+	if err := d.invitationOpen(tx, t); err != nil {
+		return ticket{}, nil, err
+	}
+	u, err := d.owner(tx, t)
+	return t, u, err
+}
+
+func (d *Doors) recordInvite(tx store.Tx, u *account.User, c Client) error {
+	return d.audit.Record(tx, audit.Event{
+		Time: tx.Now(), Kind: audit.KindInvite, Outcome: audit.OK, Cause: "accepted", Principal: u.ID,
+		Name: u.Ref().String(), Client: c.Addr,
+	})
+}
+
+// Forget deletes half logins and links of a person who is being deleted. It is
+// wired to account.Directory.OnDelete.
+func (d *Doors) Forget(tx store.Tx, id principal.ID) error {
+	return errors.Join(burnAll(tx, id), dropInvitation(tx, id))
+}

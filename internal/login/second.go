@@ -1,0 +1,245 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
+	"github.com/sallyport-auth/sallyport/internal/factor"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/session"
+	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/throttle"
+)
+
+// Code checks a one-time code for an ephemeral token and, if it is good, burns
+// both and opens a session, all in one Update. Codes of the steps
+// now-Skew..now+Skew are accepted (RFC 6238 section 5.2). A code never works
+// twice: not in parallel, not at another door, not after a restart.
+//
+// A wrong code counts at the person and at the token. A replay of an accepted
+// step is refused and not counted. Errors: ErrDenied, *throttle.Throttled (the
+// code was not looked at; the token lives on).
+func (d *Doors) Code(ctx context.Context, s Second) (*Next, error) { return d.second(ctx, s) }
+
+// Recovery checks a recovery code in place of a one-time code. A good one is
+// burned, counts as a second factor, and opens what wrong codes had closed.
+// Errors as Code.
+func (d *Doors) Recovery(ctx context.Context, s Second) (*Next, error) {
+	s.Method = factor.RecoveryCode
+	return d.second(ctx, s)
+}
+
+func (d *Doors) second(ctx context.Context, s Second) (*Next, error) {
+	var id principal.ID
+	var name string
+	next, err := d.decide(ctx, func(tx store.Tx) (*Next, error) {
+		t, err := ticketOf(tx, s.Ephemeral, s.Door, SecondFactor)
+		if err != nil {
+			return nil, err
+		}
+		u, err := d.owner(tx, t)
+		if errors.Is(err, ErrDenied) { // the person changed: the token is dead for good
+			return nil, denied(t.burn(tx))
+		}
+		if err != nil {
+			return nil, err
+		}
+		id, name = u.ID, u.Ref().String()
+		return d.passSecond(tx, t, u, s)
+	})
+	d.noteThrottled(err, id, name, s.Client, string(s.Method))
+	return next, err
+}
+
+// passSecond counts, compares and burns.
+func (d *Doors) passSecond(tx store.Tx, t ticket, u *account.User, s Second) (*Next, error) {
+	verdict, err := d.judge(tx, u, s.Method, s.Code, s.Client)
+	if err != nil {
+		return nil, err
+	}
+	if verdict.result != factor.Good {
+		if verdict.result == factor.Wrong {
+			if err := t.wrong(tx); err != nil {
+				return nil, err
+			}
+		}
+		return nil, denied(d.recordCode(tx, u, verdict, s.Client, ""))
+	}
+	if err := t.burn(tx); err != nil {
+		return nil, err
+	}
+	p := t.passage(s.Client)
+	p.amr, p.factorAt, p.method = verdict.amr(), tx.Now(), verdict.method
+	next, err := d.open(tx, u, p)
+	if err != nil {
+		return nil, err
+	}
+	next.RecoveryLeft = verdict.left
+	return next, d.recordCode(tx, u, verdict, s.Client, next.Opened.ID)
+}
+
+// passage takes up what the first door wrote down.
+func (t ticket) passage(c Client) passage {
+	p := passage{
+		door: t.Door, client: c, target: t.Target, remember: t.Remember, replaces: t.Replaces,
+		provedAt: t.ProvedAt, until: t.Until, kind: audit.KindLogin,
+	}
+	if t.StepUp {
+		p.kind = audit.KindStepUp
+	}
+	return p
+}
+
+// verdict is what a code was, and by which method.
+type verdict struct {
+	result factor.Result
+	method factor.Name
+	left   int // recovery codes
+}
+
+func (v verdict) amr() session.AMR {
+	if v.method == factor.RecoveryCode {
+		return session.Recovery
+	}
+	return session.OTP
+}
+
+// judge counts a try at the person, compares, burns what is good, and settles
+// the count. The caller commits, whatever the verdict.
+func (d *Doors) judge(tx store.Tx, u *account.User, method factor.Name, code string, c Client) (verdict, error) {
+	kind := throttle.Code
+	if method == factor.RecoveryCode {
+		kind = throttle.Recovery
+	}
+	if method == "" {
+		method = factor.TOTP
+	}
+	v := verdict{method: method}
+	try, err := d.throttle.Count(tx, throttle.Of(u.ID), kind, d.originOf(c))
+	if err != nil {
+		return v, err
+	}
+	if method == factor.RecoveryCode {
+		v.result, v.left, err = d.factors.VerifyRecovery(tx, u.ID, code)
+	} else {
+		v.result, err = d.factors.Verify(tx, u.ID, method, code)
+	}
+	if err != nil {
+		return v, err
+	}
+	switch v.result {
+	case factor.Replayed:
+		return v, d.throttle.Uncount(tx, try)
+	case factor.Good:
+		if err := d.throttle.Good(tx, try); err != nil {
+			return v, err
+		}
+		if method == factor.RecoveryCode {
+			return v, d.throttle.Reset(tx, u.ID)
+		}
+	}
+	return v, nil
+}
+
+// recordCode writes down what a code was. A good one that opened a session is
+// told by the login's event; a recovery code is always told.
+func (d *Doors) recordCode(tx store.Tx, u *account.User, v verdict, c Client, sessionID string) error {
+	if v.result == factor.Good && v.method != factor.RecoveryCode {
+		return nil
+	}
+	e := audit.Event{
+		Time: tx.Now(), Kind: audit.KindCode, Outcome: audit.Denied, Cause: v.result.String(), Principal: u.ID,
+		Name: u.Ref().String(), Client: c.Addr, Session: sessionID, Method: string(v.method),
+	}
+	if v.method == factor.RecoveryCode {
+		e.Kind = audit.KindRecovery
+	}
+	if v.result == factor.Good {
+		e.Outcome, e.Cause = audit.OK, ""
+	}
+	return d.audit.Record(tx, e)
+}
+
+// open ends a login: the session, the known browser, the event.
+func (d *Doors) open(tx store.Tx, u *account.User, p passage) (*Next, error) {
+	realm, err := d.dir.Realm(tx, u.Realm)
+	if err != nil {
+		return nil, err
+	}
+	browser, err := d.knownBrowser(tx, u.ID, p)
+	if err != nil {
+		return nil, err
+	}
+	opening := session.Opening{
+		User: u, Proof: session.Proof{AMR: session.PWD | p.amr, PasswordAt: p.provedAt, FactorAt: p.factorAt},
+		Kind: session.Browser, Lifetimes: lifetimes(realm, p, tx.Now()),
+		Origin:   session.Origin{Client: p.client.Addr, UserAgent: p.client.UserAgent},
+		Domain:   d.cookieDomain,
+		Replaces: p.replaces,
+	}
+	opening.Remember = p.remember && opening.Lifetimes.Remember > 0
+	if p.door == API {
+		opening.Kind, opening.Refresh = session.API, true
+	}
+	opened, err := d.sessions.Open(tx, opening)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.dir.Touch(tx, u.ID, tx.Now()); err != nil {
+		return nil, err
+	}
+	err = d.audit.Record(tx, audit.Event{
+		Time: tx.Now(), Kind: p.kind, Outcome: audit.OK, Principal: u.ID, Name: u.Ref().String(),
+		Client: p.client.Addr, Session: opened.ID, Method: string(p.method), Detail: map[string]string{"door": p.door.String()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Next{Status: Done, Opened: opened, User: u.Identity(), Target: p.target, Browser: browser, Remember: opening.Remember}, nil
+}
+
+// lifetimes are the realm's; a step-up does not outlive the session that it
+// replaces.
+func lifetimes(realm account.Realm, p passage, now time.Time) account.Lifetimes {
+	l := account.Lifetimes{Remember: session.DefaultRemember}
+	if realm.Session != nil {
+		l = *realm.Session
+	}
+	if p.until.IsZero() {
+		return l
+	}
+	left := max(p.until.Sub(now), time.Second)
+	l.Absolute, l.Remember = left, left
+	return l
+}
+
+// knownBrowser makes the client's browser and network places where this person
+// is known, and returns the cookie to set. A cookie that was not known for this
+// person is replaced: who planted it does not share the place. Programs, which
+// bring none, get none.
+func (d *Doors) knownBrowser(tx store.Tx, id principal.ID, p passage) (secret.Token, error) {
+	subject, origin := throttle.Of(id), d.originOf(p.client)
+	var token secret.Token
+	if origin.Browser != nil {
+		known, err := d.throttle.Known(tx, subject, throttle.Origin{Browser: origin.Browser})
+		if err != nil {
+			return secret.Token{}, err
+		}
+		if known {
+			token, _ = secret.ParseToken(secret.Browser, p.client.Browser)
+		}
+	}
+	if token.IsZero() && (p.door == Portal || origin.Browser != nil) {
+		token = secret.NewToken(secret.Browser)
+	}
+	origin.Browser = nil
+	if !token.IsZero() {
+		hash := token.Hash()
+		origin.Browser = hash[:]
+	}
+	return token, d.throttle.Succeeded(tx, subject, origin)
+}
