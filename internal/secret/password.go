@@ -85,10 +85,10 @@ func CheckPassword(p PasswordPolicy, password string, words ...string) error {
 	}
 	score := strength(password, words)
 	switch {
-	case score == 0:
-		return &WeakPassword{Reason: "The password is too easy to guess. Choose something unusual, such as four random words."}
-	case length >= p.MinLength, length >= minStrong && score >= goodScore:
+	case length >= p.MinLength && score > 0, length >= minStrong && score >= goodScore:
 		return nil
+	case length >= p.MinLength:
+		return &WeakPassword{Reason: "The password is too easy to guess. Choose something unusual, such as four random words."}
 	}
 	return &WeakPassword{Reason: fmt.Sprintf("The password is too short to be safe. Use at least %d characters, such as four random words.", p.MinLength)}
 }
