@@ -2,8 +2,12 @@ package session
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
@@ -29,83 +33,179 @@ type Options struct {
 
 // Registry opens, finds and ends sessions. It is safe for concurrent use; one
 // process needs one over one store.
-type Registry struct{}
+type Registry struct {
+	store     store.Store
+	directory *account.Directory
+	audit     *audit.Log
+	clock     func() time.Time
+	log       *slog.Logger
 
-var errBeingWritten = errors.New("session: being written")
+	cookieKey []byte // MAC of cookies
+	familyKey []byte // derives a refresh token from the one before
+	urn       string
+	issuer    atomic.Pointer[string]
 
-// New follows the store's commits from here on. Close ends that.
-func New(o Options) (*Registry, error) { return &Registry{}, nil }
+	index      *index
+	people     *people
+	behind     behind
+	ends       *ends
+	keys       *keys
+	assertions assertions
+	latest     atomic.Uint32 // the latest second seen, see instant
 
-// Close writes what is waiting to be written and stops.
-func (r *Registry) Close() error { return nil }
+	unwatch []func()
+	stop    chan struct{}
+	stopped sync.WaitGroup
+	closing sync.Once
+	closed  error
+}
+
+// New follows the store's commits from here on and loads nothing: the index fills
+// as cookies arrive. Close before the store is closed.
+func New(o Options) (*Registry, error) {
+	if o.Store == nil || o.Derive == nil || o.Directory == nil || o.Audit == nil {
+		return nil, errors.New("session registry: store, derive, directory and audit are required")
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := newPeople()
+	r := &Registry{
+		store: o.Store, directory: o.Directory, audit: o.Audit, clock: o.Clock, log: o.Logger,
+		cookieKey: o.Derive("session cookie"), familyKey: o.Derive("session refresh"),
+		urn:    urn(o.Derive("session issuer")),
+		people: p, index: &index{people: p}, keys: &keys{store: o.Store, audit: o.Audit},
+		stop: make(chan struct{}),
+	}
+	r.ends = newEnds(r)
+	r.SetIssuer(o.Issuer)
+	r.unwatch = []func(){
+		o.Store.Watch(sessionPrefix(), r.sessionChanged),
+		o.Store.Watch(domainPrefix(), r.domainChanged),
+		o.Store.Watch(account.UserKeyPrefix(), r.userChanged),
+		o.Store.Watch([]byte(store.PrefixKeys), func(store.Change) { r.keys.forget() }),
+	}
+	r.stopped.Go(r.run)
+	r.stopped.Go(r.ends.run)
+	return r, nil
+}
+
+// Close writes the slides of idle limits that wait to be written, and stops.
+// Subscribers are not called any more.
+func (r *Registry) Close() error {
+	r.closing.Do(func() {
+		close(r.stop)
+		r.stopped.Wait()
+		for _, unwatch := range r.unwatch {
+			unwatch()
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+		defer cancel()
+		r.closed = r.flush(ctx)
+	})
+	return r.closed
+}
+
+// closeWait bounds how long a shutdown waits for a store that does not answer.
+const closeWait = 5 * time.Second
+
+func urn(secret []byte) string {
+	public := sha256.Sum256(secret)
+	return "urn:sallyport:" + hex.EncodeToString(public[:8])
+}
 
 // Issuer is claim iss of our tokens.
-func (r *Registry) Issuer() string { return "" }
+func (r *Registry) Issuer() string { return *r.issuer.Load() }
 
-// SetIssuer changes it, for a shell that reloads its configuration.
-func (r *Registry) SetIssuer(issuer string) {}
-
-// Open makes a session in the caller's transaction.
-func (r *Registry) Open(tx store.Tx, o Opening) (*Opened, error) { return nil, errBeingWritten }
-
-// Live finds the session of a cookie. Errors: ErrNone; others: the store failed.
-func (r *Registry) Live(ctx context.Context, cookie string, now time.Time) (Live, error) {
-	return Live{}, errBeingWritten
+// SetIssuer changes it, for a shell that reloads its configuration. Access tokens
+// of another issuer are refused from then on.
+func (r *Registry) SetIssuer(issuer string) {
+	if issuer == "" {
+		issuer = r.urn
+	}
+	r.issuer.Store(&issuer)
 }
 
-// Revoke ends a session. Errors: ErrNone.
-func (r *Registry) Revoke(tx store.Tx, id string) error { return errBeingWritten }
+// backwards is how far a clock that was set back is not believed: what ended does
+// not live again. A clock that jumped further was wrong before.
+const backwards = time.Hour
 
-// RevokeAll ends all sessions of a principal but one ("": none is spared).
-func (r *Registry) RevokeAll(tx store.Tx, who principal.ID, except string) (n int, err error) {
-	return 0, errBeingWritten
+// instant is now in seconds, but not before what this process has already seen.
+func (r *Registry) instant(now time.Time) second {
+	at := uint32(secondOf(now))
+	for {
+		latest := r.latest.Load()
+		switch {
+		case at == latest:
+			return second(at)
+		case at < latest && latest-at <= uint32(backwards/time.Second):
+			return second(latest)
+		case r.latest.CompareAndSwap(latest, at):
+			return second(at)
+		}
+	}
 }
 
-// Raise takes a session to a new epoch, in the transaction that raised the principal's.
-func (r *Registry) Raise(tx store.Tx, id string, epoch uint64) error { return errBeingWritten }
+// The three functions below run inside Update, after the commit and before it
+// returns: what they forget is refused before anybody hears of it.
 
-// Get returns a living session. Errors: ErrNone.
-func (r *Registry) Get(tx store.Tx, id string) (Session, error) { return Session{}, errBeingWritten }
-
-// List returns the living sessions of a principal, newest first.
-func (r *Registry) List(tx store.Tx, who principal.ID) ([]Session, error) {
-	return nil, errBeingWritten
+func (r *Registry) sessionChanged(c store.Change) {
+	id, ok := keyName(c.Key)
+	if !ok {
+		return
+	}
+	if c.Deleted {
+		r.index.forget(id)
+		r.ends.session(id)
+		return
+	}
+	rec, err := store.Decode[record](c.Value)
+	if err != nil {
+		r.log.Error("a session record cannot be read", "error", err)
+		r.index.forget(id)
+		r.ends.session(id)
+		return
+	}
+	r.index.change(id, rec.fill)
+	if rec.Domain != nil {
+		r.index.change(nameOf(rec.Domain), rec.fill)
+	}
 }
 
-// Page returns up to limit living sessions of all principals behind cursor ("": from the start); next is "" at the end.
-func (r *Registry) Page(tx store.Tx, cursor string, limit int) (page []Session, next string, err error) {
-	return nil, "", errBeingWritten
+func (r *Registry) domainChanged(c store.Change) {
+	if key, ok := keyName(c.Key); ok && c.Deleted {
+		r.index.forget(key)
+	}
 }
 
-// Access makes an access token of the API for a session that was opened at the portal's door.
-func (r *Registry) Access(ctx context.Context, l Live) (jwt string, expires time.Time, err error) {
-	return "", time.Time{}, errBeingWritten
+func (r *Registry) userChanged(c store.Change) {
+	id, ok := userID(c.Key)
+	if !ok {
+		return
+	}
+	var who *account.Identity // nil: the store is asked, and says no
+	if !c.Deleted {
+		identity, err := account.DecodeIdentity(c.Value)
+		switch {
+		case err != nil:
+			r.log.Error("a user record cannot be read", "error", err)
+		case identity.ID == id:
+			who = &identity
+		}
+	}
+	r.people.changed(id, who)
+	r.ends.person(id)
 }
 
-// VerifyAccess finds the session of an access token. Errors: ErrNone; others: the store failed.
-func (r *Registry) VerifyAccess(ctx context.Context, jwt string) (Live, error) {
-	return Live{}, errBeingWritten
+// userID is the last part of a user's key.
+func userID(key []byte) (id principal.ID, ok bool) {
+	parts, ok := store.Parts(store.PrefixAccount, key)
+	if !ok || len(parts) == 0 || len(parts[len(parts)-1]) != len(id) {
+		return id, false
+	}
+	copy(id[:], parts[len(parts)-1])
+	return id, true
 }
-
-// IsOurs reports whether a text looks like a JWT whose iss is ours. It proves nothing.
-func (r *Registry) IsOurs(jwt string) bool { return false }
-
-// Assertion makes the JWT that tells an upstream who is calling. alg: "EdDSA" (also "") or "ES256".
-func (r *Registry) Assertion(l Live, aud, alg string) (string, error) { return "", errBeingWritten }
-
-// JWKS is the public half of all signing keys that may still be in use, as JSON (RFC 7517).
-func (r *Registry) JWKS() ([]byte, error) { return nil, errBeingWritten }
-
-// RotateKeys makes new signing keys.
-func (r *Registry) RotateKeys(ctx context.Context) error { return errBeingWritten }
-
-// Refresh trades a refresh token for a new one.
-func (r *Registry) Refresh(ctx context.Context, refresh string, origin Origin) (*Opened, error) {
-	return nil, errBeingWritten
-}
-
-// Subscribe calls fn(true) once when the session ends, within 5 s, and fn(false) whenever its principal changed.
-func (r *Registry) Subscribe(id string, fn func(ended bool)) (stop func()) { return func() {} }
-
-// OnEnd calls fn when the session ends or its principal changed.
-func (r *Registry) OnEnd(id string, fn func()) (stop func()) { return func() {} }

@@ -1,0 +1,166 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+// cookieLength is the length of a session token's text.
+const cookieLength = 58
+
+// Live finds the session of a cookie, a portal's or a domain's, and slides its
+// idle limit. It runs for every request: a session that the index knows costs one
+// SHA-256 and no store; a text that we never made is told by its MAC and never
+// reaches the store either. Errors: ErrNone; others: the store failed.
+func (r *Registry) Live(ctx context.Context, cookie string, now time.Time) (Live, error) {
+	if len(cookie) != cookieLength || cookie[:len(secret.Session)] != string(secret.Session) {
+		return Live{}, ErrNone
+	}
+	// The hash is over the whole text, MAC included: one changed bit is another token.
+	var text [cookieLength]byte
+	copy(text[:], cookie)
+	hash := sha256.Sum256(text[:])
+	key, at := nameOf(hash[:]), r.instant(now)
+	if l, sure := r.known(key, at, true); sure {
+		return l, l.refused()
+	}
+	token, err := secret.ParseSessionToken(cookie)
+	if err != nil || !token.CheckMAC(r.cookieKey) {
+		return Live{}, ErrNone
+	}
+	return r.load(ctx, key, hash[:], at, true)
+}
+
+// byID finds a living session by its id, which proves nothing by itself: a signed
+// token or a Live must have named it.
+func (r *Registry) byID(ctx context.Context, id name, at second, slide bool) (Live, error) {
+	if l, sure := r.known(id, at, slide); sure {
+		return l, l.refused()
+	}
+	return r.load(ctx, id, nil, at, slide)
+}
+
+func (l Live) refused() error {
+	if l.Identity == nil {
+		return ErrNone
+	}
+	return nil
+}
+
+// known is what the index says: a session, the zero Live for a refusal, or not
+// sure, and then the store decides.
+func (r *Registry) known(key name, at second, slide bool) (l Live, sure bool) {
+	e, who, ok := r.index.get(key)
+	switch {
+	case !ok || who == nil || uint32(who.Epoch) != e.epoch:
+		return Live{}, false
+	case at >= e.until || !who.Enabled:
+		return Live{}, true
+	case at >= e.idleUntil: // another node, or the session's other token, may have slid it
+		return Live{}, false
+	}
+	if slide && at.plus(e.idle) >= e.idleUntil.plus(slideStep(e.idle)) {
+		r.slide(&e, at)
+	}
+	return Live{
+		ID:       e.id.String(),
+		Proof:    Proof{AMR: e.amr, PasswordAt: e.passwordAt.Time(), FactorAt: e.factorAt.Time()},
+		Identity: who,
+		Portal:   e.flags&flagPortal != 0,
+		Until:    e.until.Time(),
+		Epoch:    who.Epoch,
+		Kind:     e.kind,
+		Remember: e.flags&flagRemember != 0,
+	}, true
+}
+
+// slideStep is how far, in seconds, an idle limit must move before it is moved:
+// a minute to five, a sixtieth of the limit between them, and for limits under
+// half an hour a thirtieth. It bounds the writes, and how much too early a
+// session may end.
+func slideStep(idle uint32) uint32 {
+	return max(1, min(max(idle/60, 60), 300, idle/30))
+}
+
+func (r *Registry) slide(e *entry, at second) {
+	idleUntil := at.plus(e.idle)
+	if !r.index.slide(e.key, idleUntil) {
+		return // another request was faster, or the session is gone
+	}
+	if e.key != e.id {
+		r.index.slide(e.id, idleUntil)
+	}
+	r.behind.slide(e.id, idleUntil)
+}
+
+// maxLoads bounds how often a load is repeated because commits overtook it.
+const maxLoads = 100
+
+var errOvertaken = errors.New("find session: commits overtook every attempt")
+
+// load asks the store and tells the index. A commit between the snapshot and the
+// index would be lost on us, and a revoked session back for good; the index
+// notices, and the store is asked again.
+func (r *Registry) load(ctx context.Context, key name, hash []byte, at second, slide bool) (Live, error) {
+	for range maxLoads {
+		generation, people := r.index.generation(key), r.people.now()
+		var rec *record
+		var who *account.Identity
+		err := r.store.View(ctx, func(tx store.Tx) (err error) {
+			if rec, err = lookup(tx, key, hash); err != nil {
+				return err
+			}
+			rec.IdleUntil = max(rec.IdleUntil, r.behind.slid(rec.id()))
+			who, err = r.judge(tx, rec, at)
+			return err
+		})
+		if errors.Is(err, ErrNone) {
+			r.index.drop(key)
+			if rec != nil {
+				r.behind.reap(rec.id(), at)
+			}
+			return Live{}, ErrNone
+		}
+		if err != nil {
+			return Live{}, fmt.Errorf("find session: %w", err)
+		}
+		if !r.index.insert(rec.entry(key), who, generation, &people) {
+			continue
+		}
+		if l, sure := r.known(key, at, slide); sure {
+			return l, l.refused()
+		}
+	}
+	return Live{}, errOvertaken
+}
+
+// lookup finds the record of a portal token or a domain token by its hash, or
+// without one the record of an id. Errors: ErrNone.
+func lookup(tx store.Tx, key name, hash []byte) (*record, error) {
+	rec, err := loadRecord(tx, key)
+	if err == nil && hash != nil && !rec.holds(rec.Portal, hash) {
+		return nil, ErrNone
+	}
+	if hash == nil || !errors.Is(err, ErrNone) {
+		return rec, err
+	}
+	to, err := store.Load[pointer](tx, domainKey(hash))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, ErrNone
+	}
+	if err != nil {
+		return nil, err
+	}
+	rec, err = loadRecord(tx, nameOf(to.Session))
+	if err == nil && !rec.holds(rec.Domain, hash) {
+		return nil, ErrNone
+	}
+	return rec, err
+}
