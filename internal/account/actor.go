@@ -1,10 +1,14 @@
 package account
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/audit"
 	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
 type actorKind uint8
@@ -51,4 +55,158 @@ func Person(id principal.ID, factors int, factorAt time.Time) Actor {
 func (a Actor) From(client netip.Addr, session string) Actor {
 	a.client, a.session = client, session
 	return a
+}
+
+// rights are what an actor may do, read in the transaction that uses them.
+type rights struct {
+	actor  Actor
+	name   string   // for events
+	all    bool     // local and system: everything
+	realm  string   // the person's own
+	groups []string // the person's own
+	grants []Grant  // of the person's realm
+}
+
+// rights reads them. Errors: ErrForbidden for nobody, and for a person who is
+// unknown or disabled.
+func (d *Directory) rights(tx store.Tx, a Actor) (rights, error) {
+	switch a.kind {
+	case local:
+		return rights{actor: a, name: "local", all: true}, nil
+	case system:
+		return rights{actor: a, name: a.name, all: true}, nil
+	case self:
+		return rights{actor: a}, nil
+	case person:
+		u, err := d.ByID(tx, a.id)
+		if errors.Is(err, ErrUnknownUser) || err == nil && u.Disabled {
+			return rights{}, ErrForbidden
+		}
+		if err != nil {
+			return rights{}, err
+		}
+		r, err := loadRealm(tx, u.Realm)
+		if err != nil {
+			return rights{}, err
+		}
+		return rights{actor: a, name: u.Ref().String(), realm: u.Realm, groups: u.Groups, grants: r.Grants}, nil
+	}
+	return rights{}, ErrForbidden
+}
+
+// over demands a capability over a realm, and proof enough to use it.
+//
+// To change principals of a realm is to become one of them: whoever sets a
+// password can log in with it. So changes, and only they, also demand every
+// capability that the realm's own members have.
+func (r rights) over(tx store.Tx, c Capability, realm string) error {
+	if r.all {
+		return nil
+	}
+	if !r.holds(c, realm) {
+		return refuse(ErrForbidden, "this needs the capability %s over the realm %s", c, realm)
+	}
+	if c != List && c != Authenticate {
+		target, err := loadRealm(tx, realm)
+		if err != nil && !errors.Is(err, ErrUnknownRealm) {
+			return err
+		}
+		if target != nil {
+			if err := r.exceeds(target.Grants); err != nil {
+				return err
+			}
+		}
+	}
+	return r.proved(tx, c)
+}
+
+// proved demands two real factors, and for changes that the second is fresh.
+func (r rights) proved(tx store.Tx, c Capability) error {
+	now, at := tx.Now(), r.actor.factorAt
+	if r.actor.factors < 2 || at.IsZero() {
+		return refuse(ErrNotFresh, "capabilities count only after two factors")
+	}
+	if c == List || c == Authenticate {
+		return nil
+	}
+	// A clock that was set back must not keep a factor fresh.
+	if now.Sub(at) > Fresh || at.Sub(now) > Fresh {
+		return refuse(ErrNotFresh, "changes need a factor that is at most 15 minutes old")
+	}
+	return nil
+}
+
+// everywhere demands a capability over all realms.
+func (r rights) everywhere(c Capability) error {
+	for _, g := range r.grants {
+		if g.Capability == c && len(g.Realms) == 0 {
+			return nil
+		}
+	}
+	if r.all {
+		return nil
+	}
+	return refuse(ErrForbidden, "this needs the capability %s over all realms", c)
+}
+
+// exceeds refuses grants of which one is more than the actor has.
+func (r rights) exceeds(grants []Grant) error {
+	if r.all {
+		return nil
+	}
+	for _, g := range grants {
+		if len(g.Realms) == 0 && r.everywhere(g.Capability) != nil {
+			return refuse(ErrForbidden, "that would reach beyond your own capabilities: you do not have %s over all realms", g.Capability)
+		}
+		for _, realm := range g.Realms {
+			if !r.holds(g.Capability, realm) {
+				return refuse(ErrForbidden, "that would reach beyond your own capabilities: you do not have %s over the realm %s", g.Capability, realm)
+			}
+		}
+	}
+	return nil
+}
+
+func (r rights) holds(c Capability, realm string) bool {
+	for _, g := range r.grants {
+		if g.Capability == c && (len(g.Realms) == 0 || slices.Contains(g.Realms, realm)) {
+			return true
+		}
+	}
+	return r.all
+}
+
+// mayGive refuses groups that a delegate (a person of another realm than admin)
+// does not belong to: rules admit by group.
+func (r rights) mayGive(groups []string) error {
+	if r.all || r.realm == AdminRealm {
+		return nil
+	}
+	for _, g := range groups {
+		if !slices.Contains(r.groups, g) {
+			return refuse(ErrForbidden, "you may give only groups that you belong to")
+		}
+	}
+	return nil
+}
+
+// Allowed checks a capability over a realm, for calls that only read: changing
+// methods check by themselves. List and Authenticate need two factors, the others
+// a fresh one. Errors: ErrForbidden, ErrNotFresh.
+func (d *Directory) Allowed(tx store.Tx, a Actor, c Capability, realm string) error {
+	r, err := d.rights(tx, a)
+	if err != nil {
+		return err
+	}
+	return r.over(tx, c, realm)
+}
+
+// record writes an event of a change that was made.
+func (d *Directory) record(tx store.Tx, r rights, e audit.Event) error {
+	if d.audit == nil {
+		return nil
+	}
+	e.Outcome = audit.OK
+	e.Actor, e.Client, e.Session = r.name, r.actor.client, r.actor.session
+	return d.audit.Record(tx, e)
 }

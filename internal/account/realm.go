@@ -1,9 +1,14 @@
 package account
 
 import (
+	"errors"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/audit"
 	"github.com/sallyport-auth/sallyport/internal/otp"
+	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
@@ -43,7 +48,7 @@ const (
 type RecoverySettings struct {
 	Count    int    `json:"count"`    // codes in a set
 	Length   int    `json:"length"`   // characters of a code, without hyphens
-	Alphabet string `json:"alphabet"` // ASCII letters and digits, each once
+	Alphabet string `json:"alphabet"` // letters a to z and digits, each once
 }
 
 // Lifetimes of sessions. In JSON they are nanoseconds.
@@ -75,4 +80,252 @@ type Realm struct {
 	Settings
 	Version   uint64    `json:"version"`
 	CreatedAt time.Time `json:"created_at"`
+}
+
+// noExpiry marks records that stay until they are deleted.
+var noExpiry time.Time
+
+func realmKey(name string) store.Key { return store.K(store.PrefixAccount, keyRealm, name) }
+
+// loadRealm reads what is stored of a realm. The capabilities of admin and auth are
+// fixed here: no record gives them more or fewer. Missing: ErrUnknownRealm.
+func loadRealm(tx store.Tx, name string) (*Realm, error) {
+	r, err := store.Load[Realm](tx, realmKey(name))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, ErrUnknownRealm
+	}
+	if err != nil {
+		return nil, err
+	}
+	if grants, fixed := fixedGrants(name); fixed {
+		r.Grants = grants
+	}
+	return r, nil
+}
+
+func saveRealm(tx store.Tx, r *Realm) error {
+	return store.Save(tx, realmKey(r.Name), r, noExpiry)
+}
+
+func newRealm(tx store.Tx, name string) *Realm {
+	grants, _ := fixedGrants(name)
+	return &Realm{Name: name, Grants: grants, Version: 1, CreatedAt: tx.Now()}
+}
+
+// Realm returns a realm with all that holds for it: defaults, over them what is
+// stored, over that what is configured. A name in any spelling is found.
+// Errors: ErrUnknownRealm.
+func (d *Directory) Realm(tx store.Tx, name string) (Realm, error) {
+	canonical, err := principal.CanonicalRealm(name)
+	if err != nil {
+		return Realm{}, ErrUnknownRealm
+	}
+	r, err := loadRealm(tx, canonical)
+	if err != nil {
+		return Realm{}, err
+	}
+	return d.effective(r), nil
+}
+
+// effective never answers less than the realm admin demands, whatever is stored.
+func (d *Directory) effective(r *Realm) Realm {
+	e := *r
+	e.Settings = defaults(r.Name).over(r.Settings).over(d.configured[r.Name]).clone()
+	if r.Name == AdminRealm {
+		two := 2
+		e.Factors, e.Names = &two, NamesPrecis
+		if e.Enrollment == EnrollFirstLogin {
+			e.Enrollment = EnrollInvitation
+		}
+	}
+	return e
+}
+
+// Realms returns all realms, as Realm does, in the order of their names.
+func (d *Directory) Realms(tx store.Tx) ([]Realm, error) {
+	var realms []Realm
+	for item, err := range tx.Scan(store.KPrefix(store.PrefixAccount, keyRealm), nil) {
+		if err != nil {
+			return nil, err
+		}
+		r, err := store.Decode[Realm](item.Value)
+		if err != nil {
+			return nil, err
+		}
+		if grants, fixed := fixedGrants(r.Name); fixed {
+			r.Grants = grants
+		}
+		realms = append(realms, d.effective(r))
+	}
+	return realms, nil
+}
+
+// Configured returns the settings of a realm that the configuration fixes; SetRealm
+// cannot change them.
+func (d *Directory) Configured(name string) Settings { return d.configured[name].clone() }
+
+// SetRealm makes a realm, or replaces its settings (those that s leaves empty
+// return to their defaults) and, unless grants is nil, its capabilities.
+//
+// A person needs create over a new realm's name, update over an existing one;
+// grants need update over all realms and never exceed the person's own. Those of
+// admin and auth are fixed. ifVersion other than 0: only if the realm has it.
+// Errors: ErrInvalid, ErrConfigured, ErrReserved, ErrVersion, ErrForbidden, ErrNotFresh.
+func (d *Directory) SetRealm(tx store.Tx, a Actor, name string, s Settings, grants *[]Grant, ifVersion uint64) (Realm, error) {
+	name, err := principal.CanonicalRealm(name)
+	if err != nil {
+		return Realm{}, refuse(ErrInvalid, "%v", err)
+	}
+	needed := Update
+	r, err := loadRealm(tx, name)
+	if errors.Is(err, ErrUnknownRealm) {
+		needed, r, err = Create, nil, nil
+	}
+	if err != nil {
+		return Realm{}, err
+	}
+	rights, err := d.rights(tx, a)
+	if err != nil {
+		return Realm{}, err
+	}
+	if err := rights.over(tx, needed, name); err != nil {
+		return Realm{}, err
+	}
+	if ifVersion != 0 && (r == nil || r.Version != ifVersion) {
+		return Realm{}, ErrVersion
+	}
+	if r == nil {
+		r = newRealm(tx, name)
+	} else {
+		r.Version++
+	}
+	if err := d.setSettings(r, s); err != nil {
+		return Realm{}, err
+	}
+	if grants != nil {
+		if err := setGrants(tx, rights, r, *grants); err != nil {
+			return Realm{}, err
+		}
+	}
+	if err := saveRealm(tx, r); err != nil {
+		return Realm{}, err
+	}
+	return d.effective(r), d.record(tx, rights, audit.Event{Kind: audit.KindRealmSet, Name: "@" + name})
+}
+
+func (d *Directory) setSettings(r *Realm, s Settings) error {
+	if err := s.validate(r.Name); err != nil {
+		return err
+	}
+	rest, conflict := s.without(d.configured[r.Name])
+	if conflict != "" {
+		return refuse(ErrConfigured, "%s of the realm %s is set in the configuration; change it there", conflict, r.Name)
+	}
+	r.Settings = rest.clone()
+	return nil
+}
+
+func setGrants(tx store.Tx, rights rights, r *Realm, grants []Grant) error {
+	canonical, err := canonicalGrants(grants)
+	if err != nil {
+		return err
+	}
+	if fixed, ok := fixedGrants(r.Name); ok {
+		if !slices.EqualFunc(canonical, fixed, equalGrant) {
+			return refuse(ErrReserved, "the capabilities of the realm %s are fixed", r.Name)
+		}
+		return nil
+	}
+	if err := rights.everywhere(Update); err != nil {
+		return err
+	}
+	if err := rights.exceeds(canonical); err != nil {
+		return err
+	}
+	r.Grants = canonical
+	return nil
+}
+
+// DeleteRealm removes a realm that has no principals. Reserved realms stay, and so
+// do those that the configuration names.
+// Errors: ErrUnknownRealm, ErrReserved, ErrConfigured, ErrNotEmpty, ErrForbidden, ErrNotFresh.
+func (d *Directory) DeleteRealm(tx store.Tx, a Actor, name string) error {
+	name, err := principal.CanonicalRealm(name)
+	if err != nil {
+		return ErrUnknownRealm
+	}
+	rights, err := d.rights(tx, a)
+	if err != nil {
+		return err
+	}
+	if err := rights.over(tx, Delete, name); err != nil {
+		return err
+	}
+	if _, err := loadRealm(tx, name); err != nil {
+		return err
+	}
+	if d.reserved(name) {
+		return refuse(ErrReserved, "the realm %s is reserved and cannot be deleted", name)
+	}
+	if _, ok := d.configured[name]; ok {
+		return refuse(ErrConfigured, "the realm %s stands in the configuration; remove it there first", name)
+	}
+	members, err := loadCount(tx, membersKey(name))
+	if err != nil {
+		return err
+	}
+	if members.N > 0 {
+		return refuse(ErrNotEmpty, "the realm %s still has %d members; delete them first", name, members.N)
+	}
+	if err := tx.Delete(membersKey(name)); err != nil {
+		return err
+	}
+	if err := tx.Delete(realmKey(name)); err != nil {
+		return err
+	}
+	return d.record(tx, rights, audit.Event{Kind: audit.KindRealmDelete, Name: "@" + name})
+}
+
+// fixedGrants are the capabilities of the two realms whose capabilities never change.
+func fixedGrants(realm string) (grants []Grant, fixed bool) {
+	switch realm {
+	case AdminRealm:
+		return []Grant{{Capability: Authenticate}, {Capability: Create}, {Capability: Delete}, {Capability: List}, {Capability: Update}}, true
+	case AuthRealm:
+		return []Grant{{Capability: Authenticate}}, true
+	}
+	return nil, false
+}
+
+// canonicalGrants returns one grant per capability, in order, with sorted realms.
+func canonicalGrants(grants []Grant) ([]Grant, error) {
+	merged := map[Capability]Grant{}
+	for _, g := range grants {
+		if !slices.Contains([]Capability{Authenticate, Create, Delete, List, Update}, g.Capability) {
+			return nil, refuse(ErrInvalid, "%.32q is not a capability: authenticate, create, delete, list and update are", string(g.Capability))
+		}
+		old, twice := merged[g.Capability]
+		if twice && (len(old.Realms) == 0 || len(g.Realms) == 0) {
+			merged[g.Capability] = Grant{Capability: g.Capability}
+			continue
+		}
+		for _, name := range g.Realms {
+			realm, err := principal.CanonicalRealm(name)
+			if err != nil {
+				return nil, refuse(ErrInvalid, "%v", err)
+			}
+			old.Realms = append(old.Realms, realm)
+		}
+		slices.Sort(old.Realms)
+		merged[g.Capability] = Grant{Capability: g.Capability, Realms: slices.Compact(old.Realms)}
+	}
+	result := make([]Grant, 0, len(merged))
+	for _, c := range slices.Sorted(maps.Keys(merged)) {
+		result = append(result, merged[c])
+	}
+	return result, nil
+}
+
+func equalGrant(a, b Grant) bool {
+	return a.Capability == b.Capability && slices.Equal(a.Realms, b.Realms)
 }

@@ -1,0 +1,170 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+// New returns a Directory. Options that cannot be are found by EnsureReserved.
+func New(o Options) *Directory {
+	d := &Directory{audit: o.Audit, configured: map[string]Settings{}, defaultRealm: DefaultRealm, passwords: o.Passwords}
+	if o.DefaultRealm != "" {
+		realm, err := principal.CanonicalRealm(o.DefaultRealm)
+		if err != nil {
+			d.invalid = fmt.Errorf("default_realm: %w", err)
+		}
+		d.defaultRealm = realm
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Realms)) {
+		realm, err := principal.CanonicalRealm(name)
+		if err == nil {
+			err = o.Realms[name].validate(realm)
+		}
+		if _, twice := d.configured[realm]; err == nil && twice {
+			err = errors.New("it stands there twice")
+		}
+		if err != nil {
+			d.invalid = errors.Join(d.invalid, fmt.Errorf("realm %.64q: %w", name, err))
+			continue
+		}
+		d.configured[realm] = o.Realms[name]
+	}
+	return d
+}
+
+// EnsureReserved makes the realms that always exist: the default one, admin, auth,
+// and those that the configuration names. Call it once after opening the store.
+// An error that is not the store's says what is wrong in the configuration.
+func (d *Directory) EnsureReserved(ctx context.Context, s store.Store) error {
+	if d.invalid != nil {
+		return d.invalid
+	}
+	err := s.Update(ctx, func(tx store.Tx) error {
+		names := append([]string{AdminRealm, AuthRealm, d.defaultRealm}, slices.Sorted(maps.Keys(d.configured))...)
+		for _, name := range names {
+			if _, err := loadRealm(tx, name); !errors.Is(err, ErrUnknownRealm) {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if err := saveRealm(tx, newRealm(tx, name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("make reserved realms: %w", err)
+	}
+	return nil
+}
+
+// Passwords is the policy for new passwords. They are judged and hashed before
+// they come here.
+func (d *Directory) Passwords() secret.PasswordPolicy { return d.passwords }
+
+// DefaultRealm is the realm of logins that name none.
+func (d *Directory) DefaultRealm() string { return d.defaultRealm }
+
+// OnDelete has fn called in the transaction that deletes a user, so that what
+// hangs on the user goes with it. Its error keeps the user.
+func (d *Directory) OnDelete(fn func(tx store.Tx, u *User) error) {
+	d.onDelete = append(d.onDelete, fn)
+}
+
+func (d *Directory) reserved(realm string) bool {
+	return realm == AdminRealm || realm == AuthRealm || realm == d.defaultRealm
+}
+
+// What account keeps under its prefix. "u" alone is watched by others.
+const (
+	keyUser     = "u" // id → User
+	keyName     = "n" // realm, name → id
+	keyAddress  = "e" // realm, address → id
+	keyRealm    = "r" // name → Realm
+	keyMembers  = "m" // realm → number of its principals
+	keySequence = "q" // the last number given
+	keyGuard    = "g" // the administrators
+)
+
+// UserKeyPrefix is the start of all users' keys, for Watch and Scan.
+func UserKeyPrefix() []byte { return store.KPrefix(store.PrefixAccount, keyUser) }
+
+func userKey(id principal.ID) store.Key { return store.K(store.PrefixAccount, keyUser, id) }
+
+func nameKey(ref principal.Ref) store.Key {
+	return store.K(store.PrefixAccount, keyName, ref.Realm, ref.Name)
+}
+
+func addressKey(realm, address string) store.Key {
+	return store.K(store.PrefixAccount, keyAddress, realm, address)
+}
+
+// indexed is what an index record holds: whose the name or the address is.
+type indexed struct {
+	store.Meta
+	ID principal.ID `json:"id"`
+}
+
+// lookup reads an index record. Missing: ErrUnknownUser.
+func lookup(tx store.Tx, key store.Key) (principal.ID, error) {
+	rec, err := store.Load[indexed](tx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return principal.ID{}, ErrUnknownUser
+	}
+	if err != nil {
+		return principal.ID{}, err
+	}
+	return rec.ID, nil
+}
+
+// count is a number that is read by Get, so that two transactions which change it
+// cannot pass each other.
+type count struct {
+	store.Meta
+	N uint64 `json:"n"`
+}
+
+func loadCount(tx store.Tx, key store.Key) (*count, error) {
+	c, err := store.Load[count](tx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return &count{}, nil
+	}
+	return c, err
+}
+
+// nextNumber takes a number from the one sequence of all principals. It never goes
+// back, so a number is never used again, deleted or not.
+func nextNumber(tx store.Tx) (uint64, error) {
+	key := store.K(store.PrefixAccount, keySequence)
+	c, err := loadCount(tx, key)
+	if err != nil {
+		return 0, err
+	}
+	c.N++
+	return c.N, store.Save(tx, key, c, noExpiry)
+}
+
+func membersKey(realm string) store.Key { return store.K(store.PrefixAccount, keyMembers, realm) }
+
+// addMember counts the principals of a realm: a realm may be deleted only when
+// none is left, and a Scan would not see one that is being created.
+func addMember(tx store.Tx, realm string, n int) error {
+	c, err := loadCount(tx, membersKey(realm))
+	if err != nil {
+		return err
+	}
+	if n < 0 && c.N == 0 {
+		return fmt.Errorf("count of members of a realm is below zero")
+	}
+	c.N += uint64(n)
+	return store.Save(tx, membersKey(realm), c, noExpiry)
+}

@@ -1,0 +1,191 @@
+package account
+
+import (
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/otp"
+)
+
+// Limits of settings.
+const (
+	minRecoveryBits  = 64 // of one code: beyond guessing, even offline
+	maxRecoveryCount = 100
+	maxRecoveryChars = 64
+	maxMethods       = 16
+	maxMethodName    = 32 // bytes
+	maxLifetime      = 366 * 24 * time.Hour
+)
+
+// recoveryAlphabet has no look-alikes: no i, l, o, 0, 1.
+const recoveryAlphabet = "abcdefghjkmnpqrstuvwxyz23456789"
+
+// defaults are the settings of a realm where nothing else is set.
+func defaults(realm string) Settings {
+	factors, skew := 2, 1
+	params := otp.Default()
+	s := Settings{
+		Factors:       &factors,
+		Enrollment:    EnrollFirstLogin,
+		OTP:           &params,
+		Skew:          &skew,
+		RecoveryCodes: &RecoverySettings{Count: 10, Length: 16, Alphabet: recoveryAlphabet},
+		Session:       &Lifetimes{Idle: 8 * time.Hour, Absolute: 7 * 24 * time.Hour, Remember: 30 * 24 * time.Hour},
+		Replay:        ReplayDeny,
+		Names:         NamesPrecis,
+	}
+	if realm == AdminRealm {
+		s.Enrollment = EnrollInvitation
+		s.Session = &Lifetimes{Idle: 30 * time.Minute, Absolute: 8 * time.Hour}
+	}
+	return s
+}
+
+// over returns s with the fields of top that are set.
+func (s Settings) over(top Settings) Settings {
+	result, from := reflect.ValueOf(&s).Elem(), reflect.ValueOf(top)
+	for i := range from.NumField() {
+		if !unset(from.Field(i)) {
+			result.Field(i).Set(from.Field(i))
+		}
+	}
+	return s
+}
+
+func unset(v reflect.Value) bool {
+	return v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0
+}
+
+// without returns s without the fields that fixed sets, or the JSON name of the
+// first field that s sets otherwise.
+func (s Settings) without(fixed Settings) (rest Settings, conflict string) {
+	rest = s
+	result, from := reflect.ValueOf(&rest).Elem(), reflect.ValueOf(fixed)
+	for i := range from.NumField() {
+		if unset(from.Field(i)) || unset(result.Field(i)) {
+			continue
+		}
+		if !reflect.DeepEqual(result.Field(i).Interface(), from.Field(i).Interface()) {
+			name, _, _ := strings.Cut(from.Type().Field(i).Tag.Get("json"), ",")
+			return Settings{}, name
+		}
+		result.Field(i).SetZero()
+	}
+	return rest, ""
+}
+
+// clone shares nothing with s.
+func (s Settings) clone() Settings {
+	s.Factors, s.Skew = copied(s.Factors), copied(s.Skew)
+	s.OTP, s.RecoveryCodes, s.Session = copied(s.OTP), copied(s.RecoveryCodes), copied(s.Session)
+	s.Methods = slices.Clone(s.Methods)
+	return s
+}
+
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	value := *p
+	return &value
+}
+
+// Validate refuses settings that no realm may have. The realm's name matters:
+// admin always demands two factors and an invitation. Errors: ErrInvalid.
+func (s Settings) Validate(realm string) error { return s.validate(realm) }
+
+func (s Settings) validate(realm string) error {
+	if s.Factors != nil && (*s.Factors < 1 || *s.Factors > 2) {
+		return refuse(ErrInvalid, "factors is 1 or 2, not %d", *s.Factors)
+	}
+	if realm == AdminRealm && s.Factors != nil && *s.Factors != 2 {
+		return refuse(ErrInvalid, "the realm admin always has factors 2")
+	}
+	if err := oneOf("enrollment", s.Enrollment, EnrollFirstLogin, EnrollInvitation, EnrollOff); err != nil {
+		return err
+	}
+	if realm == AdminRealm && s.Enrollment == EnrollFirstLogin {
+		return refuse(ErrInvalid, "the realm admin enrols by invitation only")
+	}
+	if err := oneOf("replay", s.Replay, ReplayDeny, ReplayAllow); err != nil {
+		return err
+	}
+	if err := oneOf("names", s.Names, NamesPrecis, NamesExact); err != nil {
+		return err
+	}
+	if realm == AdminRealm && s.Names == NamesExact {
+		return refuse(ErrInvalid, "the realm admin has names precis")
+	}
+	if s.OTP != nil {
+		if err := s.OTP.Validate(); err != nil {
+			return refuse(ErrInvalid, "otp: %v", err)
+		}
+	}
+	if s.Skew != nil && (*s.Skew < 0 || *s.Skew > otp.MaxSkew) {
+		return refuse(ErrInvalid, "skew is 0 to %d steps, not %d", otp.MaxSkew, *s.Skew)
+	}
+	if err := validMethods(s.Methods); err != nil {
+		return err
+	}
+	if s.RecoveryCodes != nil {
+		if err := s.RecoveryCodes.validate(); err != nil {
+			return err
+		}
+	}
+	if s.Session != nil {
+		return s.Session.validate()
+	}
+	return nil
+}
+
+func oneOf(field, value string, allowed ...string) error {
+	if value == "" || slices.Contains(allowed, value) {
+		return nil
+	}
+	return refuse(ErrInvalid, "%s is one of %s, not %.32q", field, strings.Join(allowed, ", "), value)
+}
+
+func validMethods(methods []string) error {
+	if len(methods) > maxMethods {
+		return refuse(ErrInvalid, "at most %d methods are allowed", maxMethods)
+	}
+	for i, m := range methods {
+		bad := strings.ContainsFunc(m, func(r rune) bool { return (r < 'a' || r > 'z') && r != '_' })
+		if m == "" || len(m) > maxMethodName || bad || slices.Contains(methods[:i], m) {
+			return refuse(ErrInvalid, "methods holds %.32q: names such as totp are expected, each once", m)
+		}
+	}
+	return nil
+}
+
+func (r RecoverySettings) validate() error {
+	if r.Count < 1 || r.Count > maxRecoveryCount {
+		return refuse(ErrInvalid, "recovery_codes: a set has 1 to %d codes, not %d", maxRecoveryCount, r.Count)
+	}
+	for i := range len(r.Alphabet) {
+		c := r.Alphabet[i]
+		letter := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		if !letter || strings.IndexByte(r.Alphabet, c) != i {
+			return refuse(ErrInvalid, "recovery_codes: the alphabet has letters a to z and digits, each once")
+		}
+	}
+	if r.Length > maxRecoveryChars || len(r.Alphabet) < 2 || float64(r.Length)*math.Log2(float64(len(r.Alphabet))) < minRecoveryBits {
+		return refuse(ErrInvalid, "recovery_codes: codes of %d characters out of %d are not between %d bits and %d characters", r.Length, len(r.Alphabet), minRecoveryBits, maxRecoveryChars)
+	}
+	return nil
+}
+
+func (l Lifetimes) validate() error {
+	switch {
+	case l.Idle < time.Minute || l.Absolute < l.Idle:
+		return refuse(ErrInvalid, "session: idle is at least 1m, absolute at least idle")
+	case l.Remember != 0 && l.Remember < l.Absolute:
+		return refuse(ErrInvalid, "session: remember is 0 (not offered) or at least absolute")
+	case l.Absolute > maxLifetime || l.Remember > maxLifetime:
+		return refuse(ErrInvalid, "session: no lifetime is over a year")
+	}
+	return nil
+}
