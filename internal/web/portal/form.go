@@ -1,0 +1,107 @@
+package portal
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"unicode/utf8"
+)
+
+const (
+	maxForm  = 16 << 10 // bytes of a body: ten times what any page here sends
+	maxQuery = 8 << 10  // bytes: an address to return to, and little else
+)
+
+// limits is the most bytes that a field may hold. What is not named here is
+// ignored; nothing is stored or shown before it was measured.
+func limits() map[string]int {
+	return map[string]int{
+		"username":      320,  // 64 + @ + 255: the longest address
+		"password":      1024, // the hasher's own limit is lower or equal
+		"new_password":  1024,
+		"again":         1024,
+		"remember":      8,
+		"code":          64,
+		"recovery_code": 128,
+		"rd":            4096,
+		"redirect_uri":  4096,
+		"url":           4096,
+		"rs":            256,
+		"l":             16,
+		"m":             32,
+		"k":             64,
+		"id":            64,
+		"token":         128,
+	}
+}
+
+var (
+	errMalformed = errors.New("malformed form")
+	errTooLarge  = errors.New("form too large")
+	errNotForm   = errors.New("not a form")
+)
+
+// fields is a form or a query, each name once.
+type fields map[string]string
+
+// readForm reads the body of a POST. The fields named in many may come
+// several times and are returned beside the others, in order.
+// Errors: errNotForm, errTooLarge, errMalformed.
+func readForm(w http.ResponseWriter, r *http.Request, many string) (fields, []string, error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, nil, errNotForm
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	if err != nil {
+		var over *http.MaxBytesError
+		if errors.As(err, &over) {
+			return nil, nil, errTooLarge
+		}
+		return nil, nil, errMalformed
+	}
+	return parse(string(body), many)
+}
+
+// parse reads an urlencoded text strictly: a bad escape, a field that comes
+// twice, bytes that are not UTF-8 and a field that is too long are malformed.
+// Of two values one would be judged and perhaps the other used.
+func parse(text, many string) (fields, []string, error) {
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, nil, errMalformed
+	}
+	known := limits()
+	f, list := fields{}, []string(nil)
+	for name, all := range values {
+		limit, ok := known[name]
+		if !ok {
+			continue
+		}
+		for _, v := range all {
+			if len(v) > limit || !utf8.ValidString(v) {
+				return nil, nil, errMalformed
+			}
+		}
+		switch {
+		case many != "" && name == many:
+			list = all
+		case len(all) == 1:
+			f[name] = all[0]
+		default:
+			return nil, nil, errMalformed
+		}
+	}
+	return f, list, nil
+}
+
+// query reads the request's query by the same rules.
+func query(r *http.Request) (fields, error) {
+	if len(r.URL.RawQuery) > maxQuery {
+		return nil, errMalformed
+	}
+	f, _, err := parse(r.URL.RawQuery, "")
+	return f, err
+}

@@ -1,0 +1,207 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+
+	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/login"
+)
+
+// loginForm is the body of the first door's page.
+type loginForm struct {
+	Host           string // of the target, "" where it is this one
+	Target         string
+	Signature      string
+	SignatureField string
+	Name           string
+	Remember       bool
+}
+
+// strayed is where a login goes whose target was refused: the start page,
+// with a sentence.
+const strayed = "/sallyport/?m=target"
+
+// target returns where the request wants to go on to. given says that it
+// wants anything; an empty target with given was refused.
+func (x *exchange) target() (target string, given bool) {
+	for _, name := range [...]string{"rd", "redirect_uri", "url"} {
+		if raw := x.param(name); raw != "" {
+			target, ok := x.p.targets.Allowed(raw, x.param(signatureField), x.now)
+			if !ok {
+				return "", true
+			}
+			return target, true
+		}
+	}
+	return "", false
+}
+
+// judge asks the guard what it would say to this browser at a target.
+func (x *exchange) judge(target string) guard.Decision {
+	u, err := url.Parse(target)
+	if err != nil {
+		return guard.Decision{}
+	}
+	host, scheme := u.Host, u.Scheme
+	if host == "" {
+		host, scheme = x.r.Host, x.scheme
+	}
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	return x.p.guard.Check(x.context(), &guard.Request{
+		Method: http.MethodGet, Scheme: scheme, Host: host, Path: path,
+		Client: x.p.client(x.r), Cookie: x.p.cookies.Guard(x.r.Header, x.scheme), Navigation: true, CookieOnly: true,
+	})
+}
+
+// ours reports whether a target is one of this package's own pages, which no
+// rule guards.
+func ours(target string) bool {
+	u, err := url.Parse(target)
+	return err == nil && u.Host == "" && reserved(u.Path)
+}
+
+// loginPage shows the first door, or sends on whoever has passed it already.
+func loginPage(x *exchange) error {
+	target, given := x.target()
+	if x.live.Identity != nil && x.live.Portal {
+		done, err := x.passed(target, given)
+		if done || err != nil {
+			return err
+		}
+	}
+	v := view{Title: x.p.say("login.title")}
+	switch {
+	case given && target == "":
+		v.Notice = x.p.say("login.target-refused")
+	case x.query["m"] == "signedout":
+		v.Notice = x.p.say("start.signedout")
+	}
+	return x.first(http.StatusOK, v, loginForm{Target: target})
+}
+
+// passed sends on somebody who is signed in: to the target if the guard has
+// nothing to ask, to the second door if it asks for more. It reports whether
+// it answered; it did not where only a whole new login helps.
+func (x *exchange) passed(target string, given bool) (bool, error) {
+	switch {
+	case given && target == "":
+		return true, x.see(strayed)
+	case !given:
+		return true, x.see("/sallyport/")
+	case ours(target):
+		return true, x.see(target)
+	}
+	d := x.judge(target)
+	if d.Outcome == guard.Unavailable {
+		return true, errUnavailable(d.Err, d.RetryAfter)
+	}
+	if d.Outcome != guard.Challenge {
+		return true, x.see(target)
+	}
+	if d.Reason != guard.ReasonFactors && d.Reason != guard.ReasonFresh {
+		return false, nil
+	}
+	if x.r.Method == http.MethodHead {
+		return true, x.plain(http.StatusOK, "")
+	}
+	next, err := x.p.doors.StepUp(x.context(), x.live, x.caller(), target)
+	if denied(err) {
+		return false, nil
+	}
+	if err != nil {
+		return true, err
+	}
+	return true, x.advance(next)
+}
+
+// first renders the first door.
+func (x *exchange) first(status int, v view, f loginForm) error {
+	if f.Target != "" {
+		f.SignatureField = signatureField
+		f.Signature = x.param(signatureField)
+		if u, err := url.Parse(f.Target); err == nil && u.Host != "" && u.Host != x.r.Host {
+			f.Host = u.Host
+		}
+		x.permit(f.Target)
+	}
+	if v.Title == "" {
+		v.Title = x.p.say("login.title")
+	}
+	v.Body = f
+	return x.page(status, "login", v)
+}
+
+// permit lets the forms of this answer end at the target's origin.
+func (x *exchange) permit(target string) {
+	x.w.Header().Set("Content-Security-Policy", policy(target))
+}
+
+// loginSubmit tries the first door.
+func loginSubmit(x *exchange) error {
+	target, given := x.target()
+	f := loginForm{Target: target, Name: x.form["username"], Remember: x.form["remember"] != ""}
+	refuse := func() error {
+		return x.first(http.StatusUnauthorized, view{Alert: x.p.say("login.denied")}, f)
+	}
+	if f.Name == "" || x.form["password"] == "" {
+		return refuse()
+	}
+	a := login.Attempt{
+		Login: f.Name, Password: x.form["password"], Door: login.Portal, Client: x.caller(),
+		Remember: f.Remember, Target: target, ReplaceSession: x.live.ID,
+	}
+	if given && target == "" {
+		a.Target = strayed
+	}
+	if target != "" && !ours(target) {
+		demand := x.judge(target).Demand
+		a.Realm, a.Demand = demand.Realm, demand.Factors
+	}
+	next, err := x.p.doors.Password(x.context(), a)
+	switch {
+	case denied(err):
+		return refuse()
+	case err != nil:
+		return err
+	}
+	return x.advance(next)
+}
+
+// advance goes where a door led: to the next door, or in.
+func (x *exchange) advance(next *login.Next) error {
+	x.end()
+	switch next.Status {
+	case login.Done:
+		return x.arrive(next)
+	case login.SecondFactor:
+		id := x.begin(next.Ephemeral.Reveal(), next.ExpiresIn)
+		return x.see(at("/sallyport/login/code", "l", id))
+	case login.Enroll:
+		id := x.begin(next.Ephemeral.Reveal(), next.ExpiresIn)
+		return x.see(at("/sallyport/enroll/totp", "l", id))
+	}
+	return errors.New("a door led nowhere")
+}
+
+// arrive ends a login: the session's cookies replace whatever the browser
+// had, and it goes on to the target that the login carried.
+func (x *exchange) arrive(next *login.Next) error {
+	x.openSession(next)
+	target := next.Target
+	if target == "" {
+		target = "/sallyport/"
+	}
+	if len(next.RecoveryCodes) > 0 {
+		name := next.User.Name + "@" + next.User.Realm
+		return x.showCodes(name, next.RecoveryCodes, target)
+	}
+	if next.RecoveryLeft > 0 && next.Target == "" {
+		target = recoveryLeft(next.RecoveryLeft)
+	}
+	return x.see(target)
+}

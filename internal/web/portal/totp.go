@@ -1,0 +1,96 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/sallyport-auth/sallyport/internal/factor"
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+func totpPage(x *exchange) error { return x.totpView(http.StatusOK, "") }
+
+func (x *exchange) totpView(status int, alert string) error {
+	title, about := "totp.title", "totp.about"
+	if !x.hasFactor() {
+		title, about = "totp.add", "totp.add-text"
+	}
+	return x.page(status, "confirm", view{Title: x.p.say(title), Alert: alert, Body: confirmBody{
+		About: x.p.say(about), Action: "/sallyport/account/totp",
+		Submit: x.p.say("totp.submit"), Code: x.hasFactor(),
+	}})
+}
+
+// totpBegin makes a new authenticator that waits for its first code. Whoever
+// has one proves it; whoever has none is led through the same enrolment as at
+// a login that demands it.
+func totpBegin(x *exchange) error {
+	if !x.hasFactor() {
+		next, err := x.p.doors.StepUp(x.context(), x.live, x.caller(), "/sallyport/account/?m=totp")
+		if err != nil {
+			return err
+		}
+		return x.advance(next)
+	}
+	alert, err := x.proved()
+	if err != nil {
+		return err
+	}
+	if alert != "" {
+		return x.totpView(http.StatusUnauthorized, alert)
+	}
+	err = x.p.store.Update(x.context(), func(tx store.Tx) error {
+		_, err := x.p.factors.Enroll(tx, x.self(), x.live.Identity.ID, factor.EnrollOptions{})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return x.see("/sallyport/account/totp/confirm")
+}
+
+func totpConfirmPage(x *exchange) error { return x.totpConfirmView(http.StatusOK, "") }
+
+func (x *exchange) totpConfirmView(status int, alert string) error {
+	e, err := x.pending()
+	if err != nil {
+		return err
+	}
+	if e == nil {
+		return errNothingPending
+	}
+	f := x.newEnrollForm(e)
+	f.Name, f.About, f.Action = x.name(), x.p.say("enroll.chosen"), "/sallyport/account/totp/confirm"
+	return x.page(status, "enroll", view{Title: x.p.say("enroll.title"), Alert: alert, Body: f})
+}
+
+// totpConfirm takes the first code of the new authenticator. The old one is
+// gone, all other sessions end, and this one goes on at the new epoch.
+func totpConfirm(x *exchange) error {
+	if x.form["code"] == "" {
+		return x.totpConfirmView(http.StatusUnauthorized, x.p.say("enroll.denied"))
+	}
+	var codes []string
+	err := x.p.store.Update(x.context(), func(tx store.Tx) (err error) {
+		id := x.live.Identity.ID
+		if codes, err = x.p.factors.Confirm(tx, x.self(), id, x.form["code"]); err != nil {
+			return err
+		}
+		u, err := x.p.directory.ByID(tx, id)
+		if err != nil {
+			return err
+		}
+		return x.p.sessions.Raise(tx, x.live.ID, u.Epoch)
+	})
+	switch {
+	case errors.Is(err, factor.ErrDenied), errors.Is(err, factor.ErrReplay):
+		return x.totpConfirmView(http.StatusUnauthorized, x.p.say("enroll.denied"))
+	case errors.Is(err, factor.ErrNoPending):
+		return errNothingPending
+	case err != nil:
+		return err
+	case len(codes) > 0:
+		return x.showCodes(x.name(), codes, "/sallyport/account/?m=totp")
+	}
+	return x.see("/sallyport/account/?m=totp")
+}
