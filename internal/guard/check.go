@@ -270,6 +270,7 @@ func (g *Guard) basic(ctx context.Context, credential string, req *Request, rule
 	var busy *secret.Busy
 	switch {
 	case err == nil && who.Enabled && who.Kind == principal.Service && who.Name == ref.Name && who.Realm == ref.Realm:
+		d.Live = session.Live{Identity: &who, Epoch: who.Epoch}
 		return &who, false
 	case err == nil, errors.Is(err, ErrDenied):
 		d.BadProof = true

@@ -1,0 +1,185 @@
+package authz
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/web"
+)
+
+// original is the request that a proxy asks about.
+type original struct {
+	method, scheme, host string
+	path                 string // raw
+	uri                  string // raw path and query, for the way back
+	tighten              guard.Demand
+}
+
+// Each protocol reads its own headers and no other: what a client can add and
+// the proxy does not overwrite changes nothing.
+var (
+	forwardHeaders = [...]string{"X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-For"}
+	requestHeaders = [...]string{"X-Original-Url", "X-Original-Method", "X-Forwarded-For"}
+	envoyHeaders   = [...]string{"X-Forwarded-Proto"}
+)
+
+var (
+	errMissing  = errors.New("A header with the original request is missing, doubled or spelled otherwise.")
+	errProto    = errors.New("The original scheme is neither http nor https.")
+	errHost     = errors.New("The original host is not valid.")
+	errURI      = errors.New("The original URI is not valid.")
+	errNoSigner = errors.New("sign an assertion: no signer is there")
+	errQuery    = errors.New("A query parameter of the check URL is not valid: realm, groups, factors (0, 1, 2) and fresh (15m), each once.")
+)
+
+// read finds the original request. Errors are sentences without input.
+func read(k kind, rest string, r *http.Request) (original, error) {
+	switch k {
+	case forwardAuth:
+		return readForward(rest, r.Header)
+	case authRequest:
+		return readRequest(rest, r.Header)
+	}
+	return readEnvoy(rest, r)
+}
+
+func readForward(query string, h http.Header) (o original, err error) {
+	if !once(h, forwardHeaders[:]) {
+		return o, errMissing
+	}
+	o.method, o.host, o.uri = h["X-Forwarded-Method"][0], h["X-Forwarded-Host"][0], h["X-Forwarded-Uri"][0]
+	if o.scheme, err = scheme(h["X-Forwarded-Proto"][0]); err != nil {
+		return o, err
+	}
+	if o.tighten, err = tighten(query); err != nil {
+		return o, err
+	}
+	return o, o.check()
+}
+
+func readRequest(query string, h http.Header) (o original, err error) {
+	if !once(h, requestHeaders[:]) {
+		return o, errMissing
+	}
+	o.method = h["X-Original-Method"][0]
+	proto, rest, ok := strings.Cut(h["X-Original-Url"][0], "://")
+	slash := strings.IndexByte(rest, '/')
+	if !ok || slash < 0 {
+		return o, errURI
+	}
+	o.host, o.uri = rest[:slash], rest[slash:]
+	if o.scheme, err = scheme(proto); err != nil {
+		return o, err
+	}
+	if o.tighten, err = tighten(query); err != nil {
+		return o, err
+	}
+	return o, o.check()
+}
+
+// readEnvoy reads the request itself: Envoy puts its own path in front of the
+// original one. The query is the client's and tightens nothing.
+func readEnvoy(rest string, r *http.Request) (o original, err error) {
+	if !once(r.Header, envoyHeaders[:]) {
+		return o, errMissing
+	}
+	o.method, o.host, o.uri = r.Method, r.Host, rest
+	if o.scheme, err = scheme(r.Header["X-Forwarded-Proto"][0]); err != nil {
+		return o, err
+	}
+	return o, o.check()
+}
+
+// check refuses what the guard would not look at, and cuts the query off.
+func (o *original) check() error {
+	for i := 0; i < len(o.uri); i++ {
+		if o.uri[i] <= ' ' || o.uri[i] == 0x7f {
+			return errURI
+		}
+	}
+	if o.uri == "" || o.uri[0] != '/' {
+		return errURI
+	}
+	if _, err := guard.CanonicalHost(o.host); err != nil {
+		return errHost
+	}
+	o.path, _, _ = strings.Cut(o.uri, "?")
+	return nil
+}
+
+// scheme reads a scheme as proxies write it. Traefik says ws and wss of a
+// WebSocket's handshake.
+func scheme(s string) (string, error) {
+	switch s {
+	case "https", "wss":
+		return "https", nil
+	case "http", "ws":
+		return "http", nil
+	}
+	return "", errProto
+}
+
+// once reports whether each of names is there with one value, in its own
+// spelling alone.
+func once(h http.Header, names []string) bool {
+	for _, name := range names {
+		if v := h[name]; len(v) != 1 || v[0] == "" {
+			return false
+		}
+	}
+	return !web.OtherSpelling(h, names)
+}
+
+// tighten reads the query of the check URL, which the proxy's configuration
+// wrote. Other parameters are not ours.
+func tighten(query string) (d guard.Demand, err error) {
+	if query == "" {
+		return d, nil
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return d, errQuery
+	}
+	for name, v := range values {
+		switch name {
+		case "realm", "groups", "factors", "fresh":
+			if len(v) != 1 || v[0] == "" {
+				return d, errQuery
+			}
+			if err := demand(&d, name, v[0]); err != nil {
+				return d, errQuery
+			}
+		}
+	}
+	return d, nil
+}
+
+func demand(d *guard.Demand, name, value string) (err error) {
+	switch name {
+	case "realm":
+		d.Realm, err = principal.CanonicalRealm(value)
+	case "groups":
+		for part := range strings.SplitSeq(value, ",") {
+			group, err := principal.CanonicalGroup(part)
+			if err != nil {
+				return err
+			}
+			d.Groups = append(d.Groups, group)
+		}
+	case "factors":
+		if len(value) != 1 || value[0] < '0' || value[0] > '2' {
+			return errQuery
+		}
+		d.Factors = int(value[0] - '0')
+	case "fresh":
+		if d.Fresh, err = time.ParseDuration(value); err == nil && d.Fresh <= 0 {
+			return errQuery
+		}
+	}
+	return err
+}
