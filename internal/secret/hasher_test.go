@@ -116,6 +116,21 @@ func TestForeignHashesVerifyAndAskForARehash(t *testing.T) {
 	}
 }
 
+// An imported account has the empty password; what cannot be a password here
+// must not open it.
+func TestTheEmptyPasswordOpensNothing(t *testing.T) {
+	h := secret.NewHasher(secret.HasherOptions{Params: cheap()})
+	const digest = "$2b$05$abcdefghijklmnopqrstuu0oImNDIy4flhldV9YqunRgBAePKmw7m" // of ""
+	if err := secret.CheckDigest(digest); err != nil {
+		t.Fatal(err)
+	}
+	for _, password := range []string{"", "\x00", "\x00\x00", "\xff", strings.Repeat("x", 2000)} {
+		if ok, rehash, err := h.Verify(context.Background(), password, digest); ok || rehash || err != nil {
+			t.Errorf("%.10q: %v, %v, %v", password, ok, rehash, err)
+		}
+	}
+}
+
 // bcrypt reads 72 bytes: whoever knows them gets in with any tail, as at home,
 // but a mistyped tail must not be stored as the truth.
 func TestBcryptsTailIsNotProved(t *testing.T) {
