@@ -34,9 +34,9 @@ type Options struct {
 	// InMemory keeps everything in memory; Dir must be empty.
 	InMemory bool
 
-	// MinFree is how many bytes must be free on the disk: with less, Open and
-	// Update answer ErrNoSpace. Zero: DefaultMinFree; less than MinMinFree:
-	// MinMinFree. Another 24 MiB are held as a file while the store is open.
+	// MinFree is how many bytes must stay free on the disk: with less, Open and
+	// Update answer ErrNoSpace. Never less than DefaultMinFree. Another 24 MiB are
+	// held as a file while the store is open.
 	MinFree uint64
 
 	// Clock is what Tx.Now of the bare engine goes by; nil: time.Now. Badger's
@@ -51,12 +51,10 @@ type Options struct {
 }
 
 // DefaultMinFree covers what Badger may write by itself between two checks: the
-// rest of a write-ahead log, the memtables that wait to be flushed, and a
-// compaction of level zero.
-const (
-	DefaultMinFree = 64 << 20
-	MinMinFree     = 32 << 20
-)
+// flush of a memtable (8 MiB), compactions of the tables that waiting memtables
+// become (24), and those between lower levels (about 12 tables of 2 MiB). Level
+// zero and the level that it is compacted into are counted as they are.
+const DefaultMinFree = 64 << 20
 
 // Sizes are small, because a gateway's records are and its memory should be.
 const (
@@ -117,7 +115,7 @@ func Open(ctx context.Context, opt Options) (store.Store, error) {
 }
 
 func badgerOptions(opt Options) badger.Options {
-	return badger.DefaultOptions(opt.Dir).
+	o := badger.DefaultOptions(opt.Dir).
 		WithInMemory(opt.InMemory).
 		WithSyncWrites(true).
 		WithDetectConflicts(false). // the committer is the only writer
@@ -133,6 +131,8 @@ func badgerOptions(opt Options) badger.Options {
 		WithIndexCacheSize(8 << 20).
 		WithMetricsEnabled(false).
 		WithLogger(logger{opt.Logger})
+	o.TableSizeMultiplier = 1 // small tables on all levels: a compaction needs little room
+	return o
 }
 
 // View implements [store.Store].
@@ -176,6 +176,16 @@ func (e *engine) Close() error {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
+}
+
+// compaction bounds what the next compaction of level zero may write.
+func (e *engine) compaction() (size uint64) {
+	for _, level := range e.db.Levels() {
+		if level.Level == 0 || level.IsBaseLevel {
+			size += uint64(level.Size)
+		}
+	}
+	return size
 }
 
 // gate counts running transactions and lets none in once it is closed.

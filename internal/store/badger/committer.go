@@ -201,7 +201,7 @@ func (e *engine) commit(b *batch, broken *error) error {
 	if *broken != nil {
 		return *broken
 	}
-	if err := e.reserve.check(uint64(b.cost.size)); err != nil {
+	if err := e.reserve.check(uint64(b.cost.size), e.compaction); err != nil {
 		return err
 	}
 	txn, err := e.fillTransaction(b.writes)

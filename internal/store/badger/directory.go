@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/store"
@@ -30,11 +31,7 @@ func prepare(opt Options) (*reserve, error) {
 	if err := refuseForeign(opt.Dir); err != nil {
 		return nil, err
 	}
-	minFree := opt.MinFree
-	if minFree == 0 {
-		minFree = DefaultMinFree
-	}
-	held := newReserve(opt.Dir, max(minFree, MinMinFree))
+	held := newReserve(opt.Dir, max(opt.MinFree, DefaultMinFree))
 	return held, held.checkOpen()
 }
 
@@ -77,7 +74,11 @@ func openError(dir string, err error) error {
 	}
 	by := "another process"
 	if pid, err := os.ReadFile(filepath.Join(dir, "LOCK")); err == nil {
-		if pid := strings.TrimSpace(string(pid)); pid != "" {
+		switch pid := strings.TrimSpace(string(pid)); pid {
+		case "":
+		case strconv.Itoa(os.Getpid()):
+			by = "this process"
+		default:
 			by = "process " + pid
 		}
 	}

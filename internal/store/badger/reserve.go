@@ -31,11 +31,20 @@ func newReserve(dir string, minFree uint64) *reserve {
 	return r
 }
 
-// checkOpen answers ErrNoSpace when there is no room to open the store.
-func (r *reserve) checkOpen() error { return r.check(holdSize - min(r.held, holdSize)) }
+// checkOpen answers ErrNoSpace when there is no room to open the store. Badger
+// compacts at once, and which files, only it knows.
+func (r *reserve) checkOpen() error {
+	return r.check(holdSize-min(r.held, holdSize), func() uint64 { return min(tableBytes(r.dir), maxCompaction) })
+}
 
-// check answers ErrNoSpace when more bytes would leave less than the minimum.
-func (r *reserve) check(more uint64) error {
+const (
+	plenty        = 1 << 30 // with that much free nobody counts
+	maxCompaction = 64 << 20
+)
+
+// check answers ErrNoSpace when more bytes, and what compactions may write before
+// they remove what they read, would leave less than the minimum.
+func (r *reserve) check(more uint64, compaction func() uint64) error {
 	if r == nil {
 		return nil
 	}
@@ -43,10 +52,24 @@ func (r *reserve) check(more uint64) error {
 	if err != nil {
 		return fmt.Errorf("free space of %s: %w", r.dir, err)
 	}
-	if need := r.minFree + more; free < need {
+	if free > plenty+r.minFree+more {
+		return nil
+	}
+	if need := r.minFree + more + compaction(); free < need {
 		return fmt.Errorf("%w: the disk of %s has %d MiB free and the store needs %d MiB; make room there (nothing was lost)", store.ErrNoSpace, r.dir, free>>20, (need+1<<20-1)>>20)
 	}
 	return nil
+}
+
+// tableBytes is the size of all tables in a directory.
+func tableBytes(dir string) (sum uint64) {
+	tables, _ := filepath.Glob(filepath.Join(dir, "*.sst")) // fails for bad patterns only
+	for _, table := range tables {
+		if info, err := os.Stat(table); err == nil {
+			sum += uint64(info.Size())
+		}
+	}
+	return sum
 }
 
 // hold makes the file. File systems that cannot reserve blocks do without.

@@ -62,7 +62,7 @@ func Open(t testing.TB, clock func() time.Time) *store.SealedStore {
 // closes it; the end of the test does, too.
 func OpenDir(t testing.TB, dir string, keyring *secret.Keyring, clock func() time.Time) *store.SealedStore {
 	t.Helper()
-	engine, err := badger.Open(t.Context(), badger.Options{Dir: dir, MinFree: badger.MinMinFree, Clock: clock})
+	engine, err := badger.Open(t.Context(), badger.Options{Dir: dir, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,153 @@
+package badger
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+func openWith(t *testing.T, commit func(func() error) error) store.Store {
+	t.Helper()
+	s, err := Open(t.Context(), Options{InMemory: true, testOnlyCommit: commit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func record(n int) []byte { return store.K(store.PrefixCompat, n) }
+
+func put(t *testing.T, s store.Store, n int) error {
+	return s.Update(t.Context(), func(tx store.Tx) error { return tx.Put(record(n), []byte("x"), time.Time{}) })
+}
+
+// manyAtOnce starts n Updates that are all queued before the first is committed,
+// and returns their errors.
+func manyAtOnce(t *testing.T, s *engine, n int, update func(i int) error) []error {
+	t.Helper()
+	errs := make([]error, n)
+	var all sync.WaitGroup
+	_ = s.Update(t.Context(), func(store.Tx) error { // shares their commit, and its failure
+		for i := range n {
+			all.Go(func() { errs[i] = update(i) })
+		}
+		for len(s.jobs) < n { // they stand in the queue while this one has the turn
+			runtime.Gosched()
+		}
+		return nil
+	})
+	all.Wait()
+	return errs
+}
+
+// The disk fails at a sync. All who shared the commit hear of it, even those that
+// were refused because of what they saw in it; nothing is announced; and nobody
+// writes on a disk of which nobody knows what it holds.
+func TestFailedCommit(t *testing.T) {
+	errDisk, errBurned := errors.New("input/output error"), errors.New("burned")
+	var broken atomic.Bool
+	s := openWith(t, func(commit func() error) error {
+		if broken.Load() {
+			return errDisk
+		}
+		return commit()
+	})
+	if err := put(t, s, 1); err != nil {
+		t.Fatal(err)
+	}
+	s.Watch(nil, func(c store.Change) { t.Errorf("told of %q", c.Key) })
+	broken.Store(true)
+	for i, err := range manyAtOnce(t, s.(*engine), 20, func(i int) error {
+		return s.Update(t.Context(), func(tx store.Tx) error {
+			tx.After(func() { t.Error("After ran") })
+			if _, err := tx.Get(record(2)); err == nil {
+				return errBurned
+			}
+			return tx.Put(record(2), []byte("x"), time.Time{})
+		})
+	}) {
+		if !errors.Is(err, errDisk) {
+			t.Errorf("Update %d: %v", i, err)
+		}
+	}
+	broken.Store(false)
+	if err := put(t, s, 3); !errors.Is(err, errDisk) {
+		t.Errorf("Update on a broken disk: %v", err)
+	}
+	if err := s.View(t.Context(), func(tx store.Tx) error { _, err := tx.Get(record(1)); return err }); err != nil {
+		t.Errorf("View on a broken disk: %v", err)
+	}
+}
+
+// Those who wait share commits: 200 Updates need a handful of syncs.
+func TestUpdatesShareCommits(t *testing.T) {
+	var commits atomic.Int32
+	s := openWith(t, func(commit func() error) error {
+		commits.Add(1)
+		return commit()
+	})
+	for i, err := range manyAtOnce(t, s.(*engine), 200, func(i int) error { return put(t, s, i) }) {
+		if err != nil {
+			t.Errorf("Update %d: %v", i, err)
+		}
+	}
+	if n := commits.Load(); n > 2 {
+		t.Errorf("%d commits", n)
+	}
+}
+
+// An Update that writes nothing needs no commit, and no room on the disk.
+func TestIdleUpdateCommitsNothing(t *testing.T) {
+	s := openWith(t, func(func() error) error { return errors.New("commit") })
+	if err := s.Update(t.Context(), func(tx store.Tx) error { _, _ = tx.Get(record(1)); return nil }); err != nil {
+		t.Error(err)
+	}
+}
+
+// When the batch is full, it is committed first, and the next Update, which has
+// read from it, goes on top; if that commit fails, so does the Update.
+func TestFullBatchIsCommittedFirst(t *testing.T) {
+	var commits atomic.Int32
+	s := openWith(t, func(commit func() error) error {
+		commits.Add(1)
+		return commit()
+	})
+	big := make([]byte, 300<<10)
+	for i, err := range manyAtOnce(t, s.(*engine), 12, func(i int) error {
+		return s.Update(t.Context(), func(tx store.Tx) error { return tx.Put(record(i), big, time.Time{}) })
+	}) {
+		if err != nil {
+			t.Errorf("Update %d: %v", i, err)
+		}
+	}
+	if n := commits.Load(); n != 3 { // four fit into one
+		t.Errorf("%d commits for 12 × 300 KiB", n)
+	}
+}
+
+func TestEngineExpiryRoundsUp(t *testing.T) {
+	for _, c := range []struct {
+		at   time.Time
+		want uint64
+	}{
+		{time.Time{}, 0},
+		{time.Unix(100, 0), 100},
+		{time.Unix(100, 1), 101},
+		{time.Unix(0, 0), 1},
+		{time.Unix(-5, 0), 1},
+	} {
+		if got := engineExpiry(c.at); got != c.want {
+			t.Errorf("engineExpiry(%v) = %d, want %d", c.at, got, c.want)
+		}
+	}
+}
