@@ -124,7 +124,7 @@ func (f *Factors) Adopt(tx store.Tx, actor account.Actor, id principal.ID, d *Dr
 	if err != nil {
 		return nil, err
 	}
-	if len(u.Methods) > 0 {
+	if u.Factors() > 0 {
 		return nil, ErrDenied
 	}
 	return f.activate(tx, actor, u, &totpRecord{}, d.record(step, tx.Now()))
@@ -230,7 +230,7 @@ func (f *Factors) draft(tx store.Tx, ref principal.Ref, o EnrollOptions) (*seedR
 
 // activate makes seed the one confirmed authenticator and raises the epoch.
 func (f *Factors) activate(tx store.Tx, actor account.Actor, u *account.User, rec *totpRecord, seed *seedRecord) ([]string, error) {
-	first := len(u.Methods) == 0
+	first := u.Factors() == 0
 	rec.Confirmed, rec.Pending = seed, nil
 	if err := store.Save(tx, totpKey(u.ID), rec, time.Time{}); err != nil {
 		return nil, err

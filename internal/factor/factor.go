@@ -16,7 +16,6 @@ package factor
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -95,7 +94,7 @@ const (
 // Options configure Factors.
 type Options struct {
 	Directory *account.Directory          // required
-	Audit     *audit.Log                  // required
+	Audit     *audit.Log                  // not read yet: account writes this room's events, with the actor's name
 	Derive    func(purpose string) []byte // required: 32 bytes for the MAC of recovery codes
 	Issuer    string                      // what authenticator apps show; default "Sallyport"
 }
@@ -104,14 +103,13 @@ type Options struct {
 // for concurrent use.
 type Factors struct {
 	dir    *account.Directory
-	log    *audit.Log
 	key    []byte // MAC of recovery codes
 	issuer string
 }
 
 // New returns Factors.
 func New(o Options) *Factors {
-	f := &Factors{dir: o.Directory, log: o.Audit, key: o.Derive("factor recovery codes"), issuer: o.Issuer}
+	f := &Factors{dir: o.Directory, key: o.Derive("factor recovery codes"), issuer: o.Issuer}
 	if f.issuer == "" {
 		f.issuer = defaultIssuer
 	}
@@ -177,8 +175,10 @@ func (f *Factors) SetPrimary(tx store.Tx, actor account.Actor, id principal.ID, 
 	if !found {
 		return ErrNoMethod
 	}
-	_, err = f.dir.SetMethods(tx, actor, id, methods, false)
-	return err
+	if _, err = f.dir.SetMethods(tx, actor, id, methods, false); err != nil {
+		return err
+	}
+	return f.record(tx, u, actor, audit.KindFactorPrimary, method)
 }
 
 // Verify checks a code of one of the person's methods and burns it if it is
@@ -220,7 +220,7 @@ func (f *Factors) Remove(tx store.Tx, actor account.Actor, id principal.ID, meth
 	if len(left) == len(u.Methods) || method != TOTP {
 		return ErrNoMethod
 	}
-	if len(left) == 0 && isSelf(actor, id) {
+	if len(left) == 0 && actor.Is(id) {
 		if err := f.mayGo(tx, u); err != nil {
 			return err
 		}
@@ -267,7 +267,7 @@ func (f *Factors) Reset(tx store.Tx, actor account.Actor, id principal.ID) error
 	if err != nil {
 		return err
 	}
-	if isSelf(actor, id) {
+	if actor.Is(id) {
 		if err := f.mayGo(tx, u); err != nil {
 			return err
 		}
@@ -290,15 +290,10 @@ func (f *Factors) Forget(tx store.Tx, id principal.ID) error {
 	return tx.Delete(recoveryKey(id))
 }
 
-// isSelf reports whether a person acts on the own record.
-func isSelf(actor account.Actor, id principal.ID) bool {
-	return actor.From(netip.Addr{}, "") == account.Self(id)
-}
-
 // authorize checks the right to change somebody's factors, where nothing in
 // the account's record changes that would check it.
 func (f *Factors) authorize(tx store.Tx, actor account.Actor, u *account.User) error {
-	if isSelf(actor, u.ID) {
+	if actor.Is(u.ID) {
 		return nil
 	}
 	return f.dir.Allowed(tx, actor, account.Update, u.Realm)
@@ -313,9 +308,8 @@ func promote(methods []account.Method) []account.Method {
 }
 
 func (f *Factors) record(tx store.Tx, u *account.User, actor account.Actor, kind audit.Kind, method Name) error {
-	return f.log.Record(tx, audit.Event{
-		Time: tx.Now(), Kind: kind, Outcome: audit.OK, Principal: u.ID,
-		Name: u.Ref().String(), Method: string(method),
+	return f.dir.Record(tx, actor, audit.Event{
+		Time: tx.Now(), Kind: kind, Principal: u.ID, Name: u.Ref().String(), Method: string(method),
 	})
 }
 

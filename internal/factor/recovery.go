@@ -91,7 +91,7 @@ func (f *Factors) NewRecoveryCodes(tx store.Tx, actor account.Actor, id principa
 	if err := f.authorize(tx, actor, u); err != nil {
 		return nil, err
 	}
-	if len(u.Methods) == 0 {
+	if u.Factors() == 0 {
 		return nil, ErrNoMethod
 	}
 	codes, err := f.freshCodes(tx, u)

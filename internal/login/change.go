@@ -45,7 +45,7 @@ func (d *Doors) ChangePassword(ctx context.Context, live session.Live, current, 
 		if err := d.throttle.Good(tx, try); err != nil {
 			return nil, err
 		}
-		if len(u.Methods) > 0 {
+		if u.Factors() > 0 {
 			if err := d.fresh(tx, u, code, c, live.ID); err != nil {
 				return nil, err
 			}
@@ -66,7 +66,7 @@ func (d *Doors) countCurrent(ctx context.Context, live session.Live, next, code 
 		if err != nil {
 			return nil, err
 		}
-		if len(u.Methods) > 0 && code == "" {
+		if u.Factors() > 0 && code == "" {
 			return nil, ErrCodeNeeded
 		}
 		if err := d.strong(u, next); err != nil {

@@ -44,7 +44,7 @@ func (d *Doors) enrolling(tx store.Tx, token string, door Door) (ticket, *accoun
 		return ticket{}, nil, err
 	}
 	u, err := d.owner(tx, t)
-	if err == nil && len(u.Methods) > 0 {
+	if err == nil && u.Factors() > 0 {
 		err = ErrDenied
 	}
 	if errors.Is(err, ErrDenied) {

@@ -296,7 +296,7 @@ func (d *Doors) pastFirst(tx store.Tx, u *account.User, p passage) (*Next, error
 		State: SecondFactor, Door: p.door, Principal: u.ID, Epoch: u.Epoch, Target: p.target,
 		Remember: p.remember, AMR: session.PWD, ProvedAt: p.provedAt, Replaces: p.replaces,
 	}
-	if len(u.Methods) > 0 {
+	if u.Factors() > 0 {
 		return d.between(tx, u, rec)
 	}
 	if max(demanded(realm), p.demand) < 2 {
@@ -327,7 +327,7 @@ func (d *Doors) mayEnroll(tx store.Tx, u *account.User, c Client, door Door) err
 		return err
 	}
 	err = d.audit.Record(tx, audit.Event{
-		Time: tx.Now(), Kind: audit.KindLogin, Outcome: audit.Denied, Cause: "enrollment_" + reason,
+		Time: tx.Now(), Kind: audit.KindLogin, Outcome: audit.Denied, Cause: reason,
 		Principal: u.ID, Name: u.Ref().String(), Client: c.Addr, Method: door.String(),
 	})
 	if err != nil {

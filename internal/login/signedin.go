@@ -49,7 +49,7 @@ func (d *Doors) StepUp(ctx context.Context, live session.Live, c Client, target 
 			AMR: old.Proof.AMR & session.PWD, ProvedAt: old.Proof.PasswordAt,
 			Replaces: old.ID, StepUp: true, Until: old.Until,
 		}
-		if len(u.Methods) == 0 {
+		if u.Factors() == 0 {
 			if err := d.mayEnroll(tx, u, c, Portal); err != nil {
 				return nil, err
 			}
@@ -72,7 +72,7 @@ func (d *Doors) Fresh(ctx context.Context, live session.Live, code string, c Cli
 			return nil, err
 		}
 		who, name = u.ID, u.Ref().String()
-		if len(u.Methods) == 0 {
+		if u.Factors() == 0 {
 			return nil, ErrNoFactor
 		}
 		return nil, d.fresh(tx, u, code, c, live.ID)
