@@ -32,7 +32,8 @@ type Actor struct {
 	session  string
 }
 
-// Local is the command line on the server's machine: it may do everything.
+// Local is the command line on the server's machine: it may do everything, even
+// remove the last administrator, because there a setup link can make another one.
 func Local() Actor { return Actor{kind: local} }
 
 // System is the program itself, in a step whose right it has checked (setup,

@@ -3,7 +3,7 @@ package account
 import (
 	"encoding/base64"
 	"encoding/json"
-	"slices"
+	"errors"
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/principal"
@@ -13,8 +13,11 @@ import (
 // MaxList is the most users in one answer of List.
 const MaxList = 500
 
-// maxQuery bounds q, in bytes.
-const maxQuery = principal.MaxName
+const (
+	maxQuery  = principal.MaxName // of q, in bytes
+	maxCursor = 4 << 10           // bytes
+	maxRead   = 4 * MaxList       // index records looked at for one page
+)
 
 // place is where a List goes on: after the index record with this last part, in
 // this index of this realm.
@@ -44,21 +47,20 @@ func (d *Directory) List(tx store.Tx, realm, q, cursor string, limit int) (users
 	if err != nil {
 		return nil, "", err
 	}
-	if len(q) > maxQuery {
-		return []User{}, "", nil
-	}
-	q = strings.ToLower(q)
 	users = []User{}
+	if len(q) > maxQuery {
+		return users, "", nil
+	}
 	for _, r := range realms {
 		for _, index := range []string{keyName, keyAddress} {
-			here := place{Realm: r, Index: index}
+			here := place{Realm: r.Name, Index: index}
 			if index == keyAddress && q == "" || here.before(p) {
 				continue
 			}
 			if here.same(p) {
 				here.After = p.After
 			}
-			last, full, err := d.listIndex(tx, here, q, limit, &users)
+			last, full, err := d.listIndex(tx, here, startOf(r, q), limit, &users)
 			if err != nil {
 				return nil, "", err
 			}
@@ -70,22 +72,38 @@ func (d *Directory) List(tx store.Tx, realm, q, cursor string, limit int) (users
 	return users, "", nil
 }
 
+// start is what names and addresses are to begin with.
+type start struct{ name, address string }
+
+func startOf(r Realm, q string) start {
+	s := start{name: strings.ToLower(q), address: strings.ToLower(q)}
+	if r.Names == NamesExact {
+		s.name = q
+	}
+	return s
+}
+
 // listIndex adds users of one index until there are limit of them; full says that
 // the index has more behind last.
-func (d *Directory) listIndex(tx store.Tx, p place, q string, limit int, users *[]User) (last place, full bool, err error) {
-	prefix := store.KStart(store.PrefixAccount, p.Index, p.Realm, store.OpenString(q))
+func (d *Directory) listIndex(tx store.Tx, p place, q start, limit int, users *[]User) (last place, full bool, err error) {
+	open := q.name
+	if p.Index == keyAddress {
+		open = q.address
+	}
+	prefix := store.KStart(store.PrefixAccount, p.Index, p.Realm, store.OpenString(open))
 	var from []byte
 	if p.After != "" {
 		from = store.Next(store.K(store.PrefixAccount, p.Index, p.Realm, p.After))
 	}
-	last = p
+	last, read := p, 0
 	for item, err := range tx.Scan(prefix, from) {
 		if err != nil {
 			return last, false, err
 		}
-		if len(*users) == limit {
+		if len(*users) == limit || read == maxRead {
 			return last, true, nil
 		}
+		read++
 		parts, ok := store.Parts(store.PrefixAccount, item.Key)
 		rec, err := store.Decode[indexed](item.Value)
 		if err != nil || !ok || len(parts) != 3 {
@@ -96,7 +114,7 @@ func (d *Directory) listIndex(tx store.Tx, p place, q string, limit int, users *
 		if err != nil {
 			return last, false, err
 		}
-		if p.Index == keyAddress && strings.HasPrefix(u.Name, q) {
+		if p.Index == keyAddress && strings.HasPrefix(u.Name, q.name) {
 			continue // came by name
 		}
 		*users = append(*users, *u)
@@ -104,24 +122,15 @@ func (d *Directory) listIndex(tx store.Tx, p place, q string, limit int, users *
 	return last, false, nil
 }
 
-func (d *Directory) listedRealms(tx store.Tx, realm string) ([]string, error) {
-	if realm != "" {
-		canonical, err := principal.CanonicalRealm(realm)
-		if err != nil {
-			return nil, nil
-		}
-		return []string{canonical}, nil
+func (d *Directory) listedRealms(tx store.Tx, realm string) ([]Realm, error) {
+	if realm == "" {
+		return d.Realms(tx)
 	}
-	realms, err := d.Realms(tx)
-	if err != nil {
-		return nil, err
+	r, err := d.Realm(tx, realm)
+	if errors.Is(err, ErrUnknownRealm) {
+		return nil, nil
 	}
-	names := make([]string, len(realms))
-	for i, r := range realms {
-		names[i] = r.Name
-	}
-	slices.Sort(names)
-	return names, nil
+	return []Realm{r}, err
 }
 
 // before: the names of a realm come before its addresses.
@@ -143,7 +152,7 @@ func parsePlace(cursor string) (place, error) {
 	if cursor == "" {
 		return place{}, nil
 	}
-	if len(cursor) > store.MaxKey {
+	if len(cursor) > maxCursor {
 		return place{}, ErrCursor
 	}
 	text, err := base64.RawURLEncoding.Strict().DecodeString(cursor)

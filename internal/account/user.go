@@ -4,6 +4,9 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +31,12 @@ func factors(methods []Method) int {
 	}
 	return n
 }
+
+// A user holds a hash and where to reach a person: whatever prints or logs one
+// shows the name alone.
+func (u User) String() string             { return u.Ref().String() }
+func (u User) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, u.String()) }
+func (u User) LogValue() slog.Value       { return slog.StringValue(u.String()) }
 
 // Identity returns what other rooms may know.
 func (u *User) Identity() Identity {

@@ -44,14 +44,12 @@
 package throttle
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/secret"
 )
 
 const (
@@ -213,11 +211,6 @@ func (t *Throttle) Unknown(realm, name string) Subject {
 }
 
 func (t *Throttle) mac(purpose string, parts ...[]byte) []byte {
-	h := hmac.New(sha256.New, t.key)
-	h.Write([]byte(purpose))
-	for _, part := range parts {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
-		h.Write(part)
-	}
-	return h.Sum(nil)
+	mac := secret.MAC(t.key, append([][]byte{[]byte(purpose)}, parts...)...)
+	return mac[:]
 }
