@@ -61,7 +61,7 @@ func (t *Throttle) saveCounter(tx store.Tx, try Try, c *counter) error {
 // settleOld makes tries wrong that nobody settled.
 func (c *counter) settleOld(now time.Time) {
 	for len(c.Open) > 0 && now.Sub(c.Open[0].At) >= undecided {
-		c.wrong(c.Open[0].At)
+		c.wrong(c.Open[0].At, false)
 		c.Open = c.Open[1:]
 	}
 }
@@ -82,8 +82,10 @@ func (c *counter) forget(now time.Time, window time.Duration, try Try) {
 	}
 }
 
-func (c *counter) wrong(at time.Time) {
-	if c.Wrong == 0 {
+// wrong counts a wrong try. The day begins with the first one; the forgetting
+// begins anew with each.
+func (c *counter) wrong(at time.Time, daily bool) {
+	if c.Wrong == 0 || !daily && at.After(c.Since) {
 		c.Since = at
 	}
 	c.Wrong++
@@ -102,7 +104,7 @@ func (c *counter) takeBack(now time.Time, try Try) {
 	}
 	c.Wrong--
 	if c.Last.Equal(try.mark.At) {
-		c.Last = try.last // as if the try had not been: no longer wait for others
+		c.Last, c.Since = try.last, try.since // as if the try had not been: no longer wait
 	}
 }
 

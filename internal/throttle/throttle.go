@@ -25,8 +25,8 @@
 //
 //   - Policy.Principal wrong tries are free. The next one must be Delay after the
 //     last wrong one, and each further one doubles that, up to DelayMax.
-//   - Wrong passwords are forgotten, one for each full Window since the counter
-//     rose from zero or last forgot one. A right password forgets none.
+//   - Wrong passwords are forgotten, one for each full Window without a wrong try.
+//     A right password forgets none.
 //   - Wrong codes are not forgotten with time, nor by a right password. A good code
 //     or recovery code sets the counter of its place to 0. Closed of them close the
 //     place: only a recovery code (at least 64 bits, so beyond guessing) is still

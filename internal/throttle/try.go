@@ -14,7 +14,8 @@ type Try struct {
 	kind    Kind
 	place   string
 	mark    mark
-	last    time.Time // the latest wrong try before this one
+	last    time.Time // of the counter, before this try
+	since   time.Time // likewise
 
 	networked bool
 	bucket    uint32
@@ -90,11 +91,11 @@ func (t *Throttle) wait(now time.Time, try Try, c *counter) time.Duration {
 func (t *Throttle) count(tx store.Tx, try Try, c *counter, n *network) (Try, error) {
 	now, open := tx.Now(), try.kind == Password
 	c.Seq++
-	try.mark, try.last = mark{Seq: c.Seq, At: now}, c.Last
+	try.mark, try.last, try.since = mark{Seq: c.Seq, At: now}, c.Last, c.Since
 	if open {
 		c.Open = append(c.Open, try.mark)
 	} else {
-		c.wrong(now)
+		c.wrong(now, try.daily())
 	}
 	if err := t.saveCounter(tx, try, c); err != nil {
 		return Try{}, err
@@ -145,7 +146,7 @@ func (t *Throttle) Wrong(tx store.Tx, try Try) error {
 	}
 	if i := slices.IndexFunc(c.Open, try.mark.is); i >= 0 {
 		c.Open = slices.Delete(c.Open, i, i+1)
-		c.wrong(try.mark.At)
+		c.wrong(try.mark.At, false)
 		if err := t.saveCounter(tx, try, c); err != nil {
 			return err
 		}
