@@ -1,0 +1,213 @@
+// Package api owns the JSON API below /sallyport/api/v1 and its description,
+// /sallyport/openapi.json.
+//
+// Every route is one line of the table in routes.go, which says who may call
+// it; a route that says nothing answers nobody. One function maps errors to
+// answers (answer): problem documents of RFC 9457 that never repeat what was
+// sent. A body has one reading or is refused (checkBody).
+//
+// The same handler answers on the admin socket, where Options.Local makes
+// every caller the local administrator: who may connect was decided by the
+// socket.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
+	"github.com/sallyport-auth/sallyport/internal/factor"
+	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/session"
+	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/throttle"
+	"github.com/sallyport-auth/sallyport/internal/web"
+)
+
+const (
+	// Prefix is where the API lives.
+	Prefix = "/sallyport/api/v1"
+	// DescriptionPath is where its OpenAPI document lives.
+	DescriptionPath = "/sallyport/openapi.json"
+)
+
+// Options are the rooms that the API speaks for, and what it cannot know.
+// All are required unless said otherwise.
+type Options struct {
+	Store     store.Store
+	Directory *account.Directory
+	Factors   *factor.Factors
+	Sessions  *session.Registry
+	Throttle  *throttle.Throttle
+	Doors     *login.Doors
+	Hasher    *secret.Hasher
+	Audit     *audit.Log
+	Clock     func() time.Time // nil: time.Now
+	Logger    *slog.Logger     // nil: silent
+
+	// Local makes every caller the local administrator: for the admin socket
+	// and for commands that opened the store themselves.
+	Local bool
+
+	// Cookies must agree with Portal.
+	Cookies web.Cookies
+	// Client is who is asking, past trusted proxies. nil: the peer.
+	Client func(*http.Request) netip.Addr
+	// Scheme is what the browser speaks, where there is no portal that says
+	// so. nil: what this process was reached by.
+	Scheme func(*http.Request) string
+
+	// Portal is the origin of the pages and of this API, such as
+	// "https://auth.example.com". Empty: every guarded host has an API of its
+	// own, whose origin it shares with an upstream.
+	Portal string
+	// SetupBase is where a setup link starts, such as "http://127.0.0.1:9091".
+	// Empty: Portal.
+	SetupBase string
+	// AllowOrigins lists the foreign origins whose scripts may call with a
+	// token, exactly as a browser writes them. Never with cookies.
+	AllowOrigins []string
+	// Version stands in the description.
+	Version string
+}
+
+// API is the handler. It is safe for concurrent use.
+type API struct {
+	Options
+	mux         *http.ServeMux
+	routes      []Route
+	description []byte
+}
+
+// New builds the API.
+func New(o Options) (*API, error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Client == nil {
+		o.Client = web.Peer
+	}
+	if o.Scheme == nil {
+		o.Scheme = web.Scheme
+	}
+	o.Portal = strings.TrimSuffix(o.Portal, "/")
+	if o.SetupBase == "" {
+		o.SetupBase = o.Portal
+	}
+	a := &API{Options: o, mux: http.NewServeMux()}
+	built := humago.NewWithPrefix(a.mux, Prefix, huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{Title: "Sallyport", Version: versionOr(o.Version),
+				Description: "Errors are problem documents (RFC 9457) with a stable code. Bodies are JSON objects of at most 64 KiB."},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The access token of POST /login."},
+				},
+			},
+		},
+		// The literal map instead of huma.DefaultConfig: no $schema fields, no
+		// Link headers, no docs page with foreign scripts.
+		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+		Transformers:                 []huma.Transformer{fromHuma},
+	})
+	a.register(built)
+	text, err := json.Marshal(built.OpenAPI())
+	if err != nil {
+		return nil, err
+	}
+	a.description = text
+	return a, nil
+}
+
+func versionOr(v string) string {
+	if v == "" {
+		return "0"
+	}
+	return v
+}
+
+// Routes returns the table of routes, for tests that walk it.
+func (a *API) Routes() []Route { return slices.Clone(a.routes) }
+
+// ServeHTTP answers Prefix/… and DescriptionPath; anything else is 404.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	web.SecureHeaders(w.Header())
+	if r.URL.Path == DescriptionPath {
+		a.describe(w, r)
+		return
+	}
+	// ServeMux would answer an unclean path with a redirect.
+	if path.Clean(r.URL.Path) != r.URL.Path {
+		notFound().write(w)
+		return
+	}
+	if a.preflight(w, r) {
+		return
+	}
+	if _, pattern := a.mux.Handler(r); pattern == "" {
+		a.unrouted(w, r)
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+func (a *API) describe(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		notAllowed([]string{http.MethodGet, http.MethodHead}).write(w)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(a.description)
+}
+
+func notFound() *Problem {
+	return problem(http.StatusNotFound, "not_found", "There is nothing here.")
+}
+
+func notAllowed(methods []string) *Problem {
+	return problem(http.StatusMethodNotAllowed, "method_not_allowed", "This call takes another method.").
+		with("Allow", strings.Join(methods, ", "))
+}
+
+// methods are those that any route may have.
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
+// unrouted tells a path that exists under another method from none at all.
+func (a *API) unrouted(w http.ResponseWriter, r *http.Request) {
+	if allowed := a.allowed(r); len(allowed) > 0 {
+		notAllowed(allowed).write(w)
+		return
+	}
+	notFound().write(w)
+}
+
+func (a *API) allowed(r *http.Request) []string {
+	var allowed []string
+	for _, method := range methods {
+		probe := r.Clone(context.WithoutCancel(r.Context()))
+		probe.Method = method
+		if _, pattern := a.mux.Handler(probe); pattern != "" {
+			allowed = append(allowed, method)
+		}
+	}
+	return allowed
+}

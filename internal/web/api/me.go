@@ -1,0 +1,187 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
+	"github.com/sallyport-auth/sallyport/internal/session"
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+// Me is the own record.
+type Me struct {
+	ID          string     `json:"id"`
+	Number      uint64     `json:"number"`
+	Realm       string     `json:"realm"`
+	Name        string     `json:"name"`
+	Email       string     `json:"email"`
+	FullName    string     `json:"full_name"`
+	Phone       string     `json:"phone"`
+	Groups      []string   `json:"groups" nullable:"false"`
+	AMR         []string   `json:"amr" nullable:"false" doc:"How this session was proved (RFC 8176)."`
+	AuthTime    time.Time  `json:"auth_time" doc:"When the last proof was given."`
+	CreatedAt   time.Time  `json:"created_at"`
+	LastLoginAt *time.Time `json:"last_login_at,omitempty"`
+}
+
+type meOutput struct {
+	Body Me
+}
+
+func (a *API) me(ctx context.Context, c *caller, _ *struct{}) (*meOutput, error) {
+	var out *meOutput
+	err := a.Store.View(ctx, func(tx store.Tx) error {
+		u, err := a.Directory.ByID(tx, c.live.Identity.ID)
+		if err != nil {
+			return err
+		}
+		out = &meOutput{Body: meOf(u, c.live)}
+		return nil
+	})
+	return out, gone(err)
+}
+
+func meOf(u *account.User, live session.Live) Me {
+	return Me{ID: u.ID.String(), Number: u.Number, Realm: u.Realm, Name: u.Name, Email: u.Email, FullName: u.FullName,
+		Phone: u.Phone, Groups: list(u.Groups), AMR: live.Proof.AMR.Strings(), AuthTime: live.Proof.AuthTime(),
+		CreatedAt: u.CreatedAt, LastLoginAt: moment(u.LastLoginAt)}
+}
+
+// gone answers for a session whose person vanished between two steps.
+func gone(err error) error {
+	if errors.Is(err, account.ErrUnknownUser) {
+		return unauthenticated()
+	}
+	return err
+}
+
+// list never is null on the wire.
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+// moment leaves out a time that never was.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+type changeMeInput struct {
+	Body struct {
+		FullName *string `json:"full_name,omitempty" maxLength:"256"`
+		Email    *string `json:"email,omitempty" maxLength:"320"`
+		Phone    *string `json:"phone,omitempty" maxLength:"64"`
+	}
+}
+
+// changeMe changes the full name. An address counts only after a code that was
+// sent to it, and nothing sends yet.
+func (a *API) changeMe(ctx context.Context, c *caller, in *changeMeInput) (*meOutput, error) {
+	if in.Body.Email != nil || in.Body.Phone != nil {
+		return nil, problem(http.StatusConflict, "no_messages", "An address is changed by a code that is sent to it, and this server sends no messages: ask your administrator.")
+	}
+	var out *meOutput
+	err := a.Store.Update(ctx, func(tx store.Tx) error {
+		u, err := a.Directory.Update(tx, c.self(), c.live.Identity.ID, account.Change{FullName: in.Body.FullName})
+		if err != nil {
+			return err
+		}
+		out = &meOutput{Body: meOf(u, c.live)}
+		return nil
+	})
+	return out, gone(err)
+}
+
+type passwordInput struct {
+	Body struct {
+		CurrentPassword string `json:"current_password" maxLength:"1024"`
+		NewPassword     string `json:"new_password" maxLength:"1024"`
+		Code            string `json:"code,omitempty" maxLength:"64" doc:"Needed where a second factor is set up."`
+	}
+}
+
+func (a *API) changePassword(ctx context.Context, c *caller, in *passwordInput) (*struct{}, error) {
+	b := in.Body
+	return nil, a.Doors.ChangePassword(ctx, c.live, b.CurrentPassword, b.NewPassword, b.Code, c.client)
+}
+
+type sessionsOutput struct {
+	Body []Session `nullable:"false"`
+}
+
+func (a *API) ownSessions(ctx context.Context, c *caller, _ *struct{}) (*sessionsOutput, error) {
+	out := &sessionsOutput{Body: []Session{}}
+	err := a.Store.View(ctx, func(tx store.Tx) error {
+		sessions, err := a.Sessions.List(tx, c.live.Identity.ID)
+		for _, s := range sessions {
+			shown := sessionOf(s, c.live.Identity.Name, c.live.Identity.Realm)
+			shown.Current = s.ID == c.live.ID
+			out.Body = append(out.Body, shown)
+		}
+		return err
+	})
+	return out, err
+}
+
+func (a *API) endOtherSessions(ctx context.Context, c *caller, _ *struct{}) (*struct{}, error) {
+	return nil, a.Store.Update(ctx, func(tx store.Tx) error {
+		if _, err := a.Sessions.RevokeAll(tx, c.live.Identity.ID, c.live.ID); err != nil {
+			return err
+		}
+		return a.record(tx, c, ownEvent(c, "others"))
+	})
+}
+
+type idInput struct {
+	ID string `path:"id" maxLength:"128"`
+}
+
+// endOwnSession knows no session but the caller's own.
+func (a *API) endOwnSession(ctx context.Context, c *caller, in *idInput) (*struct{}, error) {
+	err := a.Store.Update(ctx, func(tx store.Tx) error {
+		s, err := a.Sessions.Get(tx, in.ID)
+		if errors.Is(err, session.ErrNone) || err == nil && s.Principal != c.live.Identity.ID {
+			return unknownSession()
+		}
+		if err != nil {
+			return err
+		}
+		if err := a.Sessions.Revoke(tx, in.ID); err != nil {
+			return err
+		}
+		return a.record(tx, c, ownEvent(c, s.ID))
+	})
+	if err == nil && in.ID == c.live.ID {
+		a.Cookies.ClearSession(c.w, a.Scheme(c.r))
+	}
+	return nil, err
+}
+
+func unknownSession() *Problem {
+	return problem(http.StatusNotFound, "unknown_session", "There is no such session.")
+}
+
+func ownEvent(c *caller, which string) audit.Event {
+	return audit.Event{Kind: audit.KindSessionRevoke, Outcome: audit.OK, Principal: c.live.Identity.ID,
+		Name: c.live.Identity.Name + "@" + c.live.Identity.Realm, Detail: map[string]string{"ended": which}}
+}
+
+// record stores an event with who caused it, and from where.
+func (a *API) record(tx store.Tx, c *caller, e audit.Event) error {
+	e.Client, e.Session = c.client.Addr, c.live.ID
+	if c.local {
+		e.Actor = "local"
+	} else if c.live.Identity != nil && c.live.Identity.ID != e.Principal {
+		e.Actor = c.live.Identity.Name + "@" + c.live.Identity.Realm
+	}
+	return a.Audit.Record(tx, e)
+}

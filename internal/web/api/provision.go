@@ -1,0 +1,301 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
+	"github.com/sallyport-auth/sallyport/internal/factor"
+	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/otp"
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/throttle"
+)
+
+type provisionInput struct {
+	userInput
+	Body *struct {
+		Digits    int    `json:"digits,omitempty" enum:"6,8"`
+		Period    int    `json:"period,omitempty" minimum:"15" maximum:"300" doc:"Seconds of a code."`
+		Algorithm string `json:"algorithm,omitempty" enum:"SHA1,SHA256,SHA512"`
+		Issuer    string `json:"issuer,omitempty" maxLength:"64" doc:"What the app shows."`
+	}
+}
+
+// Provisioned is a TOTP factor that is active at once. Its secret leaves this
+// once; qr_png_url works for an hour.
+type Provisioned struct {
+	Secret        string   `json:"secret" doc:"Base32."`
+	OTPAuthURI    string   `json:"otpauth_uri"`
+	QRPNGURL      string   `json:"qr_png_url"`
+	RecoveryCodes []string `json:"recovery_codes" nullable:"false" doc:"With the first factor; otherwise empty, and the old ones stay."`
+}
+
+type provisionOutput struct {
+	Body Provisioned
+}
+
+func (a *API) provision(ctx context.Context, c *caller, in *provisionInput) (*provisionOutput, error) {
+	ref, err := in.ref()
+	if err != nil {
+		return nil, err
+	}
+	var out *provisionOutput
+	err = a.Store.Update(ctx, func(tx store.Tx) error {
+		u, err := a.target(tx, c, account.Update, ref)
+		if err != nil {
+			return err
+		}
+		options, err := a.enrollOptions(tx, in)
+		if err != nil {
+			return err
+		}
+		e, err := a.Factors.Enroll(tx, c.actor(), u.ID, options)
+		if err != nil {
+			return err
+		}
+		out = &provisionOutput{Body: Provisioned{Secret: otp.FormatSeed(e.Seed.Reveal()), OTPAuthURI: e.URI,
+			QRPNGURL: a.qrURL(u.Realm, u.Name), RecoveryCodes: list(e.RecoveryCodes)}}
+		return nil
+	})
+	return out, err
+}
+
+// enrollOptions takes the realm's parameters where the body names none.
+func (a *API) enrollOptions(tx store.Tx, in *provisionInput) (factor.EnrollOptions, error) {
+	options := factor.EnrollOptions{Confirmed: true}
+	if in.Body == nil {
+		return options, nil
+	}
+	realm, err := a.Directory.Realm(tx, in.Realm)
+	if err != nil {
+		return options, err
+	}
+	params := otp.Default()
+	if realm.OTP != nil {
+		params = *realm.OTP
+	}
+	if in.Body.Digits != 0 {
+		params.Digits = in.Body.Digits
+	}
+	if in.Body.Period != 0 {
+		params.Period = in.Body.Period
+	}
+	if in.Body.Algorithm != "" {
+		params.Algorithm = otp.Algorithm(in.Body.Algorithm)
+	}
+	if params.Validate() != nil {
+		return options, invalid("body", "digits, period or algorithm are out of range")
+	}
+	options.Params, options.Issuer = &params, in.Body.Issuer
+	return options, nil
+}
+
+// withIssuer is the enrolment's URI, under another issuer where one is named.
+func withIssuer(e *factor.Enrollment, issuer string) string {
+	if issuer == "" {
+		return e.URI
+	}
+	label, seed, params, err := otp.ParseURI(e.URI)
+	if err != nil {
+		return e.URI
+	}
+	label.Issuer = issuer
+	return otp.URI(label, seed, params)
+}
+
+type verifyInput struct {
+	userInput
+	Body struct {
+		Code         string `json:"code,omitempty" maxLength:"64" doc:"This or recovery_code."`
+		RecoveryCode string `json:"recovery_code,omitempty" maxLength:"128" doc:"This or code."`
+	}
+}
+
+// Verdict says whether a code was good. It is burned if it was.
+type Verdict struct {
+	Status string `json:"status" enum:"OK,FAIL"`
+}
+
+type verdictOutput struct {
+	Body Verdict
+}
+
+// verify answers FAIL for everything but a good code: for users who do not
+// exist or are disabled too, so that it tells nothing about who exists.
+func (a *API) verify(ctx context.Context, c *caller, in *verifyInput) (*verdictOutput, error) {
+	if (in.Body.Code == "") == (in.Body.RecoveryCode == "") {
+		return nil, invalid("body", "code or recovery_code is expected, one of the two")
+	}
+	ref, err := in.ref()
+	if errors.Is(err, account.ErrUnknownRealm) {
+		return nil, err
+	}
+	result := factor.Wrong
+	err = a.Store.Update(ctx, func(tx store.Tx) error {
+		result = factor.Wrong
+		if err := a.mayOver(tx, c, account.Authenticate, ref.Realm); err != nil {
+			return err
+		}
+		u, err := a.Directory.ByRef(tx, ref)
+		if errors.Is(err, account.ErrUnknownUser) {
+			return nil
+		}
+		if err != nil || u.Disabled {
+			return err
+		}
+		result, err = a.judge(tx, c, u, in)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if result == factor.Good {
+		return &verdictOutput{Body: Verdict{Status: "OK"}}, nil
+	}
+	return &verdictOutput{Body: Verdict{Status: "FAIL"}}, nil
+}
+
+// judge counts, compares and burns. What one caller asks about a person is
+// counted apart from the person's own doors: nobody is shut out by it.
+func (a *API) judge(tx store.Tx, c *caller, u *account.User, in *verifyInput) (factor.Result, error) {
+	asking := "local"
+	if !c.local {
+		asking = c.live.Identity.ID.String()
+	}
+	subject := a.Throttle.Unknown("verify "+asking, u.ID.String())
+	try, err := a.Throttle.Count(tx, subject, throttle.Code, throttle.Origin{Exempt: true})
+	if errors.As(err, new(*throttle.Throttled)) {
+		return factor.Wrong, a.record(tx, c, verdictEvent(u, audit.Denied, "throttled"))
+	}
+	if err != nil {
+		return factor.Wrong, err
+	}
+	var result factor.Result
+	if in.Body.RecoveryCode != "" {
+		result, _, err = a.Factors.VerifyRecovery(tx, u.ID, in.Body.RecoveryCode)
+	} else {
+		result, err = a.Factors.Verify(tx, u.ID, "", in.Body.Code)
+	}
+	if err != nil {
+		return factor.Wrong, err
+	}
+	outcome := audit.Denied
+	switch result {
+	case factor.Good:
+		outcome, err = audit.OK, a.Throttle.Good(tx, try)
+	case factor.Replayed:
+		err = a.Throttle.Uncount(tx, try)
+	}
+	if err != nil {
+		return factor.Wrong, err
+	}
+	return result, a.record(tx, c, verdictEvent(u, outcome, result.String()))
+}
+
+func verdictEvent(u *account.User, outcome audit.Outcome, cause string) audit.Event {
+	if outcome == audit.OK {
+		cause = ""
+	}
+	return audit.Event{Kind: audit.KindFactorVerify, Outcome: outcome, Cause: cause, Principal: u.ID, Name: u.Ref().String()}
+}
+
+func (a *API) userRecoveryCodes(ctx context.Context, c *caller, in *userInput) (*recoveryCodesOutput, error) {
+	out := &recoveryCodesOutput{}
+	err := a.onUser(ctx, c, in, account.Update, func(tx store.Tx, u *account.User) error {
+		var err error
+		out.Body.RecoveryCodes, err = a.Factors.NewRecoveryCodes(tx, c.actor(), u.ID)
+		if errors.Is(err, factor.ErrNoMethod) {
+			return problem(http.StatusConflict, "no_factor", "The user has no second factor: there is nothing to recover.")
+		}
+		return err
+	})
+	return out, err
+}
+
+// onUser runs one change of one user in a transaction.
+func (a *API) onUser(ctx context.Context, c *caller, in *userInput, capability account.Capability, fn func(store.Tx, *account.User) error) error {
+	ref, err := in.ref()
+	if err != nil {
+		return err
+	}
+	return a.Store.Update(ctx, func(tx store.Tx) error {
+		u, err := a.target(tx, c, capability, ref)
+		if err != nil {
+			return err
+		}
+		return fn(tx, u)
+	})
+}
+
+// Invitation is a link with which a user chooses a password.
+type Invitation struct {
+	InviteURL string `json:"invite_url" doc:"For the user alone. It works once."`
+	ExpiresIn int    `json:"expires_in" doc:"Seconds."`
+}
+
+type invitationOutput struct {
+	Body Invitation
+}
+
+func (a *API) invite(ctx context.Context, c *caller, in *userInput) (*invitationOutput, error) {
+	if a.Portal == "" {
+		return nil, problem(http.StatusConflict, "no_portal", "An invitation is a link, and links need an address: set `portal` in the configuration.")
+	}
+	var link secret.Token
+	err := a.onUser(ctx, c, in, account.Update, func(tx store.Tx, u *account.User) error {
+		var err error
+		link, err = a.Doors.Invite(tx, c.actor(), u.ID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &invitationOutput{Body: Invitation{InviteURL: a.Portal + "/sallyport/invite?token=" + link.Reveal(),
+		ExpiresIn: int(account.Invitation / time.Second)}}, nil
+}
+
+// resetMethods takes all factors away, and opens the places that wrong codes
+// had closed.
+func (a *API) resetMethods(ctx context.Context, c *caller, in *userInput) (*struct{}, error) {
+	return nil, a.onUser(ctx, c, in, account.Update, func(tx store.Tx, u *account.User) error {
+		if err := a.Factors.Reset(tx, c.actor(), u.ID); err != nil {
+			return err
+		}
+		return a.Throttle.Reset(tx, u.ID)
+	})
+}
+
+type userMethodInput struct {
+	userInput
+	Method string `path:"method" maxLength:"32"`
+}
+
+func (a *API) removeMethod(ctx context.Context, c *caller, in *userMethodInput) (*struct{}, error) {
+	return nil, a.onUser(ctx, c, &in.userInput, account.Update, func(tx store.Tx, u *account.User) error {
+		return a.Factors.Remove(tx, c.actor(), u.ID, factor.Name(in.Method))
+	})
+}
+
+// SetupLink is a link to create the first administrator.
+type SetupLink struct {
+	URL       string `json:"url"`
+	ExpiresIn int    `json:"expires_in" doc:"Seconds."`
+}
+
+type setupLinkOutput struct {
+	Body SetupLink
+}
+
+func (a *API) setupLink(ctx context.Context, _ *caller, _ *struct{}) (*setupLinkOutput, error) {
+	link, err := a.Doors.SetupLink(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &setupLinkOutput{Body: SetupLink{URL: a.SetupBase + "/sallyport/setup?token=" + link.Reveal(),
+		ExpiresIn: int(login.SetupLife / time.Second)}}, nil
+}

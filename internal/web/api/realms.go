@@ -1,0 +1,203 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/otp"
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+// RealmSettings is what a realm demands. A field that is left out has the
+// server's default.
+type RealmSettings struct {
+	Factors       *int           `json:"factors,omitempty" minimum:"1" maximum:"2" doc:"Factors of a full login."`
+	Methods       []string       `json:"methods,omitempty" maxItems:"16" doc:"Second factors that are allowed; none: all."`
+	Enrollment    string         `json:"enrollment,omitempty" enum:"first-login,invitation,off"`
+	OTP           *OTPSettings   `json:"otp,omitempty"`
+	Skew          *int           `json:"skew,omitempty" minimum:"0" maximum:"10" doc:"Steps that are accepted on either side of now."`
+	RecoveryCodes *CodeSettings  `json:"recovery_codes,omitempty"`
+	Session       *SessionLives  `json:"session,omitempty"`
+	Replay        string         `json:"replay,omitempty" enum:"deny,allow"`
+	Names         string         `json:"names,omitempty" enum:"precis,exact"`
+	Capabilities  *[]RealmGrants `json:"capabilities,omitempty" maxItems:"16" doc:"What members may do to others. Left out in PUT: they stay."`
+}
+
+// OTPSettings are those of new authenticators.
+type OTPSettings struct {
+	Algorithm string `json:"algorithm" enum:"SHA1,SHA256,SHA512"`
+	Digits    int    `json:"digits" enum:"6,8"`
+	Period    int    `json:"period" minimum:"15" maximum:"300" doc:"Seconds."`
+}
+
+// CodeSettings are those of recovery codes.
+type CodeSettings struct {
+	Count    int    `json:"count" minimum:"1" maximum:"100"`
+	Length   int    `json:"length" minimum:"1" maximum:"64"`
+	Alphabet string `json:"alphabet" maxLength:"64"`
+}
+
+// SessionLives are seconds.
+type SessionLives struct {
+	Idle     int64 `json:"idle" minimum:"60" maximum:"31622400"`
+	Absolute int64 `json:"absolute" minimum:"60" maximum:"31622400"`
+	Remember int64 `json:"remember" minimum:"0" maximum:"31622400" doc:"0: not offered."`
+}
+
+// RealmGrants is one capability of a realm's members.
+type RealmGrants struct {
+	Capability string   `json:"capability" enum:"authenticate,create,delete,list,update"`
+	Realms     []string `json:"realms,omitempty" maxItems:"64" doc:"Over these realms; none: over all."`
+}
+
+// Realm is a realm with all that holds for it.
+type Realm struct {
+	Realm   string `json:"realm"`
+	Default bool   `json:"default" doc:"Where a login without a realm looks."`
+	RealmSettings
+}
+
+type realmOutput struct {
+	Body Realm
+}
+
+// RealmList is all realms.
+type RealmList struct {
+	Realms []Realm `json:"realms" nullable:"false"`
+}
+
+type realmListOutput struct {
+	Body RealmList
+}
+
+func (a *API) realmOf(r account.Realm) Realm {
+	grants := make([]RealmGrants, 0, len(r.Grants))
+	for _, g := range r.Grants {
+		grants = append(grants, RealmGrants{Capability: string(g.Capability), Realms: g.Realms})
+	}
+	out := Realm{Realm: r.Name, Default: r.Name == a.Directory.DefaultRealm(), RealmSettings: RealmSettings{
+		Factors: r.Factors, Methods: r.Methods, Enrollment: r.Enrollment, Skew: r.Skew,
+		Replay: r.Replay, Names: r.Names, Capabilities: &grants,
+	}}
+	if p := r.OTP; p != nil {
+		out.OTP = &OTPSettings{Algorithm: string(p.Algorithm), Digits: p.Digits, Period: p.Period}
+	}
+	if c := r.RecoveryCodes; c != nil {
+		out.RecoveryCodes = &CodeSettings{Count: c.Count, Length: c.Length, Alphabet: c.Alphabet}
+	}
+	if l := r.Session; l != nil {
+		out.Session = &SessionLives{Idle: int64(l.Idle / time.Second), Absolute: int64(l.Absolute / time.Second), Remember: int64(l.Remember / time.Second)}
+	}
+	return out
+}
+
+// settings is the same for the account room.
+func (s *RealmSettings) settings() account.Settings {
+	out := account.Settings{Factors: s.Factors, Methods: s.Methods, Enrollment: s.Enrollment, Skew: s.Skew, Replay: s.Replay, Names: s.Names}
+	if p := s.OTP; p != nil {
+		out.OTP = &otp.Params{Algorithm: otp.Algorithm(p.Algorithm), Digits: p.Digits, Period: p.Period}
+	}
+	if c := s.RecoveryCodes; c != nil {
+		out.RecoveryCodes = &account.RecoverySettings{Count: c.Count, Length: c.Length, Alphabet: c.Alphabet}
+	}
+	if l := s.Session; l != nil {
+		out.Session = &account.Lifetimes{Idle: time.Duration(l.Idle) * time.Second, Absolute: time.Duration(l.Absolute) * time.Second, Remember: time.Duration(l.Remember) * time.Second}
+	}
+	return out
+}
+
+func (s *RealmSettings) grants() *[]account.Grant {
+	if s.Capabilities == nil {
+		return nil
+	}
+	grants := make([]account.Grant, 0, len(*s.Capabilities))
+	for _, g := range *s.Capabilities {
+		grants = append(grants, account.Grant{Capability: account.Capability(g.Capability), Realms: g.Realms})
+	}
+	return &grants
+}
+
+// listRealms shows those that the caller may list.
+func (a *API) listRealms(ctx context.Context, c *caller, _ *struct{}) (*realmListOutput, error) {
+	out := &realmListOutput{Body: RealmList{Realms: []Realm{}}}
+	refused := error(nil)
+	err := a.Store.View(ctx, func(tx store.Tx) error {
+		realms, err := a.Directory.Realms(tx)
+		if err != nil {
+			return err
+		}
+		for _, r := range realms {
+			if err := a.mayOver(tx, c, account.List, r.Name); err != nil {
+				refused = err
+				continue
+			}
+			out.Body.Realms = append(out.Body.Realms, a.realmOf(r))
+		}
+		return nil
+	})
+	if err == nil && len(out.Body.Realms) == 0 {
+		err = refused
+	}
+	return out, err
+}
+
+type realmInput struct {
+	Realm string `path:"realm" maxLength:"512"`
+}
+
+type showRealmInput struct {
+	realmInput
+	Stored bool `query:"stored" doc:"Only what was set here: without defaults and configuration."`
+}
+
+func (a *API) showRealm(ctx context.Context, c *caller, in *showRealmInput) (*realmOutput, error) {
+	name, err := realmFilter(in.Realm)
+	if err != nil {
+		return nil, err
+	}
+	var out *realmOutput
+	err = a.Store.View(ctx, func(tx store.Tx) error {
+		if err := a.mayOver(tx, c, account.List, name); err != nil {
+			return err
+		}
+		r, err := a.Directory.Realm(tx, name)
+		if in.Stored && err == nil {
+			r, err = a.Directory.Stored(tx, name)
+		}
+		if err != nil {
+			return err
+		}
+		out = &realmOutput{Body: a.realmOf(r)}
+		return nil
+	})
+	return out, err
+}
+
+type setRealmInput struct {
+	realmInput
+	Body RealmSettings
+}
+
+func (a *API) setRealm(ctx context.Context, c *caller, in *setRealmInput) (*realmOutput, error) {
+	var out *realmOutput
+	err := a.Store.Update(ctx, func(tx store.Tx) error {
+		r, err := a.Directory.SetRealm(tx, c.actor(), in.Realm, in.Body.settings(), in.Body.grants(), 0)
+		if err != nil {
+			return err
+		}
+		out = &realmOutput{Body: a.realmOf(r)}
+		return nil
+	})
+	return out, err
+}
+
+func (a *API) deleteRealm(ctx context.Context, c *caller, in *realmInput) (*struct{}, error) {
+	name, err := realmFilter(in.Realm)
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.Store.Update(ctx, func(tx store.Tx) error {
+		return a.Directory.DeleteRealm(tx, c.actor(), name)
+	})
+}

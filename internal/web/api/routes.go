@@ -1,0 +1,62 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// register is the table of everything that this package answers.
+func (a *API) register(h huma.API) {
+	get, post, put, patch, del := http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
+	user := "/users/{realm}/{name}"
+
+	// The doors.
+	add(a, h, Route{Method: post, Path: "/login", Who: Anyone, Summary: "First door: a password"}, a.login)
+	add(a, h, Route{Method: post, Path: "/login/challenge", Who: Anyone, Summary: "Send a code (again)"}, a.challenge)
+	add(a, h, Route{Method: post, Path: "/login/code", Who: Anyone, Summary: "Second door: a one-time code"}, a.code)
+	add(a, h, Route{Method: post, Path: "/login/recovery-code", Who: Anyone, Summary: "Second door: a recovery code"}, a.recoveryCode)
+	add(a, h, Route{Method: post, Path: "/token/refresh", Who: Anyone, Summary: "Trade a refresh token for a new pair"}, a.refresh)
+	add(a, h, Route{Method: post, Path: "/logout", Who: Owner, Status: 204, SharedCookie: true, Summary: "End the session and its tokens"}, a.logout)
+
+	// The own record.
+	add(a, h, Route{Method: get, Path: "/me", Who: Owner, SharedCookie: true, Summary: "The own record"}, a.me)
+	add(a, h, Route{Method: patch, Path: "/me", Who: OwnerChange, Summary: "Change the own record"}, a.changeMe)
+	add(a, h, Route{Method: put, Path: "/me/password", Who: Owner, Status: 204, Summary: "Change the own password"}, a.changePassword)
+	add(a, h, Route{Method: get, Path: "/me/methods", Who: Owner, Summary: "The own second factors"}, a.methods)
+	add(a, h, Route{Method: put, Path: "/me/methods/primary", Who: OwnerChange, Summary: "Choose the factor that is asked for first"}, a.setPrimary)
+	add(a, h, Route{Method: post, Path: "/me/methods/{method}/activate", Who: OwnerOrEnrolling, Summary: "Begin to set up a factor"}, a.activate)
+	add(a, h, Route{Method: post, Path: "/me/methods/{method}/confirm", Who: OwnerOrEnrolling, Summary: "End setting up a factor with its first code"}, a.confirm)
+	add(a, h, Route{Method: post, Path: "/me/methods/{method}/deactivate", Who: OwnerChange, Status: 204, Summary: "Take a factor away"}, a.deactivate)
+	add(a, h, Route{Method: post, Path: "/me/recovery-codes", Who: OwnerChange, Summary: "Make fresh recovery codes"}, a.ownRecoveryCodes)
+	add(a, h, Route{Method: get, Path: "/me/sessions", Who: Owner, Summary: "The own sessions"}, a.ownSessions)
+	add(a, h, Route{Method: del, Path: "/me/sessions", Who: Owner, Status: 204, Summary: "End all other own sessions"}, a.endOtherSessions)
+	add(a, h, Route{Method: del, Path: "/me/sessions/{id}", Who: Owner, Status: 204, Summary: "End an own session"}, a.endOwnSession)
+
+	// Users.
+	add(a, h, Route{Method: get, Path: "/users", Who: Capable, Summary: "List users"}, a.listUsers)
+	add(a, h, Route{Method: post, Path: "/users", Who: Capable, Status: 201, Summary: "Add a user"}, a.createUser)
+	add(a, h, Route{Method: get, Path: user, Who: Capable, Summary: "A user's record"}, a.showUser)
+	add(a, h, Route{Method: patch, Path: user, Who: Capable, Summary: "Change a user"}, a.changeUser)
+	add(a, h, Route{Method: del, Path: user, Who: Capable, Status: 204, Summary: "Delete a user"}, a.deleteUser)
+	add(a, h, Route{Method: post, Path: user + "/totp", Who: Capable, Status: 201, Summary: "Give a user a TOTP factor, active at once"}, a.provision)
+	add(a, h, Route{Method: get, Path: user + "/totp/qr.png", Who: OwnerOrCapable, Image: true, Summary: "The TOTP secret as a picture, while it may be shown"}, a.qr)
+	add(a, h, Route{Method: post, Path: user + "/verify", Who: Capable, Summary: "Ask whether a user's code is good, and burn it"}, a.verify)
+	add(a, h, Route{Method: post, Path: user + "/recovery-codes", Who: Capable, Summary: "Make fresh recovery codes for a user"}, a.userRecoveryCodes)
+	add(a, h, Route{Method: post, Path: user + "/invite", Who: Capable, Summary: "Make a link with which a user chooses a password"}, a.invite)
+	add(a, h, Route{Method: del, Path: user + "/sessions", Who: Capable, Status: 204, Summary: "End all sessions of a user"}, a.endUserSessions)
+	add(a, h, Route{Method: del, Path: user + "/methods", Who: Capable, Status: 204, Summary: "Take all factors of a user away"}, a.resetMethods)
+	add(a, h, Route{Method: del, Path: user + "/methods/{method}", Who: Capable, Status: 204, Summary: "Take a factor of a user away"}, a.removeMethod)
+
+	// Realms.
+	add(a, h, Route{Method: get, Path: "/realms", Who: Capable, Summary: "List realms"}, a.listRealms)
+	add(a, h, Route{Method: get, Path: "/realms/{realm}", Who: Capable, Summary: "A realm's settings"}, a.showRealm)
+	add(a, h, Route{Method: put, Path: "/realms/{realm}", Who: Capable, Summary: "Make a realm, or set what it demands"}, a.setRealm)
+	add(a, h, Route{Method: del, Path: "/realms/{realm}", Who: Capable, Status: 204, Summary: "Delete an empty realm"}, a.deleteRealm)
+
+	// What is going on.
+	add(a, h, Route{Method: get, Path: "/sessions", Who: Capable, Summary: "List sessions"}, a.listSessions)
+	add(a, h, Route{Method: del, Path: "/sessions/{id}", Who: Capable, Status: 204, Summary: "End a session"}, a.endSession)
+	add(a, h, Route{Method: get, Path: "/audit", Who: Capable, Summary: "What happened"}, a.events)
+	add(a, h, Route{Method: post, Path: "/setup-link", Who: LocalOnly, Summary: "Make a link to create the first administrator"}, a.setupLink)
+}

@@ -1,0 +1,304 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+// User is a user's record as administrators see it: no hash, no seed.
+type User struct {
+	ID          string     `json:"id"`
+	Number      uint64     `json:"number"`
+	Realm       string     `json:"realm"`
+	Name        string     `json:"name"`
+	Email       string     `json:"email"`
+	FullName    string     `json:"full_name"`
+	Phone       string     `json:"phone"`
+	Groups      []string   `json:"groups" nullable:"false"`
+	Disabled    bool       `json:"disabled"`
+	HasPassword bool       `json:"has_password"`
+	Methods     []string   `json:"methods" nullable:"false" doc:"Confirmed second factors."`
+	CreatedAt   time.Time  `json:"created_at"`
+	InvitedAt   *time.Time `json:"invited_at,omitempty"`
+	LastLoginAt *time.Time `json:"last_login_at,omitempty"`
+}
+
+func userOf(u *account.User) User {
+	methods := make([]string, len(u.Methods))
+	for i, m := range u.Methods {
+		methods[i] = m.Name
+	}
+	return User{ID: u.ID.String(), Number: u.Number, Realm: u.Realm, Name: u.Name, Email: u.Email, FullName: u.FullName,
+		Phone: u.Phone, Groups: list(u.Groups), Disabled: u.Disabled, HasPassword: u.Password != "", Methods: methods,
+		CreatedAt: u.CreatedAt, InvitedAt: moment(u.InvitedAt), LastLoginAt: moment(u.LastLoginAt)}
+}
+
+// userInput names a user in the path, in any spelling.
+type userInput struct {
+	Realm string `path:"realm" maxLength:"512"`
+	Name  string `path:"name" maxLength:"512"`
+}
+
+// ref is the one spelling. What cannot be a name is nobody's.
+func (in *userInput) ref() (principal.Ref, error) {
+	realm, err := principal.CanonicalRealm(in.Realm)
+	if err != nil {
+		return principal.Ref{}, account.ErrUnknownRealm
+	}
+	name, err := principal.CanonicalName(in.Name)
+	if err != nil {
+		return principal.Ref{}, account.ErrUnknownUser
+	}
+	return principal.Ref{Name: name, Realm: realm}, nil
+}
+
+// mayOver checks the caller's capability over a realm ("": over all), before
+// anything is said about who exists there.
+func (a *API) mayOver(tx store.Tx, c *caller, capability account.Capability, realm string) error {
+	if !c.local {
+		if err := mayCall(c, Capable); err != nil {
+			return err
+		}
+	}
+	if err := a.Directory.Allowed(tx, c.actor(), capability, realm); err != nil {
+		return err
+	}
+	if realm == "" {
+		return nil
+	}
+	_, err := a.Directory.Realm(tx, realm)
+	return err
+}
+
+// target finds the user of a path, for a caller who may.
+func (a *API) target(tx store.Tx, c *caller, capability account.Capability, ref principal.Ref) (*account.User, error) {
+	if err := a.mayOver(tx, c, capability, ref.Realm); err != nil {
+		return nil, err
+	}
+	return a.Directory.ByRef(tx, ref)
+}
+
+type listUsersInput struct {
+	Realm  string `query:"realm" maxLength:"512" doc:"Only users of this realm."`
+	Q      string `query:"q" maxLength:"512" doc:"Only users whose name or address begins so."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" doc:"Users in an answer; default 50."`
+	Cursor string `query:"cursor" maxLength:"2048" doc:"next_cursor of the answer before."`
+}
+
+// UserList is one page.
+type UserList struct {
+	Users      []User `json:"users" nullable:"false"`
+	NextCursor string `json:"next_cursor,omitempty" doc:"Missing at the end."`
+}
+
+type userListOutput struct {
+	Body UserList
+}
+
+func limitOr(n int) int {
+	if n == 0 {
+		return 50
+	}
+	return n
+}
+
+func (a *API) listUsers(ctx context.Context, c *caller, in *listUsersInput) (*userListOutput, error) {
+	realm, err := realmFilter(in.Realm)
+	if err != nil {
+		return nil, err
+	}
+	out := &userListOutput{Body: UserList{Users: []User{}}}
+	err = a.Store.View(ctx, func(tx store.Tx) error {
+		if err := a.mayOver(tx, c, account.List, realm); err != nil {
+			return err
+		}
+		users, next, err := a.Directory.List(tx, realm, in.Q, in.Cursor, limitOr(in.Limit))
+		for i := range users {
+			out.Body.Users = append(out.Body.Users, userOf(&users[i]))
+		}
+		out.Body.NextCursor = next
+		return err
+	})
+	return out, err
+}
+
+// realmFilter is the one spelling of a realm that may be left out.
+func realmFilter(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	realm, err := principal.CanonicalRealm(text)
+	if err != nil {
+		return "", account.ErrUnknownRealm
+	}
+	return realm, nil
+}
+
+type createUserInput struct {
+	Body struct {
+		Realm    string   `json:"realm" maxLength:"512"`
+		Name     string   `json:"name" maxLength:"512"`
+		Password string   `json:"password,omitempty" maxLength:"1024"`
+		Email    string   `json:"email,omitempty" maxLength:"320"`
+		FullName string   `json:"full_name,omitempty" maxLength:"512"`
+		Phone    string   `json:"phone,omitempty" maxLength:"64"`
+		Groups   []string `json:"groups,omitempty" maxItems:"256"`
+	}
+}
+
+type userOutput struct {
+	Body User
+}
+
+func (a *API) createUser(ctx context.Context, c *caller, in *createUserInput) (*userOutput, error) {
+	b := in.Body
+	ref := principal.Ref{Name: b.Name, Realm: b.Realm}
+	var err error
+	if ref.Name, err = principal.CanonicalName(b.Name); err != nil {
+		return nil, err
+	}
+	if ref.Realm, err = principal.CanonicalRealm(b.Realm); err != nil {
+		return nil, err
+	}
+	// Whoever may not create learns so before a hash is computed for them.
+	err = a.Store.View(ctx, func(tx store.Tx) error { return a.mayOver(tx, c, account.Create, ref.Realm) })
+	if err != nil {
+		return nil, err
+	}
+	hash := ""
+	if b.Password != "" {
+		if hash, err = a.hash(ctx, b.Password, ref.Name, ref.Realm, b.Email, b.FullName); err != nil {
+			return nil, err
+		}
+	}
+	var out *userOutput
+	err = a.Store.Update(ctx, func(tx store.Tx) error {
+		u, err := a.Directory.Create(tx, c.actor(), account.NewUser{Ref: ref, Email: b.Email, FullName: b.FullName,
+			Phone: b.Phone, Groups: b.Groups, PasswordHash: hash})
+		if err != nil {
+			return err
+		}
+		out = &userOutput{Body: userOf(u)}
+		return nil
+	})
+	return out, err
+}
+
+// hash judges a new password and hashes it, outside of any transaction. words
+// are what others know about the owner.
+func (a *API) hash(ctx context.Context, password string, words ...string) (string, error) {
+	if err := secret.CheckPassword(a.Directory.Passwords(), password, words...); err != nil {
+		return "", err
+	}
+	return a.Hasher.Hash(ctx, password)
+}
+
+func (a *API) showUser(ctx context.Context, c *caller, in *userInput) (*userOutput, error) {
+	ref, err := in.ref()
+	if err != nil {
+		return nil, err
+	}
+	var out *userOutput
+	err = a.Store.View(ctx, func(tx store.Tx) error {
+		u, err := a.target(tx, c, account.List, ref)
+		if err != nil {
+			return err
+		}
+		out = &userOutput{Body: userOf(u)}
+		return nil
+	})
+	return out, err
+}
+
+type changeUserInput struct {
+	userInput
+	Body struct {
+		Email    *string   `json:"email,omitempty" maxLength:"320" doc:"Empty: none."`
+		FullName *string   `json:"full_name,omitempty" maxLength:"512"`
+		Phone    *string   `json:"phone,omitempty" maxLength:"64"`
+		Groups   *[]string `json:"groups,omitempty" maxItems:"256"`
+		Password *string   `json:"password,omitempty" maxLength:"1024" minLength:"1" doc:"Ends all sessions."`
+		Disabled *bool     `json:"disabled,omitempty" doc:"true ends all sessions."`
+	}
+}
+
+// changeUser changes what is named, all of it or nothing.
+func (a *API) changeUser(ctx context.Context, c *caller, in *changeUserInput) (*userOutput, error) {
+	ref, err := in.ref()
+	if err != nil {
+		return nil, err
+	}
+	b := in.Body
+	var before *account.User
+	err = a.Store.View(ctx, func(tx store.Tx) error {
+		before, err = a.target(tx, c, account.Update, ref)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	hash := ""
+	if b.Password != nil {
+		if hash, err = a.hash(ctx, *b.Password, before.Name, before.Realm, before.Email, before.FullName); err != nil {
+			return nil, err
+		}
+	}
+	var out *userOutput
+	err = a.Store.Update(ctx, func(tx store.Tx) error {
+		u, err := a.Directory.ByRef(tx, ref)
+		if err != nil {
+			return err
+		}
+		if u.ID != before.ID { // deleted and made again meanwhile: somebody else
+			return account.ErrVersion
+		}
+		if b.Email != nil || b.FullName != nil || b.Phone != nil || b.Groups != nil {
+			change := account.Change{Email: b.Email, FullName: b.FullName, Phone: b.Phone, Groups: b.Groups}
+			if u, err = a.Directory.Update(tx, c.actor(), u.ID, change); err != nil {
+				return err
+			}
+		}
+		if hash != "" {
+			if u, err = a.resetPassword(tx, c, u.ID, hash); err != nil {
+				return err
+			}
+		}
+		if b.Disabled != nil {
+			if u, err = a.Directory.SetDisabled(tx, c.actor(), u.ID, *b.Disabled); err != nil {
+				return err
+			}
+		}
+		out = &userOutput{Body: userOf(u)}
+		return nil
+	})
+	return out, err
+}
+
+// resetPassword sets a password for somebody else. Places that were closed by
+// wrong tries open: the old password is no longer what is being guessed.
+func (a *API) resetPassword(tx store.Tx, c *caller, id principal.ID, hash string) (*account.User, error) {
+	u, err := a.Directory.SetPassword(tx, c.actor(), id, hash)
+	if err != nil {
+		return nil, err
+	}
+	return u, a.Throttle.Reset(tx, id)
+}
+
+func (a *API) deleteUser(ctx context.Context, c *caller, in *userInput) (*struct{}, error) {
+	ref, err := in.ref()
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.Store.Update(ctx, func(tx store.Tx) error {
+		u, err := a.target(tx, c, account.Delete, ref)
+		if err != nil {
+			return err
+		}
+		return a.Directory.Delete(tx, c.actor(), u.ID)
+	})
+}
