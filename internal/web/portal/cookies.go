@@ -46,7 +46,7 @@ func (x *exchange) openSession(next *login.Next) {
 func (x *exchange) caller() login.Client {
 	addr := x.p.client(x.r)
 	return login.Client{
-		Addr: addr, Exempt: addr.IsLoopback(), UserAgent: x.r.UserAgent(),
+		Addr: addr, Exempt: !addr.IsValid() || addr.IsLoopback(), UserAgent: x.r.UserAgent(),
 		Browser: web.Cookie(x.r.Header, web.BrowserCookie),
 	}
 }

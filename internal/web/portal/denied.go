@@ -28,6 +28,7 @@ func (p *Portal) Denied(w http.ResponseWriter, r *http.Request, d guard.Decision
 	if target, ok := p.targets.Local(r.URL.RequestURI()); ok {
 		b.Target = target
 	}
+	x.leave()
 	x.finish(x.page(http.StatusForbidden, "denied", view{Title: p.say("denied.title"), Body: b}))
 }
 

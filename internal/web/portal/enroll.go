@@ -134,7 +134,7 @@ func enrollPage(x *exchange) error {
 }
 
 func (x *exchange) enrollView(status int, e *factor.Enrollment, alert string) error {
-	x.permit(x.state.Target)
+	x.leave()
 	f := x.newEnrollForm(e)
 	f.Name = x.state.Name + "@" + x.state.Realm
 	f.About, f.Action = x.p.say("enroll.forced"), "/sallyport/enroll/totp"

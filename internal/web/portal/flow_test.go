@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
-	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
@@ -287,5 +286,3 @@ func TestRememberMeAloneOutlivesTheBrowser(t *testing.T) {
 		}
 	}
 }
-
-var _ factor.Name

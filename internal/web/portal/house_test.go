@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -31,7 +30,6 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/store/storetest"
 	"github.com/sallyport-auth/sallyport/internal/throttle"
-	"github.com/sallyport-auth/sallyport/internal/web"
 	"github.com/sallyport-auth/sallyport/internal/web/portal"
 )
 
@@ -100,7 +98,7 @@ func build(t *testing.T, p plan) *house {
 	if p.domain {
 		h.origin = "https://auth.example.com"
 		to.Portal, to.Domains = h.origin, []string{"example.com"}
-		o.Portal, o.Cookies = h.origin, web.Cookies{Scheme: "https", Domain: "example.com"}
+		o.Portal, o.Domain = h.origin, "example.com"
 	}
 	h.targets, err = guard.NewTargets(to)
 	must(t, err)
@@ -421,5 +419,3 @@ func (b *browser) pendingCookies() []string {
 	}
 	return names
 }
-
-var _ = fmt.Sprint

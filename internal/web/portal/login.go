@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/login"
@@ -15,6 +16,7 @@ type loginForm struct {
 	Target         string
 	Signature      string
 	SignatureField string
+	Tighten        map[string]string // as it came, to come back with the form
 	Name           string
 	Remember       bool
 }
@@ -38,6 +40,20 @@ func (x *exchange) target() (target string, given bool) {
 	return "", false
 }
 
+// tighten reads what a challenge asked beyond the rule: a forward-auth check
+// may demand more than the rule does, and only the challenge knows. Whoever
+// makes these parameters up makes the own login harder, never easier.
+func (x *exchange) tighten() guard.Demand {
+	d := guard.Demand{Realm: x.param("realm")}
+	if x.param("factors") == "1" || x.param("factors") == "2" {
+		d.Factors = int(x.param("factors")[0] - '0')
+	}
+	if fresh, err := time.ParseDuration(x.param("fresh")); err == nil && fresh > 0 {
+		d.Fresh = fresh
+	}
+	return d
+}
+
 // judge asks the guard what it would say to this browser at a target.
 func (x *exchange) judge(target string) guard.Decision {
 	u, err := url.Parse(target)
@@ -55,6 +71,7 @@ func (x *exchange) judge(target string) guard.Decision {
 	return x.p.guard.Check(x.context(), &guard.Request{
 		Method: http.MethodGet, Scheme: scheme, Host: host, Path: path,
 		Client: x.p.client(x.r), Cookie: x.p.cookies.Guard(x.r.Header, x.scheme), Navigation: true, CookieOnly: true,
+		Tighten: x.tighten(),
 	})
 }
 
@@ -124,21 +141,22 @@ func (x *exchange) first(status int, v view, f loginForm) error {
 	if f.Target != "" {
 		f.SignatureField = signatureField
 		f.Signature = x.param(signatureField)
+		f.Tighten = map[string]string{}
+		for _, name := range [...]string{"realm", "factors", "fresh"} {
+			if v := x.param(name); v != "" {
+				f.Tighten[name] = v
+			}
+		}
 		if u, err := url.Parse(f.Target); err == nil && u.Host != "" && u.Host != x.r.Host {
 			f.Host = u.Host
 		}
-		x.permit(f.Target)
 	}
 	if v.Title == "" {
 		v.Title = x.p.say("login.title")
 	}
 	v.Body = f
+	x.leave()
 	return x.page(status, "login", v)
-}
-
-// permit lets the forms of this answer end at the target's origin.
-func (x *exchange) permit(target string) {
-	x.w.Header().Set("Content-Security-Policy", policy(target))
 }
 
 // loginSubmit tries the first door.

@@ -63,8 +63,8 @@ type Options struct {
 	// Portal is the origin of these pages ("https://auth.example.com").
 	// Empty: every host has them.
 	Portal string
-	// Cookies must agree with Portal.
-	Cookies web.Cookies
+	// Domain is the cookie domain. Empty: cookies of this host alone.
+	Domain string
 	// Client is who is asking, past trusted proxies. nil: the peer.
 	Client func(*http.Request) netip.Addr
 	// Scheme is what the browser speaks, where there is no portal that says
@@ -109,7 +109,7 @@ func New(o Options) (*Portal, error) {
 	p := &Portal{
 		doors: o.Doors, sessions: o.Sessions, directory: o.Directory, factors: o.Factors, guard: o.Guard,
 		targets: o.Targets, store: o.Store, audit: o.Audit, key: o.Derive("portal pictures"),
-		portal: strings.TrimSuffix(o.Portal, "/"), cookies: o.Cookies, client: o.Client, schemeOf: o.Scheme,
+		portal: strings.TrimSuffix(o.Portal, "/"), cookies: web.Cookies{Domain: o.Domain}, client: o.Client, schemeOf: o.Scheme,
 		site: o.Site, clock: o.Clock, logger: o.Logger, texts: texts(),
 	}
 	if p.site == "" {
@@ -135,6 +135,7 @@ func New(o Options) (*Portal, error) {
 		if p.host, err = guard.CanonicalHost(u.Host); err != nil {
 			return nil, fmt.Errorf("build pages: portal %+q: %w", o.Portal, err)
 		}
+		p.cookies.Scheme = u.Scheme
 	}
 	var err error
 	if p.templates, err = p.pages(); err != nil {
@@ -161,7 +162,7 @@ func reserved(path string) bool { return path == "/sallyport" || strings.HasPref
 // a page.
 func (p *Portal) exchange(w http.ResponseWriter, r *http.Request) *exchange {
 	web.SecureHeaders(w.Header())
-	w.Header().Set("Content-Security-Policy", policy(""))
+	w.Header().Set("Content-Security-Policy", policy(stay))
 	x := &exchange{p: p, w: w, r: r, now: p.clock(), query: fields{}, form: fields{}, scheme: p.schemeOf(r)}
 	if p.portal != "" {
 		x.scheme, _, _ = strings.Cut(p.portal, "://")

@@ -9,8 +9,6 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
-	"net/url"
-	"strings"
 )
 
 //go:embed templates/*.html
@@ -67,23 +65,29 @@ func (a asset) serve(x *exchange) error {
 	return nil
 }
 
-// policy is the Content-Security-Policy of every answer. Nothing may run, and
-// nothing may come from elsewhere.
-//
-// Chromium holds form-action against redirects too: the last form of a login
-// is answered by a redirect to the target, so the pages of a login name the
-// origin of their target, which guard.Targets has allowed before.
-func policy(target string) string {
-	forms := "'self'"
-	if u, err := url.Parse(target); err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http") {
-		// A host that passed guard.Targets has none of these; a directive could
-		// be smuggled in by one that did not.
-		if !strings.ContainsAny(u.Host, " ;,'\"\t\r\n*") {
-			forms += " " + u.Scheme + "://" + u.Host
-		}
-	}
+// policy is the Content-Security-Policy of every page. Nothing may run, and
+// nothing may come from elsewhere. forms says where forms may end.
+func policy(forms string) string {
 	return "default-src 'none'; style-src 'self'; img-src 'self'; form-action " + forms +
 		"; base-uri 'none'; frame-ancestors 'none'"
+}
+
+// stay is where the forms of most pages end: here.
+const stay = "'self'"
+
+// leave lets the forms of this answer end elsewhere too, for pages whose form
+// is answered by a redirect to an upstream. Chromium holds form-action
+// against every redirect that follows a form, and refuses the whole chain
+// (seen with Chromium 156): an upstream that sends on to an identity provider
+// of its own would be a blank page right after each login. Where the chain
+// may begin is guard.Targets' decision, and no text of a stranger becomes a
+// form here.
+func (x *exchange) leave() {
+	forms := stay + " https:"
+	if x.scheme == "http" {
+		forms += " http:"
+	}
+	x.w.Header().Set("Content-Security-Policy", policy(forms))
 }
 
 // page answers with a rendered template. It is rendered whole before the

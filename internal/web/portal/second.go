@@ -17,7 +17,7 @@ type secondForm struct {
 
 // secondView renders one of the second door's pages.
 func (x *exchange) secondView(status int, page, title, alert string) error {
-	x.permit(x.state.Target)
+	x.leave()
 	return x.page(status, page, view{Title: x.p.say(title), Alert: alert, Body: secondForm{
 		ID: x.id, Name: x.state.Name + "@" + x.state.Realm,
 		Recovery: slices.Contains(x.state.Others, factor.RecoveryCode),

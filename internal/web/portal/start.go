@@ -33,6 +33,7 @@ func start(x *exchange) error {
 type logoutBody struct{ Name string }
 
 func logoutPage(x *exchange) error {
+	x.leave()
 	return x.page(http.StatusOK, "logout", view{Title: x.p.say("logout.title"), Body: logoutBody{Name: x.name()}})
 }
 
