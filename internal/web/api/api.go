@@ -16,7 +16,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -61,10 +60,10 @@ type Options struct {
 	// and for commands that opened the store themselves.
 	Local bool
 
-	// Cookies must agree with Portal.
-	Cookies web.Cookies
+	// Cookies of this host. nil: HostCookies without a portal or a domain.
+	Cookies Cookies
 	// Client is who is asking, past trusted proxies. nil: the peer.
-	Client func(*http.Request) netip.Addr
+	Client func(*http.Request) login.Client
 	// Scheme is what the browser speaks, where there is no portal that says
 	// so. nil: what this process was reached by.
 	Scheme func(*http.Request) string
@@ -100,10 +99,13 @@ func New(o Options) (*API, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Client == nil {
-		o.Client = web.Peer
+		o.Client = peer
 	}
 	if o.Scheme == nil {
 		o.Scheme = web.Scheme
+	}
+	if o.Cookies == nil {
+		o.Cookies = HostCookies{Scheme: o.Scheme, Clock: o.Clock}
 	}
 	o.Portal = strings.TrimSuffix(o.Portal, "/")
 	if o.SetupBase == "" {

@@ -91,7 +91,7 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, route Route) (*calle
 		}
 		return c, nil
 	}
-	c.client = a.client(r)
+	c.client = a.Client(r)
 	origin := a.origin(r)
 	if origin == foreign {
 		return nil, problem(http.StatusForbidden, "foreign_origin", "Pages of other sites may not call this.")
@@ -125,7 +125,7 @@ func (a *API) identify(c *caller, r *http.Request, origin origin, route Route) e
 	if origin == listed {
 		return unauthenticated() // a foreign page never acts by a cookie
 	}
-	cookie := a.Cookies.Portal(r.Header, a.Scheme(r))
+	cookie := a.Cookies.Session(r)
 	if cookie == "" {
 		return unauthenticated()
 	}
@@ -204,12 +204,12 @@ func (a *API) origin(r *http.Request) origin {
 	return foreign
 }
 
-// client is who is at the door, as far as the network tells. Where everybody
-// seems to be this host, a proxy that is not trusted stands in front, and a
-// limit per network would shut all out together.
-func (a *API) client(r *http.Request) login.Client {
-	addr := a.Client(r)
-	return login.Client{Addr: addr, Exempt: addr.IsLoopback(), UserAgent: r.UserAgent(),
+// peer is the client where no shell says who it is. Where everybody seems to
+// be this host, a proxy stands in front, and a limit per network would shut
+// all out together.
+func peer(r *http.Request) login.Client {
+	addr := web.Peer(r)
+	return login.Client{Addr: addr, Exempt: !addr.IsValid() || addr.IsLoopback(), UserAgent: r.UserAgent(),
 		Browser: web.Cookie(r.Header, web.BrowserCookie)}
 }
 

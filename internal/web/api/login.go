@@ -84,29 +84,10 @@ func (a *API) passed(ctx context.Context, c *caller, next *login.Next) (*loginOu
 		return nil, err
 	}
 	if a.origin(c.r) != listed { // a foreign page gets tokens, never cookies
-		a.setCookies(c, next)
+		a.Cookies.SetSession(c.w, c.r, next)
 	}
 	return &loginOutput{Body: LoginAnswer{Status: "ok", AccessToken: pair.AccessToken, RefreshToken: pair.RefreshToken,
 		TokenType: pair.TokenType, ExpiresIn: pair.ExpiresIn, RecoveryCodes: next.RecoveryCodes}}, nil
-}
-
-// browserLife is how long a browser stays a known place: the most that
-// browsers keep a cookie. The throttle forgets it earlier.
-const browserLife = 400 * 24 * time.Hour
-
-// setCookies gives a browser its session. Whatever stood under the names of
-// ours is replaced or cleared, so that what somebody planted before the login
-// is worth nothing after it.
-func (a *API) setCookies(c *caller, next *login.Next) {
-	scheme, domain := a.Scheme(c.r), ""
-	if next.Opened.DomainCookie != nil {
-		domain = next.Opened.DomainCookie.Reveal()
-	}
-	a.Cookies.ClearForeign(c.w, scheme)
-	a.Cookies.SetSession(c.w, scheme, next.Opened.Cookie.Reveal(), domain, time.Time{})
-	if !next.Browser.IsZero() {
-		a.Cookies.SetBrowser(c.w, scheme, next.Browser.Reveal(), a.Clock().Add(browserLife))
-	}
 }
 
 func names(methods []factor.Name) []string {
@@ -222,7 +203,7 @@ func (a *API) logout(ctx context.Context, c *caller, _ *struct{}) (*struct{}, er
 	if err := a.Doors.Logout(ctx, c.live); err != nil {
 		return nil, err
 	}
-	a.Cookies.ClearSession(c.w, a.Scheme(c.r))
+	a.Cookies.ClearSession(c.w, c.r)
 	return nil, nil
 }
 
