@@ -96,14 +96,14 @@ func appendByKind(key []byte, v reflect.Value) []byte {
 }
 
 func appendEscaped[S string | []byte](key []byte, s S) []byte {
+	plain := 0 // what lies before it is appended
 	for i := range len(s) {
 		if s[i] == 0 {
-			key = append(key, escapedZero...)
-		} else {
-			key = append(key, s[i])
+			key = append(append(key, s[plain:i]...), escapedZero...)
+			plain = i + 1
 		}
 	}
-	return key
+	return append(key, s[plain:]...)
 }
 
 func appendUint(key []byte, n uint64) []byte {

@@ -7,7 +7,7 @@
 // a rumour.
 //
 // Engines (store/badger) are untrusted with values: every one of them is wrapped
-// in [Sealed] before a room sees it. Sealed encrypts values, proves that key and
+// in a [SealedStore] before a room sees it. That encrypts values, proves that key and
 // store belong together, and decides what has expired. Names of keys are in
 // clear; they may hold names and addresses, never what strangers typed, and
 // never secrets.
@@ -60,7 +60,7 @@ type Change struct {
 // Store is a set of records. It is safe for concurrent use.
 //
 // An engine's own notion of expiry is a coarse broom: it may return a record for
-// a while after it expired. [Sealed] is exact.
+// a while after it expired. [SealedStore] is exact.
 type Store interface {
 	// View runs fn over a snapshot. Put and Delete answer ErrReadOnly; After
 	// runs its function when the view ended without an error.
@@ -73,6 +73,9 @@ type Store interface {
 	// aborts and is returned as it is; a panic of fn aborts and reaches the
 	// caller. A context that ended before fn started: its error, and fn did not
 	// run; once fn has started, Update waits for the outcome.
+	//
+	// One Update writes a little, at least a megabyte or 10,000 records; more is
+	// refused by Put with ErrTooLarge. What walks over many records goes in pages.
 	//
 	// Update must not be called from inside fn of another Update, nor from a
 	// Watch callback: it would wait for itself.
