@@ -98,14 +98,3 @@ func (t *Trusted) Client(r *http.Request) netip.Addr {
 
 // ClientOf is Trusted.Client.
 func ClientOf(r *http.Request, trusted Trusted) netip.Addr { return trusted.Client(r) }
-
-// Forwarded reports whether a request carries any forwarding header: it is
-// then never "from this host".
-func Forwarded(h http.Header) bool {
-	for name := range h {
-		if name == "Forwarded" || name == "X-Real-Ip" || name == "Via" || beginsWithLetters(name, "xforwarded") || beginsWithLetters(name, "xoriginal") {
-			return true
-		}
-	}
-	return false
-}

@@ -111,4 +111,3 @@ func refuse(w http.ResponseWriter, r *http.Request, status int, code, text strin
 	}
 	web.WriteProblem(w, status, code, text, wait)
 }
-

@@ -28,14 +28,21 @@ var (
 	envoyHeaders   = [...]string{"X-Forwarded-Proto"}
 )
 
-var (
-	errMissing  = errors.New("A header with the original request is missing, doubled or spelled otherwise.")
-	errProto    = errors.New("The original scheme is neither http nor https.")
-	errHost     = errors.New("The original host is not valid.")
-	errURI      = errors.New("The original URI is not valid.")
-	errNoSigner = errors.New("sign an assertion: no signer is there")
-	errQuery    = errors.New("A query parameter of the check URL is not valid: realm, groups, factors (0, 1, 2) and fresh (15m), each once.")
+// refusal is a sentence for whoever configures the proxy. Nothing of the
+// request stands in it.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+const (
+	errMissing refusal = "A header with the original request is missing, doubled or spelled otherwise."
+	errProto   refusal = "The original scheme is neither http nor https."
+	errHost    refusal = "The original host is not valid."
+	errURI     refusal = "The original URI is not valid."
+	errQuery   refusal = "A query parameter of the check URL is not valid: realm, groups, factors (0, 1, 2) and fresh (15m), each once."
 )
+
+var errNoSigner = errors.New("sign an assertion: no signer is there")
 
 // read finds the original request. Errors are sentences without input.
 func read(k kind, rest string, r *http.Request) (original, error) {

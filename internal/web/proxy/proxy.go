@@ -1,0 +1,363 @@
+// Package proxy guards one upstream that knows nothing of logins: every
+// request loses its identity headers, is judged, and goes on with ours.
+//
+// What the guard saw goes on unchanged: path and query byte for byte, the Host
+// as it came, bodies and trailers as they stream. What does not go on: any
+// credential of ours, forwarding headers that nobody trusted wrote, an upgrade
+// to anything but a WebSocket (h2c would be a tunnel for requests that nobody
+// judged), and every path that an upstream could read as /sallyport/.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/session"
+	"github.com/sallyport-auth/sallyport/internal/web"
+)
+
+// Options is what a Handler is made of.
+type Options struct {
+	Guard   *guard.Guard   // required
+	Targets *guard.Targets // required
+	// Upstream is where requests go: http, https or h2c (HTTP/2 without TLS),
+	// host, and a path that is put in front. Nil with Next.
+	Upstream *url.URL
+	// Next is asked instead of Upstream.
+	Next http.Handler
+	// Transport carries requests to Upstream. Nil: one of our own.
+	Transport http.RoundTripper
+	// Trusted are the proxies in front of us. Zero: nobody.
+	Trusted web.Trusted
+	Cookies web.Cookies
+	// Stripper knows the identity headers. Nil: those of all presets.
+	Stripper *web.Stripper
+	// Portal is the origin of the login pages. Empty: they are on this host.
+	Portal string
+	// Assertion signs (session.Registry.Assertion). Required where a rule has
+	// assertion on; without it such requests are unavailable.
+	Assertion func(l session.Live, aud, alg string) (string, error)
+	// Subscribe tells of a session's end and of changes of its owner
+	// (session.Registry.Subscribe). Without it streams are never cut.
+	Subscribe func(id string, fn func(ended bool)) (stop func())
+	// ErrorPage writes a page for a person. Nil: plain text.
+	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, text string)
+	// OnDecision sees every decision before it is acted on. Nil: nobody does.
+	OnDecision func(d *guard.Decision)
+	Logger     *slog.Logger     // nil: silent
+	Clock      func() time.Time // nil: time.Now
+	// WatchAfter is how long an answer may take before it counts as a stream
+	// that is watched. 0: 2 s. Upgrades are watched from the start.
+	WatchAfter time.Duration
+}
+
+// Handler is a guarded upstream. Safe for concurrent use.
+type Handler struct {
+	o    Options
+	next http.Handler
+}
+
+// New returns a Handler.
+func New(o Options) (*Handler, error) {
+	if o.Guard == nil || o.Targets == nil {
+		return nil, errors.New("make a guarded upstream: guard and targets are required")
+	}
+	if (o.Upstream == nil) == (o.Next == nil) {
+		return nil, errors.New("make a guarded upstream: expected either a URL or a handler")
+	}
+	if o.Stripper == nil {
+		o.Stripper = web.NewStripper()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.WatchAfter == 0 {
+		o.WatchAfter = 2 * time.Second
+	}
+	o.Portal = strings.TrimRight(o.Portal, "/")
+	h := &Handler{o: o, next: o.Next}
+	if h.next == nil {
+		next, err := h.upstream()
+		if err != nil {
+			return nil, err
+		}
+		h.next = next
+	}
+	return h, nil
+}
+
+// ServeHTTP guards one request. Removing identity headers is the first thing
+// on every branch.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.strip(r)
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || r.RequestURI == "*" {
+		h.refuse(w, r, http.StatusMethodNotAllowed, "method", "This method is not passed on.", 0)
+		return
+	}
+	path, ok := rawPath(r)
+	if !ok {
+		h.refuse(w, r, http.StatusBadRequest, "request", "The request cannot be read.", 0)
+		return
+	}
+	switch reserved, err := Reserved(path); {
+	case err != nil:
+		h.refuse(w, r, http.StatusBadRequest, "request", "The address can be read in more than one way.", 0)
+		return
+	case reserved:
+		h.refuse(w, r, http.StatusNotFound, "not_found", "There is no such page.", 0)
+		return
+	}
+	if len(r.Header["Authorization"]) > 1 {
+		h.refuse(w, r, http.StatusBadRequest, "request", "The request names two credentials.", 0)
+		return
+	}
+	scheme := h.scheme(r)
+	req := &guard.Request{
+		Method: r.Method, Scheme: scheme, Host: r.Host, Path: path,
+		Client:        h.o.Trusted.Client(r),
+		Cookie:        h.o.Cookies.Guard(r.Header, scheme),
+		Authorization: r.Header.Get("Authorization"),
+		Navigation:    web.Navigation(r.Header),
+		Preflight:     web.Preflight(r.Method, r.Header),
+	}
+	d := h.o.Guard.Check(r.Context(), req)
+	if h.o.OnDecision != nil {
+		h.o.OnDecision(&d)
+	}
+	if d.Outcome != guard.Allow {
+		h.answer(w, r, req, &d)
+		return
+	}
+	h.pass(w, r, req, &d)
+}
+
+// Reserved reports whether some reading of a raw path belongs to the gateway.
+// Errors: guard.ErrPath, where that cannot be told.
+func Reserved(path string) (bool, error) {
+	views, err := guard.Views(path)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(views, func(v string) bool {
+		return v == web.Prefix[:len(web.Prefix)-1] || strings.HasPrefix(v, web.Prefix)
+	}), nil
+}
+
+// strip removes identity from headers and trailers. A trailer arrives with the
+// end of the body, announced or not, so it is looked at there too.
+func (h *Handler) strip(r *http.Request) {
+	h.o.Stripper.Strip(r.Header)
+	if r.Trailer == nil {
+		return
+	}
+	h.stripTrailer(r.Trailer)
+	r.Body = &trailerBody{ReadCloser: r.Body, strip: func() { h.stripTrailer(r.Trailer) }}
+}
+
+func (h *Handler) stripTrailer(t http.Header) {
+	h.o.Stripper.Strip(t)
+	web.StripForwarded(t)
+	web.StripMethodOverrides(t)
+}
+
+// rawPath is the path of the request target as it came, without the query.
+func rawPath(r *http.Request) (string, bool) {
+	target := r.RequestURI
+	if _, rest, ok := strings.Cut(target, "://"); ok && target[0] != '/' { // absolute-form, RFC 9112 section 3.2.2
+		slash := strings.IndexByte(rest, '/')
+		if slash < 0 {
+			return "", false
+		}
+		target = rest[slash:]
+	}
+	path, _, _ := strings.Cut(target, "?")
+	return path, path != "" && path[0] == '/'
+}
+
+// scheme is the request's; a trusted proxy may say another.
+func (h *Handler) scheme(r *http.Request) string {
+	if h.o.Trusted.TrustsPeer(r) {
+		if proto := r.Header["X-Forwarded-Proto"]; len(proto) == 1 && (proto[0] == "https" || proto[0] == "http") {
+			return proto[0]
+		}
+	}
+	return web.Scheme(r)
+}
+
+// pass sends an allowed request on.
+func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Request, d *guard.Decision) {
+	assertion := ""
+	if d.Assertion != guard.AssertionNone && d.Identity != nil {
+		var err error
+		if assertion, err = h.sign(req, d); err != nil {
+			h.o.Logger.ErrorContext(r.Context(), "guarded upstream: an assertion could not be signed", "error", err)
+			h.refuse(w, r, http.StatusServiceUnavailable, "unavailable", "The gateway cannot answer at this moment.", time.Second)
+			return
+		}
+	}
+	if req.Authorization != "" && (d.Judged || h.o.Guard.Ours(r.Context(), req.Authorization)) {
+		delete(r.Header, "Authorization")
+	}
+	web.StripCookies(r.Header)
+	if d.MethodAware {
+		web.StripMethodOverrides(r.Header)
+	}
+	onlyWebSocket(r.Header)
+	h.forward(r, req)
+	web.SetIdentity(r.Header, d, assertion)
+
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if d.Live.ID != "" && h.o.Subscribe != nil {
+		watch := h.watch(*req, d.Live.ID, upgrades(r.Header), cancel)
+		defer watch.stop()
+	}
+	h.next.ServeHTTP(w, r.WithContext(ctx))
+}
+
+func (h *Handler) sign(req *guard.Request, d *guard.Decision) (string, error) {
+	if h.o.Assertion == nil {
+		return "", errors.New("no signer is there")
+	}
+	return h.o.Assertion(d.Live, web.OwnOrigin(req.Scheme, req.Host), string(d.Assertion))
+}
+
+// forward sets the forwarding headers, of which nothing that an untrusted peer
+// wrote stays.
+func (h *Handler) forward(r *http.Request, req *guard.Request) {
+	chain := ""
+	if h.o.Trusted.TrustsPeer(r) && req.Client.IsValid() && req.Client != web.Peer(r) {
+		chain = req.Client.String()
+	}
+	if peer := web.Peer(r); peer.IsValid() {
+		if chain != "" {
+			chain += ", "
+		}
+		chain += peer.String()
+	}
+	web.StripForwarded(r.Header)
+	if chain != "" {
+		r.Header["X-Forwarded-For"] = []string{chain}
+	}
+	r.Header["X-Forwarded-Host"] = []string{r.Host}
+	r.Header["X-Forwarded-Proto"] = []string{req.Scheme}
+}
+
+// upgrades reports whether a request asks for a WebSocket.
+func upgrades(h http.Header) bool { return len(h["Upgrade"]) > 0 }
+
+// onlyWebSocket leaves the one upgrade that carries no requests of its own.
+func onlyWebSocket(h http.Header) {
+	v, ok := h["Upgrade"]
+	if !ok || len(v) == 1 && strings.EqualFold(v[0], "websocket") {
+		return
+	}
+	delete(h, "Upgrade")
+	delete(h, "Http2-Settings")
+	h["Connection"] = slices.DeleteFunc(strings.FieldsFunc(strings.Join(h["Connection"], ","), func(r rune) bool { return r == ',' || r == ' ' }),
+		func(token string) bool { return strings.EqualFold(token, "upgrade") })
+	if len(h["Connection"]) == 0 {
+		delete(h, "Connection")
+	}
+}
+
+// upstream makes the reverse proxy.
+func (h *Handler) upstream() (http.Handler, error) {
+	base := *h.o.Upstream
+	transport := h.o.Transport
+	h2c := base.Scheme == "h2c"
+	switch {
+	case base.Host == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "":
+		return nil, errors.New("make a guarded upstream: expected a URL such as http://127.0.0.1:3000")
+	case h2c:
+		base.Scheme = "http"
+	case base.Scheme != "http" && base.Scheme != "https":
+		return nil, errors.New("make a guarded upstream: expected http, https or h2c")
+	}
+	if transport == nil {
+		transport = newTransport(h2c)
+	}
+	return &httputil.ReverseProxy{
+		Rewrite:        func(p *httputil.ProxyRequest) { rewrite(p, &base) },
+		Transport:      transport,
+		FlushInterval:  -1,
+		ModifyResponse: dropOurCookies,
+		ErrorHandler:   h.upstreamFailed,
+		ErrorLog:       slog.NewLogLogger(h.o.Logger.Handler(), slog.LevelDebug),
+	}, nil
+}
+
+// newTransport uses no proxy from the environment and never asks an upstream
+// to compress what the client did not want compressed.
+func newTransport(h2c bool) *http.Transport {
+	t := &http.Transport{
+		MaxIdleConns: 1024, MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second, ExpectContinueTimeout: time.Second,
+		DisableCompression: true, ForceAttemptHTTP2: true,
+	}
+	if h2c {
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetUnencryptedHTTP2(true)
+	}
+	return t
+}
+
+// rewrite aims a request at the upstream and keeps the target's bytes.
+func rewrite(p *httputil.ProxyRequest, base *url.URL) {
+	raw, _ := rawPath(p.In)
+	p.Out.URL.Scheme, p.Out.URL.Host = base.Scheme, base.Host
+	p.Out.URL.RawQuery, p.Out.URL.ForceQuery = p.In.URL.RawQuery, p.In.URL.ForceQuery
+	p.Out.Host = p.In.Host
+	// The library has removed these as if the client had written them; forward
+	// has seen to that already.
+	for _, name := range [...]string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if v, ok := p.In.Header[name]; ok {
+			p.Out.Header[name] = v
+		}
+	}
+	if p.In.Trailer != nil {
+		p.Out.Trailer = p.In.Trailer // filled when the body ends
+	}
+	whole := strings.TrimSuffix(base.EscapedPath(), "/") + raw
+	p.Out.URL.RawPath, p.Out.URL.Opaque = "", ""
+	if decoded, err := url.PathUnescape(whole); err == nil {
+		p.Out.URL.Path, p.Out.URL.RawPath = decoded, whole
+	}
+	if p.Out.URL.EscapedPath() != whole && !strings.HasPrefix(whole, "//") {
+		p.Out.URL.Opaque = whole
+	}
+}
+
+// dropOurCookies keeps an upstream from setting a cookie of ours.
+func dropOurCookies(r *http.Response) error {
+	if lines, ok := r.Header["Set-Cookie"]; ok {
+		kept := slices.DeleteFunc(slices.Clone(lines), web.OurCookie)
+		if len(kept) == 0 {
+			delete(r.Header, "Set-Cookie")
+		} else {
+			r.Header["Set-Cookie"] = kept
+		}
+	}
+	return nil
+}
+
+// upstreamFailed is a calm page. What went wrong is in the log: the text of
+// the error names addresses behind us.
+func (h *Handler) upstreamFailed(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // the client has gone, or may not go on
+	}
+	h.o.Logger.WarnContext(r.Context(), "upstream does not answer", "error", err)
+	h.refuse(w, r, http.StatusBadGateway, "upstream", "The application behind this gateway does not answer. Try again in a moment.", 0)
+}
