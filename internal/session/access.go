@@ -45,7 +45,11 @@ type claims struct {
 	*statement // assertions alone
 }
 
+// numeric is nil for a claim that is missing: the parser then says so.
 func numeric(seconds int64) (*jwt.NumericDate, error) {
+	if seconds == 0 {
+		return nil, nil
+	}
 	return jwt.NewNumericDate(time.Unix(seconds, 0)), nil
 }
 

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unique"
@@ -104,17 +106,32 @@ func (p *people) release(slot uint32) {
 	p.free = append(p.free, slot)
 }
 
-// changed takes over what a commit wrote; nil: the record is gone.
-func (p *people) changed(id principal.ID, who *account.Identity) {
+// changed takes over what a commit wrote (nil: the record is gone) and answers
+// whether it says anything new; that a login was noted is nothing new.
+func (p *people) changed(id principal.ID, who *account.Identity) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	slot, known := p.slots[id]
+	if known && who != nil && same(p.cell(slot).Load(), who) {
+		return false
+	}
 	p.generations[generationOf(id)]++
-	if slot, ok := p.slots[id]; ok {
+	if known {
 		if who != nil {
 			who = compact(who)
 		}
 		p.cell(slot).Store(who)
 	}
+	return true
+}
+
+func same(a, b *account.Identity) bool {
+	if a == nil || !slices.Equal(a.Groups, b.Groups) {
+		return false
+	}
+	x, y := *a, *b
+	x.Groups, y.Groups = nil, nil
+	return reflect.DeepEqual(x, y)
 }
 
 // compact shares the words that many identities have in common.

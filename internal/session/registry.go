@@ -196,8 +196,9 @@ func (r *Registry) userChanged(c store.Change) {
 			who = &identity
 		}
 	}
-	r.people.changed(id, who)
-	r.ends.person(id)
+	if r.people.changed(id, who) {
+		r.ends.person(id)
+	}
 }
 
 // userID is the last part of a user's key.
