@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -147,11 +149,8 @@ func boundedDetail(detail map[string]string) map[string]string {
 		return nil
 	}
 	bounded := make(map[string]string, min(len(detail), maxDetails))
-	for name, value := range detail {
-		if len(bounded) == maxDetails {
-			break
-		}
-		bounded[clean(name, maxWord)] = clean(value, maxText)
+	for _, name := range slices.Sorted(maps.Keys(detail))[:min(len(detail), maxDetails)] {
+		bounded[clean(name, maxWord)] = clean(detail[name], maxText)
 	}
 	return bounded
 }
