@@ -108,3 +108,39 @@ func BenchmarkGet(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkGetWhileCommitting is BenchmarkGet beside 64 writers: a snapshot waits
+// for the commit that is under way.
+func BenchmarkGetWhileCommitting(b *testing.B) {
+	s := storetest.OpenDir(b, b.TempDir(), storetest.NewKeyring(b), nil)
+	key := store.K(store.PrefixSession, "b")
+	put := func(key store.Key) error {
+		return s.Update(b.Context(), func(tx store.Tx) error { return tx.Put(key, make([]byte, 200), time.Time{}) })
+	}
+	if err := put(key); err != nil {
+		b.Fatal(err)
+	}
+	var stop atomic.Bool
+	var writers sync.WaitGroup
+	for w := range benchWriters {
+		writers.Go(func() {
+			for i := 0; !stop.Load(); i++ {
+				if err := put(store.K(store.PrefixSession, "w", w, i)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for b.Loop() {
+		err := s.View(b.Context(), func(tx store.Tx) error {
+			_, err := tx.Get(key)
+			return err
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	stop.Store(true)
+	writers.Wait()
+}

@@ -151,3 +151,11 @@ func TestEngineExpiryRoundsUp(t *testing.T) {
 		}
 	}
 }
+
+// A kill -9 leaves what was written in the page cache, so no test without pulling
+// the plug sees a missing sync: the switch itself is what can be looked at.
+func TestEveryCommitIsSynced(t *testing.T) {
+	if o := badgerOptions(Options{Dir: t.TempDir()}); !o.SyncWrites || o.DetectConflicts || o.ValueThreshold <= store.MaxValue+sealing {
+		t.Errorf("SyncWrites %v, DetectConflicts %v, ValueThreshold %d", o.SyncWrites, o.DetectConflicts, o.ValueThreshold)
+	}
+}
