@@ -12,7 +12,7 @@ import (
 
 // loginForm is the body of the first door's page.
 type loginForm struct {
-	Host           string // of the target, "" where it is this one
+	Host           string // of the target, "" where it is one of our pages
 	Target         string
 	Signature      string
 	SignatureField string
@@ -147,9 +147,7 @@ func (x *exchange) first(status int, v view, f loginForm) error {
 				f.Tighten[name] = v
 			}
 		}
-		if u, err := url.Parse(f.Target); err == nil && u.Host != "" && u.Host != x.r.Host {
-			f.Host = u.Host
-		}
+		f.Host = x.siteOf(f.Target)
 	}
 	if v.Title == "" {
 		v.Title = x.p.say("login.title")
@@ -157,6 +155,23 @@ func (x *exchange) first(status int, v view, f loginForm) error {
 	v.Body = f
 	x.leave()
 	return x.page(status, "login", v)
+}
+
+// siteOf is the host that a target is on, for the person who is about to type
+// a password: "" for our own pages.
+func (x *exchange) siteOf(target string) string {
+	u, err := url.Parse(target)
+	if err != nil || ours(target) {
+		return ""
+	}
+	if u.Host != "" {
+		return u.Host
+	}
+	host, err := guard.CanonicalHost(x.r.Host)
+	if err != nil {
+		return ""
+	}
+	return host
 }
 
 // loginSubmit tries the first door.

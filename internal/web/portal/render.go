@@ -23,7 +23,6 @@ type view struct {
 	Site, Style, Icon string
 	Title             string
 	Alert, Notice     string
-	Wide              bool
 	MinLength         int // of a new password
 	Body              any
 }

@@ -41,7 +41,7 @@ func sessionsPage(x *exchange) error {
 		lines = append(lines, line)
 	}
 	notices := map[string]string{"ended": "sessions.ended", "others": "sessions.all-ended"}
-	v := view{Title: x.p.say("sessions.title"), Wide: true, Body: struct{ Sessions []sessionLine }{lines}}
+	v := view{Title: x.p.say("sessions.title"), Body: struct{ Sessions []sessionLine }{lines}}
 	if key, ok := notices[x.query["m"]]; ok {
 		v.Notice = x.p.say(key)
 	}

@@ -155,7 +155,7 @@ func texts() map[string]string {
 		"logout.submit": "Sign out",
 		"logout.nobody": "You are not signed in.",
 
-		"denied.title": "Not for you",
+		"denied.title": "No access",
 		"denied.about": "This account is not admitted to",
 		"denied.other": "Use another account",
 
