@@ -91,7 +91,7 @@ func (a *API) listSessions(ctx context.Context, c *caller, in *listSessionsInput
 }
 
 func (a *API) sessionsOf(tx store.Tx, c *caller, in *listSessionsInput, out *sessionListOutput) error {
-	ref, err := (&userInput{Realm: in.Realm, Name: in.Name}).ref()
+	ref, err := (&UserPath{Realm: in.Realm, Name: in.Name}).ref()
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (a *API) endSession(ctx context.Context, c *caller, in *idInput) (*struct{}
 	})
 }
 
-func (a *API) endUserSessions(ctx context.Context, c *caller, in *userInput) (*struct{}, error) {
+func (a *API) endUserSessions(ctx context.Context, c *caller, in *UserPath) (*struct{}, error) {
 	return nil, a.onUser(ctx, c, in, account.Update, func(tx store.Tx, u *account.User) error {
 		if _, err := a.Sessions.RevokeAll(tx, u.ID, ""); err != nil {
 			return err

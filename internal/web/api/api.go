@@ -126,7 +126,10 @@ func New(o Options) (*API, error) {
 		},
 		// The literal map instead of huma.DefaultConfig: no $schema fields, no
 		// Link headers, no docs page with foreign scripts.
-		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat},
+		Formats: map[string]huma.Format{
+			"application/json": huma.DefaultJSONFormat,
+			problemType:        huma.DefaultJSONFormat,
+		},
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
 		Transformers:                 []huma.Transformer{fromHuma},

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/session"
+	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/web"
 )
 
@@ -103,7 +104,10 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, route Route) (*calle
 		if err := a.identify(c, r, origin, route); err != nil {
 			return err
 		}
-		return mayCall(c, route.Who)
+		if err := mayCall(c, route.Who); err != nil || route.Who != Capable {
+			return err
+		}
+		return a.someCapability(r.Context(), c)
 	}
 	if route.Who == OwnerOrEnrolling {
 		c.prove = prove
@@ -177,6 +181,18 @@ func mayCall(c *caller, who Who) error {
 		return nil
 	}
 	return forbidden()
+}
+
+// someCapability refuses whoever may do nothing to anybody, before a body is
+// read. Which capability a call needs, and over which realm, it checks itself.
+func (a *API) someCapability(ctx context.Context, c *caller) error {
+	return a.Store.View(ctx, func(tx store.Tx) error {
+		realm, err := a.Directory.Realm(tx, c.live.Identity.Realm)
+		if errors.Is(err, account.ErrUnknownRealm) || err == nil && len(realm.Grants) == 0 {
+			return forbidden()
+		}
+		return err
+	})
 }
 
 // origin says what a browser tells about the page that sent a request.

@@ -290,7 +290,7 @@ func (a *API) ownRecoveryCodes(ctx context.Context, c *caller, in *codeBody) (*r
 
 // qrInput asks for a picture of a secret.
 type qrInput struct {
-	userInput
+	UserPath
 	Issuer string `query:"issuer" maxLength:"64" doc:"What the app shows; default: the server's name."`
 	Size   int    `query:"size" minimum:"128" maximum:"1024" doc:"Pixels of a side; default 256."`
 }

@@ -17,7 +17,7 @@ import (
 )
 
 type provisionInput struct {
-	userInput
+	UserPath
 	Body *struct {
 		Digits    int    `json:"digits,omitempty" enum:"6,8"`
 		Period    int    `json:"period,omitempty" minimum:"15" maximum:"300" doc:"Seconds of a code."`
@@ -109,7 +109,7 @@ func withIssuer(e *factor.Enrollment, issuer string) string {
 }
 
 type verifyInput struct {
-	userInput
+	UserPath
 	Body struct {
 		Code         string `json:"code,omitempty" maxLength:"64" doc:"This or recovery_code."`
 		RecoveryCode string `json:"recovery_code,omitempty" maxLength:"128" doc:"This or code."`
@@ -204,7 +204,7 @@ func verdictEvent(u *account.User, outcome audit.Outcome, cause string) audit.Ev
 	return audit.Event{Kind: audit.KindFactorVerify, Outcome: outcome, Cause: cause, Principal: u.ID, Name: u.Ref().String()}
 }
 
-func (a *API) userRecoveryCodes(ctx context.Context, c *caller, in *userInput) (*recoveryCodesOutput, error) {
+func (a *API) userRecoveryCodes(ctx context.Context, c *caller, in *UserPath) (*recoveryCodesOutput, error) {
 	out := &recoveryCodesOutput{}
 	err := a.onUser(ctx, c, in, account.Update, func(tx store.Tx, u *account.User) error {
 		var err error
@@ -218,7 +218,7 @@ func (a *API) userRecoveryCodes(ctx context.Context, c *caller, in *userInput) (
 }
 
 // onUser runs one change of one user in a transaction.
-func (a *API) onUser(ctx context.Context, c *caller, in *userInput, capability account.Capability, fn func(store.Tx, *account.User) error) error {
+func (a *API) onUser(ctx context.Context, c *caller, in *UserPath, capability account.Capability, fn func(store.Tx, *account.User) error) error {
 	ref, err := in.ref()
 	if err != nil {
 		return err
@@ -242,7 +242,7 @@ type invitationOutput struct {
 	Body Invitation
 }
 
-func (a *API) invite(ctx context.Context, c *caller, in *userInput) (*invitationOutput, error) {
+func (a *API) invite(ctx context.Context, c *caller, in *UserPath) (*invitationOutput, error) {
 	if a.Portal == "" {
 		return nil, problem(http.StatusConflict, "no_portal", "An invitation is a link, and links need an address: set `portal` in the configuration.")
 	}
@@ -261,7 +261,7 @@ func (a *API) invite(ctx context.Context, c *caller, in *userInput) (*invitation
 
 // resetMethods takes all factors away, and opens the places that wrong codes
 // had closed.
-func (a *API) resetMethods(ctx context.Context, c *caller, in *userInput) (*struct{}, error) {
+func (a *API) resetMethods(ctx context.Context, c *caller, in *UserPath) (*struct{}, error) {
 	return nil, a.onUser(ctx, c, in, account.Update, func(tx store.Tx, u *account.User) error {
 		if err := a.Factors.Reset(tx, c.actor(), u.ID); err != nil {
 			return err
@@ -271,12 +271,12 @@ func (a *API) resetMethods(ctx context.Context, c *caller, in *userInput) (*stru
 }
 
 type userMethodInput struct {
-	userInput
+	UserPath
 	Method string `path:"method" maxLength:"32"`
 }
 
 func (a *API) removeMethod(ctx context.Context, c *caller, in *userMethodInput) (*struct{}, error) {
-	return nil, a.onUser(ctx, c, &in.userInput, account.Update, func(tx store.Tx, u *account.User) error {
+	return nil, a.onUser(ctx, c, &in.UserPath, account.Update, func(tx store.Tx, u *account.User) error {
 		return a.Factors.Remove(tx, c.actor(), u.ID, factor.Name(in.Method))
 	})
 }

@@ -142,12 +142,13 @@ func (a *API) listRealms(ctx context.Context, c *caller, _ *struct{}) (*realmLis
 	return out, err
 }
 
-type realmInput struct {
+// RealmPath names a realm in the path, in any spelling.
+type RealmPath struct {
 	Realm string `path:"realm" maxLength:"512"`
 }
 
 type showRealmInput struct {
-	realmInput
+	RealmPath
 	Stored bool `query:"stored" doc:"Only what was set here: without defaults and configuration."`
 }
 
@@ -175,7 +176,7 @@ func (a *API) showRealm(ctx context.Context, c *caller, in *showRealmInput) (*re
 }
 
 type setRealmInput struct {
-	realmInput
+	RealmPath
 	Body RealmSettings
 }
 
@@ -192,7 +193,7 @@ func (a *API) setRealm(ctx context.Context, c *caller, in *setRealmInput) (*real
 	return out, err
 }
 
-func (a *API) deleteRealm(ctx context.Context, c *caller, in *realmInput) (*struct{}, error) {
+func (a *API) deleteRealm(ctx context.Context, c *caller, in *RealmPath) (*struct{}, error) {
 	name, err := realmFilter(in.Realm)
 	if err != nil {
 		return nil, err

@@ -69,6 +69,7 @@ func add[In, Out any](a *API, built huma.API, route Route, do func(context.Conte
 			a.refuse(r, err).write(w)
 			return
 		}
+		r.Header.Del("Accept") // there is one form of answers, and nothing to negotiate
 		next(huma.WithValue(ctx, callerKey{}, c))
 	}}
 	huma.Register(built, op, func(ctx context.Context, in *In) (*Out, error) {

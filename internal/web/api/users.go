@@ -38,14 +38,14 @@ func userOf(u *account.User) User {
 		CreatedAt: u.CreatedAt, InvitedAt: moment(u.InvitedAt), LastLoginAt: moment(u.LastLoginAt)}
 }
 
-// userInput names a user in the path, in any spelling.
-type userInput struct {
+// UserPath names a user in the path, in any spelling.
+type UserPath struct {
 	Realm string `path:"realm" maxLength:"512"`
 	Name  string `path:"name" maxLength:"512"`
 }
 
 // ref is the one spelling. What cannot be a name is nobody's.
-func (in *userInput) ref() (principal.Ref, error) {
+func (in *UserPath) ref() (principal.Ref, error) {
 	realm, err := principal.CanonicalRealm(in.Realm)
 	if err != nil {
 		return principal.Ref{}, account.ErrUnknownRealm
@@ -198,7 +198,7 @@ func (a *API) hash(ctx context.Context, password string, words ...string) (strin
 	return a.Hasher.Hash(ctx, password)
 }
 
-func (a *API) showUser(ctx context.Context, c *caller, in *userInput) (*userOutput, error) {
+func (a *API) showUser(ctx context.Context, c *caller, in *UserPath) (*userOutput, error) {
 	ref, err := in.ref()
 	if err != nil {
 		return nil, err
@@ -216,7 +216,7 @@ func (a *API) showUser(ctx context.Context, c *caller, in *userInput) (*userOutp
 }
 
 type changeUserInput struct {
-	userInput
+	UserPath
 	Body struct {
 		Email    *string   `json:"email,omitempty" maxLength:"320" doc:"Empty: none."`
 		FullName *string   `json:"full_name,omitempty" maxLength:"512"`
@@ -289,7 +289,7 @@ func (a *API) resetPassword(tx store.Tx, c *caller, id principal.ID, hash string
 	return u, a.Throttle.Reset(tx, id)
 }
 
-func (a *API) deleteUser(ctx context.Context, c *caller, in *userInput) (*struct{}, error) {
+func (a *API) deleteUser(ctx context.Context, c *caller, in *UserPath) (*struct{}, error) {
 	ref, err := in.ref()
 	if err != nil {
 		return nil, err

@@ -1,0 +1,227 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-auth/sallyport/internal/web/api"
+)
+
+var parameter = regexp.MustCompile(`\{(\w+)\}`)
+
+// fill names nobody in a route's path.
+func fill(path string) string {
+	return parameter.ReplaceAllStringFunc(path, func(p string) string {
+		switch p {
+		case "{realm}":
+			return "users"
+		case "{method}":
+			return "totp"
+		}
+		return "nobody"
+	})
+}
+
+// Attack (CVE-2022-24797, CVE-2026-32246): somebody without a proof, or who
+// passed the first door only, calls every route there is, in the hope that one
+// forgot to ask. Here every route is called by everybody, and admits exactly
+// whom the table says.
+func TestS9_M1_EveryRouteAdmitsWhomItDeclares(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	alone, both, root := w.someone("olga@single"), w.member("bert@users"), w.member("root@admin")
+	spe := both.halfway().text("ephemeral_token")
+	levels := []struct {
+		name   string
+		admits map[api.Who]bool
+		come   func() *visitor
+	}{
+		{"anonymous", who(api.Anyone), w.stranger},
+		{"half logged in, token", who(api.Anyone), func() *visitor { return w.stranger().bearing(spe) }},
+		{"half logged in, cookie", who(api.Anyone), func() *visitor {
+			return w.stranger().carrying(&http.Cookie{Name: "__Host-sallyport_session", Value: spe}, &http.Cookie{Name: "__Host-sallyport_ephemeral", Value: spe}).saying("Origin", portal)
+		}},
+		{"one factor", who(api.Anyone, api.Owner, api.OwnerChange, api.OwnerOrEnrolling, api.OwnerOrCapable), alone.visit},
+		{"two factors", who(api.Anyone, api.Owner, api.OwnerChange, api.OwnerOrEnrolling, api.OwnerOrCapable), both.visit},
+		{"administrator", who(api.Anyone, api.Owner, api.OwnerChange, api.OwnerOrEnrolling, api.OwnerOrCapable, api.Capable), root.visit},
+		{"local", who(api.Anyone, api.OwnerOrCapable, api.Capable, api.LocalOnly), w.admin},
+	}
+	if len(w.api.Routes()) < 39 {
+		t.Fatalf("only %d routes", len(w.api.Routes()))
+	}
+	for _, route := range w.api.Routes() {
+		if route.Who < api.Anyone || route.Who > api.LocalOnly {
+			t.Errorf("%s %s declares nobody", route.Method, route.Path)
+		}
+		for _, level := range levels {
+			var body any
+			if route.Method != http.MethodGet && route.Method != http.MethodDelete {
+				body = map[string]any{}
+			}
+			if strings.HasSuffix(route.Path, "/confirm") { // who it is counts before what the code is
+				body = map[string]any{"code": "000000"}
+			}
+			a := level.come().send(route.Method, fill(route.Path), body)
+			refused := a.code() == "unauthenticated" || a.code() == "forbidden"
+			if route.Path == "/users/{realm}/{name}/totp/qr.png" && level.admits[api.Owner] && !level.admits[api.Capable] {
+				if !refused { // of somebody else
+					t.Errorf("%s at %s %s: %v", level.name, route.Method, route.Path, a)
+				}
+				continue
+			}
+			if level.admits[route.Who] == refused {
+				t.Errorf("%s at %s %s (for %s): %v", level.name, route.Method, route.Path, route.Who, a)
+			}
+			if refused && a.status == http.StatusUnauthorized && a.header.Get("WWW-Authenticate") != "Bearer" {
+				t.Errorf("%s %s: 401 without WWW-Authenticate", route.Method, route.Path)
+			}
+			if a.status >= 500 {
+				t.Errorf("%s at %s %s: %v", level.name, route.Method, route.Path, a)
+			}
+		}
+	}
+}
+
+func who(list ...api.Who) map[api.Who]bool {
+	set := map[api.Who]bool{}
+	for _, w := range list {
+		set[w] = true
+	}
+	return set
+}
+
+// Every refusal has one form, names a code, and repeats nothing of what was
+// sent: a default that echoes the body echoes passwords (S8).
+func TestRefusalsHaveOneFormAndEchoNothing(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	const canary = "CaNaRy7391"
+	big := `{"name":"` + strings.Repeat("x", 70<<10) + `"}`
+	for _, c := range []struct {
+		name         string
+		method, path string
+		body         any
+		header       []string
+		status       int
+		code         string
+	}{
+		{"unknown field", "POST", "/login", `{"name":"a","password":"` + canary + `","` + canary + `":1}`, nil, 422, "invalid"},
+		{"other capitals", "POST", "/login", `{"Name":"a","password":"` + canary + `"}`, nil, 422, "invalid"},
+		{"twice", "POST", "/login", `{"name":"a","name":"` + canary + `","password":"x"}`, nil, 422, "invalid"},
+		{"wrong type", "POST", "/login", `{"name":"a","password":["` + canary + `"]}`, nil, 422, "invalid"},
+		{"number", "POST", "/login", `{"name":7391,"password":"` + canary + `"}`, nil, 422, "invalid"},
+		{"missing", "POST", "/login", `{"name":"` + canary + `"}`, nil, 422, "invalid"},
+		{"both names", "POST", "/login", `{"name":"a","email":"b@example.com","password":"` + canary + `"}`, nil, 422, "invalid"},
+		{"no name", "POST", "/login", `{"password":"` + canary + `"}`, nil, 422, "invalid"},
+		{"not an object", "POST", "/login", `["` + canary + `"]`, nil, 422, "invalid"},
+		{"null", "POST", "/login", `null`, nil, 422, "invalid"},
+		{"too long", "POST", "/login", `{"name":"a","password":"` + strings.Repeat(canary, 200) + `"}`, nil, 422, "invalid"},
+		{"syntax", "POST", "/login", `{"name":` + canary, nil, 400, "malformed"},
+		{"trailing", "POST", "/login", `{"name":"a","password":"b"}` + canary, nil, 400, "malformed"},
+		{"second document", "POST", "/login", `{"name":"a","password":"b"}{}`, nil, 400, "malformed"},
+		{"empty", "POST", "/login", nil, []string{"Content-Type", "application/json"}, 400, "malformed"},
+		{"too large", "POST", "/login", big, nil, 413, "too_large"},
+		{"form", "POST", "/login", "name=" + canary, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "not_json"},
+		{"plain", "POST", "/login", `{"name":"a","password":"b"}`, []string{"Content-Type", "text/plain"}, 415, "not_json"},
+		{"no type", "POST", "/login", `{"name":"a","password":"b"}`, []string{"Content-Type", ""}, 415, "not_json"},
+		{"charset", "POST", "/login", `{"name":"a","password":"b"}`, []string{"Content-Type", "application/json; charset=utf-16"}, 415, "not_json"},
+		{"unknown path", "GET", "/" + canary, nil, nil, 404, "not_found"},
+		{"of another issue", "POST", "/verify", `{}`, nil, 404, "not_found"},
+		{"prefix alone", "GET", "", nil, nil, 404, "not_found"},
+		{"trailing slash", "POST", "/login/", `{}`, nil, 404, "not_found"},
+		{"dots", "GET", "/users/../me", nil, nil, 404, "not_found"},
+		{"slashes", "GET", "//me", nil, nil, 404, "not_found"},
+		{"method", "GET", "/login", nil, nil, 405, "method_not_allowed"},
+		{"options", "OPTIONS", "/me", nil, nil, 405, "method_not_allowed"},
+		{"odd method", "PROPFIND", "/me", nil, nil, 405, "method_not_allowed"},
+		{"no token", "GET", "/me", nil, nil, 401, "unauthenticated"},
+		{"foreign token", "GET", "/me", nil, []string{"Authorization", "Bearer " + canary}, 401, "unauthenticated"},
+		{"basic", "GET", "/me", nil, []string{"Authorization", "Basic " + canary}, 401, "unauthenticated"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := w.stranger().saying(c.header...).send(c.method, c.path, c.body)
+			if a.status != c.status || a.code() != c.code {
+				t.Fatalf("answer %v, want %d %s", a, c.status, c.code)
+			}
+			if strings.Contains(a.body, canary) || strings.Contains(a.body, "7391") {
+				t.Errorf("the answer repeats what was sent: %s", a.body)
+			}
+			if a.fields["status"] != float64(c.status) || a.text("title") == "" || a.text("detail") == "" {
+				t.Errorf("not a whole problem: %s", a.body)
+			}
+			if c.status == 405 && a.header.Get("Allow") == "" {
+				t.Error("405 without Allow")
+			}
+			if a.header.Get("Link") != "" || strings.Contains(a.body, "$schema") {
+				t.Errorf("the library's own additions: %v %s", a.header, a.body)
+			}
+		})
+	}
+	if strings.Contains(w.log.String(), canary) {
+		t.Error("the log repeats what was sent")
+	}
+	allow := w.stranger().send("PUT", "/users/users/a", `{}`).want(405).header.Get("Allow")
+	if allow != "GET, HEAD, PATCH, DELETE" {
+		t.Errorf("Allow: %s", allow)
+	}
+	root := w.member("root@admin").visit()
+	a := root.send("GET", "/users?"+canary+"=1", nil).want(422, "invalid")
+	b := root.send("GET", "/users?limit="+canary, nil).want(422, "invalid")
+	if strings.Contains(a.body+b.body, canary) {
+		t.Errorf("a query is repeated: %v %v", a, b)
+	}
+	root.send("GET", "/users?limit=100000", nil).want(422, "invalid")
+	root.send("GET", "/users?cursor="+canary, nil).want(400, "cursor")
+	root.send("GET", "/audit?cursor="+canary, nil).want(400, "cursor")
+	c := root.send("POST", "/users", map[string]any{"realm": "users", "name": canary + " x"}).want(422, "invalid")
+	if strings.Contains(c.body, canary) {
+		t.Errorf("a bad name is repeated: %v", c)
+	}
+}
+
+// The description is JSON, is complete, and needs no proof; the framework's own
+// pages do not exist.
+func TestDescription(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	get := func(method, path string) *answer {
+		return w.serve(w.api, httptest.NewRequest(method, "https://auth.example.com"+path, nil))
+	}
+	a := get("GET", api.DescriptionPath).want(200)
+	var doc struct {
+		OpenAPI string                               `json:"openapi"`
+		Servers []struct{ URL string }               `json:"servers"`
+		Paths   map[string]map[string]map[string]any `json:"paths"`
+	}
+	must(t, json.Unmarshal([]byte(a.body), &doc))
+	if !strings.HasPrefix(doc.OpenAPI, "3.1") || len(doc.Servers) != 1 || doc.Servers[0].URL != api.Prefix {
+		t.Errorf("openapi %s, servers %v", doc.OpenAPI, doc.Servers)
+	}
+	ids := map[any]bool{}
+	described := 0
+	for _, route := range w.api.Routes() {
+		op := doc.Paths[route.Path][strings.ToLower(route.Method)]
+		if op == nil || op["summary"] == "" {
+			t.Errorf("%s %s is not described", route.Method, route.Path)
+			continue
+		}
+		if ids[op["operationId"]] {
+			t.Errorf("operation id %v twice", op["operationId"])
+		}
+		ids[op["operationId"]] = true
+		if _, secured := op["security"]; secured == (route.Who == api.Anyone) {
+			t.Errorf("%s %s: security is described wrongly", route.Method, route.Path)
+		}
+	}
+	for _, item := range doc.Paths {
+		described += len(item)
+	}
+	if described != len(w.api.Routes()) {
+		t.Errorf("%d operations described, %d exist", described, len(w.api.Routes()))
+	}
+	get("POST", api.DescriptionPath).want(405)
+	for _, path := range []string{"/docs", "/schemas/User.json", "/openapi.json", "/openapi.yaml", api.Prefix + "/docs", api.Prefix + "/openapi.json", api.Prefix + "/schemas/User"} {
+		get("GET", path).want(404)
+	}
+}
