@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"strings"
 )
 
 //go:embed templates/*.html
@@ -116,9 +117,25 @@ func (x *exchange) plain(status int, text string) error {
 	return nil
 }
 
-// see answers 303: go on to another page by GET.
+// see answers 303: go on to another page by GET. A target that came from
+// outside was allowed by guard.Targets, and is written the way a browser would
+// write it, so that no header holds what would be markup in a page.
 func (x *exchange) see(target string) error {
-	x.w.Header().Set("Location", target)
+	x.w.Header().Set("Location", escaped(target))
 	x.w.WriteHeader(http.StatusSeeOther)
 	return nil
+}
+
+// escaped encodes what the URL standard encodes in paths, queries and
+// fragments alike, and leaves the rest as it is.
+func escaped(target string) string {
+	var b strings.Builder
+	for i := range len(target) {
+		if c := target[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>`{|}^", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
