@@ -23,11 +23,12 @@ const maxAuthorization = 8192
 
 // Check decides on one request. It is called for every request to every app,
 // takes no lock of its own and does not allocate for a living session.
-func (g *Guard) Check(ctx context.Context, req *Request) Decision {
+func (g *Guard) Check(ctx context.Context, req *Request) (d Decision) {
 	if g.rules == nil {
-		return Decision{Reason: ReasonNoRule}
+		d.Reason = ReasonNoRule
+		return d
 	}
-	rule, d := g.rules.find(req)
+	rule := g.rules.find(req, &d)
 	if rule == nil || d.Outcome != Allow {
 		return d
 	}
@@ -43,32 +44,39 @@ func (g *Guard) Check(ctx context.Context, req *Request) Decision {
 	return d
 }
 
-// find selects the rule. The Outcome is Allow where the caller has to be
-// looked at, and final otherwise.
-func (r *Rules) find(req *Request) (*compiled, Decision) {
-	host, err := CanonicalHost(req.Host)
-	switch {
-	case err != nil:
-		return nil, Decision{Outcome: BadRequest, Reason: ReasonHost}
-	case req.Method == "CONNECT" || req.Method == "TRACE":
-		return nil, Decision{Outcome: MethodNotAllowed, Reason: ReasonMethodClosed}
-	case !knownMethod(req.Method) && !upperToken(req.Method):
-		return nil, Decision{Outcome: BadRequest, Reason: ReasonMethod}
+// find selects the rule, nil if there is none. d.Outcome is Allow where the
+// caller has to be looked at, and final otherwise.
+func (r *Rules) find(req *Request, d *Decision) *compiled {
+	rules, named := r.exact[req.Host] // its keys are canonical
+	if !named {
+		host, err := CanonicalHost(req.Host)
+		if err != nil {
+			d.Outcome, d.Reason = BadRequest, ReasonHost
+			return nil
+		}
+		rules = r.host(host)
 	}
-	rules := r.host(host)
-	rule, err := rules.choose(req.Method, req.Path, req.Client)
-	d := Decision{MethodAware: rules.methods}
 	switch {
+	case req.Method == "CONNECT" || req.Method == "TRACE":
+		d.Outcome, d.Reason = MethodNotAllowed, ReasonMethodClosed
+		return nil
+	case !knownMethod(req.Method) && !upperToken(req.Method):
+		d.Outcome, d.Reason = BadRequest, ReasonMethod
+		return nil
+	}
+	rule, err := rules.choose(req.Method, req.Path, req.Client)
+	d.MethodAware = rules.methods
+	switch {
+	case err == nil && rule != nil:
+		rule.describe(req, d)
+	case err == nil:
+		d.Reason = ReasonNoRule
 	case errors.Is(err, errViews):
 		d.Outcome, d.Reason = BadRequest, ReasonViews
-	case err != nil:
-		d.Outcome, d.Reason = BadRequest, ReasonPath
-	case rule == nil:
-		d.Reason = ReasonNoRule
 	default:
-		rule.describe(req, &d)
+		d.Outcome, d.Reason = BadRequest, ReasonPath
 	}
-	return rule, d
+	return rule
 }
 
 // knownMethod spares the common methods a look at each letter.

@@ -63,6 +63,7 @@ type compiled struct {
 	assertion Assertion
 	preflight bool
 	bare      bool
+	anywhere  bool // no methods and no networks
 }
 
 // hostRules are the rules that one host may select, in order.

@@ -22,7 +22,8 @@ type Step struct {
 // It asks no store.
 func (r *Rules) Explain(req *Request, as *account.Identity, factors int) (Decision, []Step) {
 	steps := r.trace(req)
-	rule, d := r.find(req)
+	d := Decision{}
+	rule := r.find(req, &d)
 	if rule == nil || d.Outcome != Allow {
 		return d, steps
 	}
@@ -104,7 +105,8 @@ func (g *Guard) Demand(host, path string, client netip.Addr) (realm string, fact
 	if g.rules == nil {
 		return "", 2, 0
 	}
-	rule, d := g.rules.find(&Request{Method: "GET", Host: host, Path: path, Client: client})
+	d := Decision{}
+	rule := g.rules.find(&Request{Method: "GET", Host: host, Path: path, Client: client}, &d)
 	if rule == nil || d.Outcome != Allow {
 		return "", 2, 0
 	}

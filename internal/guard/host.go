@@ -71,7 +71,7 @@ func plainHost(s string) bool {
 	if s == "" || len(s) > maxHost {
 		return false
 	}
-	label := 0
+	label, twoHyphens := 0, false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_':
@@ -82,6 +82,7 @@ func plainHost(s string) bool {
 			if label == 0 {
 				return false
 			}
+			twoHyphens = twoHyphens || s[i-1] == '-'
 			label++
 		case c == '.':
 			if label == 0 || s[i-1] == '-' {
@@ -95,7 +96,7 @@ func plainHost(s string) bool {
 			return false
 		}
 	}
-	return label > 0 && s[len(s)-1] != '-' && !badPunycode(s)
+	return label > 0 && s[len(s)-1] != '-' && !(twoHyphens && badPunycode(s))
 }
 
 // badPunycode reports whether a label begins with xn-- and is not what its
@@ -141,6 +142,9 @@ func validPort(s string) bool {
 // of digits, or 0x and hexadecimal digits.
 func lastLabelNumeric(s string) bool {
 	label := s[strings.LastIndexByte(s, '.')+1:]
+	if label != "" && label[0] > '9' { // most hosts end in letters
+		return false
+	}
 	if strings.HasPrefix(label, "0x") {
 		return strings.Trim(label[2:], "0123456789abcdef") == ""
 	}

@@ -11,6 +11,7 @@ import (
 func (r *Rules) index() {
 	r.exact, r.suffixes = map[string]*hostRules{}, map[string]*hostRules{}
 	for i := range r.list {
+		r.list[i].anywhere = len(r.list[i].methods)+len(r.list[i].networks) == 0
 		for _, h := range r.list[i].hosts {
 			switch {
 			case !h.below:
@@ -112,7 +113,7 @@ func (h *hostRules) chooseViews(method, path string, client netip.Addr) (*compil
 
 func (h *hostRules) first(method, path string, client netip.Addr, folded bool) *compiled {
 	for _, c := range h.rules {
-		if c.covers(method, client) && c.coversPath(path, folded) {
+		if (c.anywhere || c.covers(method, client)) && c.coversPath(path, folded) {
 			return c
 		}
 	}
