@@ -262,7 +262,9 @@ func TestS3ThePlantedCookieIsReplacedAtBothSteps(t *testing.T) {
 	b.post("/sallyport/logout", url.Values{}) // Mallory's session ends with it
 	mallory.signIn("mallory", f, "")
 	planted = mallory.cookie("sallyport_session")
-	b.client.Jar.SetCookies(origin, []*http.Cookie{{Name: "sallyport_session", Value: planted, Path: "/"}})
+	b.client.Jar.SetCookies(origin, []*http.Cookie{
+		{Name: "sallyport_session", Value: planted, Path: "/"}, {Name: "sallyport_portal", Value: planted, Path: "/"},
+	})
 	b.post("/sallyport/login", url.Values{"username": {"alice"}, "password": {password}})
 	b.follow(b.page).want(t, 200, "Second step")
 	if got := b.send("/sallyport/login/code", "code", h.code(e)); got.Status != 303 {

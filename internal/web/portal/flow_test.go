@@ -165,6 +165,13 @@ func TestAccountChangesAskForAFreshCodeEach(t *testing.T) {
 	b.get("/sallyport/account/totp")
 	b.submit("/sallyport/account/totp", "code", h.code(e)).want(t, 200, "Set up your authenticator")
 	fresh := b.page.scanned(t)
+	confirm, at := b.page, b.at
+	img := b.request(http.MethodGet, confirm.Images[1], nil)
+	img.Header.Set("Sec-Fetch-Dest", "image")
+	if got := b.do(img); got.Status != 200 || !strings.HasPrefix(got.Body, "\x89PNG") {
+		t.Errorf("the picture of a chosen authenticator: %d", got.Status)
+	}
+	b.page, b.at = confirm, at
 	b.submit("/sallyport/account/totp/confirm", "code", "000000").want(t, 401, "Set up your authenticator")
 	b.submit("/sallyport/account/totp/confirm", "code", h.code(fresh)).want(t, 200, "Your account")
 	must(t, h.store.View(t.Context(), func(tx store.Tx) error {
@@ -174,6 +181,9 @@ func TestAccountChangesAskForAFreshCodeEach(t *testing.T) {
 		}
 		return err
 	}))
+	if got := b.do(img.Clone(t.Context())); got.Status != 409 {
+		t.Errorf("the picture after confirmation: %d, want 409", got.Status)
+	}
 	b.get("/sallyport/account/recovery-codes")
 	b.submit("/sallyport/account/recovery-codes", "code", h.code(e)).want(t, 401, "New recovery codes")
 	b.submit("/sallyport/account/recovery-codes", "code", h.code(fresh)).want(t, 200, "Your recovery codes")
@@ -285,4 +295,26 @@ func TestRememberMeAloneOutlivesTheBrowser(t *testing.T) {
 			}
 		}
 	}
+}
+
+// With a cookie domain the guard reads another cookie than the pages. If the
+// browser lost it, sending straight back would go round for ever.
+func TestALostDomainCookieAsksForALoginInsteadOfALoop(t *testing.T) {
+	h := build(t, plan{domain: true, rules: []guardRule{{Hosts: []string{"*.example.com"}, Realms: []string{"users"}, Factors: number(2)}}})
+	_, e := h.person("alice", "users", true)
+	b := h.browser()
+	const target = "https://app.example.com/x"
+	b.signIn("alice", e, target+"?rs=").leads(t, target+"?rs=")
+	b.get("/sallyport/login?rd="+target).leads(t, target)
+	origin, err := url.Parse(h.origin)
+	must(t, err)
+	b.client.Jar.SetCookies(origin, []*http.Cookie{{Name: "__Secure-sallyport_session", Path: "/", Domain: "example.com", MaxAge: -1}})
+	b.get("/sallyport/account/").want(t, 200, "Your account")
+	b.get("/sallyport/login?rd="+target).want(t, 200, "Sign in")
+	if !strings.Contains(b.page.Body, "app.example.com") {
+		t.Error("the page does not say where one is going")
+	}
+	b.submit("/sallyport/login", "username", "alice", "password", password)
+	b.send("/sallyport/login/code", "code", h.code(e)).leads(t, target)
+	b.get("/sallyport/login?rd="+target).leads(t, target)
 }

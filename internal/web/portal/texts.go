@@ -16,7 +16,6 @@ func texts() map[string]string {
 		"start.account":   "Your account",
 		"start.sign-in":   "Sign in",
 		"start.sign-out":  "Sign out",
-		"start.welcome":   "You are signed in.",
 		"start.signedout": "You are signed out.",
 		"start.target":    "You are signed in. The address that you were to be sent to is not one that this gateway serves, so you were left here.",
 
@@ -30,7 +29,6 @@ func texts() map[string]string {
 		"login.denied":   "That name and password do not match.",
 		"login.target-refused": "The address that you were to be sent to is not one that this gateway serves. " +
 			"You can sign in, and will be left on the start page.",
-		"login.step-up": "This address asks for a fresh proof that it is you. Please sign in again.",
 
 		"code.label": "Code from your authenticator",
 		"code.hint":  "The digits that your app shows now. Each code works once.",
