@@ -52,7 +52,8 @@ func (r *Registry) Assertions() int {
 
 // Plant puts an entry for a cookie into the index alone.
 func (r *Registry) Plant(cookie string, who *account.Identity, until time.Time) {
-	key := nameOf(hashOf(cookie))
+	hash := hashOf(cookie)
+	key := nameOf(hash[:])
 	loaded := r.people.now()
 	ok := r.index.insert(entry{
 		key: key, id: key, epoch: uint32(who.Epoch), until: secondOf(until), idleUntil: secondOf(until),

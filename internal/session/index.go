@@ -7,7 +7,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/account"
 )
 
-// name is what the index knows of a token: half of the SHA-256 of its text. The
+// name is what the index knows of a token: half of its hash (hashOf). The
 // name of a session's portal token is the session's id.
 type name [16]byte
 

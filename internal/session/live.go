@@ -12,8 +12,21 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
-// cookieLength is the length of a session token's text.
-const cookieLength = 58
+// cookieLength is the length of a session token's text, cookieSecret that of what
+// stands behind the prefix.
+const (
+	cookieLength = 58
+	cookieSecret = cookieLength - len(secret.Session)
+)
+
+// hashOf is the SHA-256 of a session token's text behind the prefix, MAC included:
+// a text with one changed bit is another token. That text fits one block of the
+// hash; with the prefix, which is always the same, it would take two.
+func hashOf(cookie string) [sha256.Size]byte {
+	var text [cookieSecret]byte
+	copy(text[:], cookie[len(secret.Session):])
+	return sha256.Sum256(text[:])
+}
 
 // Live finds the session of a cookie, a portal's or a domain's, and slides its
 // idle limit. It runs for every request: a session that the index knows costs one
@@ -23,19 +36,22 @@ func (r *Registry) Live(ctx context.Context, cookie string, now time.Time) (Live
 	if len(cookie) != cookieLength || cookie[:len(secret.Session)] != string(secret.Session) {
 		return Live{}, ErrNone
 	}
-	// The hash is over the whole text, MAC included: one changed bit is another token.
-	var text [cookieLength]byte
-	copy(text[:], cookie)
-	hash := sha256.Sum256(text[:])
+	hash := hashOf(cookie)
 	key, at := nameOf(hash[:]), r.instant(now)
 	if l, sure := r.known(key, at, true); sure {
 		return l, l.refused()
 	}
+	return r.unknown(ctx, cookie, hash, at)
+}
+
+// unknown is Live for what the index does not know. It takes the hash by value:
+// the way through the index then needs no heap for it.
+func (r *Registry) unknown(ctx context.Context, cookie string, hash [sha256.Size]byte, at second) (Live, error) {
 	token, err := secret.ParseSessionToken(cookie)
 	if err != nil || !token.CheckMAC(r.cookieKey) {
 		return Live{}, ErrNone
 	}
-	return r.load(ctx, key, hash[:], at, true)
+	return r.load(ctx, nameOf(hash[:]), hash[:], at, true)
 }
 
 // byID finds a living session by its id, which proves nothing by itself: a signed

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,11 +37,13 @@ func (r *Registry) Open(tx store.Tx, o Opening) (*Opened, error) {
 	}
 	opened := &Opened{Cookie: secret.NewSessionToken(r.cookieKey)}
 	rec := newRecord(o, secondOf(tx.Now()))
-	rec.Portal = hashOf(opened.Cookie.Reveal())
+	hash := hashOf(opened.Cookie.Reveal())
+	rec.Portal = hash[:]
 	if o.Domain {
 		token := secret.NewSessionToken(r.cookieKey)
 		opened.DomainCookie = &token
-		rec.Domain = hashOf(token.Reveal())
+		hash := hashOf(token.Reveal())
+		rec.Domain = hash[:]
 		if err := savePointer(tx, domainKey(rec.Domain), rec); err != nil {
 			return nil, err
 		}
@@ -110,11 +111,6 @@ func cut(agent string) string {
 		}
 		return c
 	}, agent)
-}
-
-func hashOf(text string) []byte {
-	hash := sha256.Sum256([]byte(text))
-	return hash[:]
 }
 
 // savePointer lets a token's hash lead to a session. It stays as long as the

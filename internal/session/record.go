@@ -67,7 +67,12 @@ func nameOf(hash []byte) (n name) {
 	return n
 }
 
-func (n name) String() string { return hex.EncodeToString(n[:]) }
+// String is the public id. It is made for every request: one allocation.
+func (n name) String() string {
+	var text [2 * len(n)]byte
+	hex.Encode(text[:], n[:])
+	return string(text[:])
+}
 
 // parseID reads a public id: 32 lower-case hexadecimal digits.
 func parseID(id string) (n name, ok bool) {

@@ -1,0 +1,122 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/session"
+)
+
+var sink session.Live
+
+// One session, asked for again and again.
+func BenchmarkLiveHot(b *testing.B) {
+	w := newWorld(b)
+	cookie := w.open(w.user("alice")).Cookie.Reveal()
+	w.passes(cookie)
+	ctx, now := context.Background(), w.clock.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		l, err := w.Live(ctx, cookie, now)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sink = l
+	}
+}
+
+// A cookie of our form that nobody issued: what a flood costs.
+func BenchmarkLiveForged(b *testing.B) {
+	w := newWorld(b)
+	cookie := secret.NewSessionToken([]byte("another key")).Reveal()
+	ctx, now := context.Background(), w.clock.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := w.Live(ctx, cookie, now); err == nil {
+			b.Fatal("a forged cookie lives")
+		}
+	}
+}
+
+const million = 1_000_000
+
+// A million sessions of a thousand people in the index, asked for at random.
+// B/session is what the heap holds for each, GC-us what a collection takes.
+func BenchmarkLiveRandom1M(b *testing.B) {
+	w := newWorld(b)
+	cookies := make([]byte, 0, million*58) // one allocation, no pointers
+	people := make([]*account.Identity, 1000)
+	for i := range people {
+		people[i] = &account.Identity{ID: principal.NewID(), Kind: principal.User, Name: fmt.Sprint("person", i), Realm: "users", Enabled: true, Epoch: 1, Methods: 1}
+	}
+	cookieOf := func(i int) string { return string(cookies[i*58 : (i+1)*58]) }
+	for range million {
+		cookies = append(cookies, secret.NewSessionToken([]byte("key")).Reveal()...)
+	}
+	before := heap()
+	longest := time.Duration(0)
+	for i := range million {
+		at := time.Now()
+		w.Plant(cookieOf(i), people[i%len(people)], start.Add(8*time.Hour))
+		longest = max(longest, time.Since(at))
+	}
+	grown := heap() - before
+	ctx, now := context.Background(), w.clock.Now()
+	order := make([]string, 1<<16)
+	for i := range order {
+		order[i] = cookieOf(rand.IntN(million))
+	}
+	at := time.Now()
+	runtime.GC()
+	collection := time.Since(at)
+	i := 0
+	b.ReportAllocs()
+	b.ResetTimer()
+	for b.Loop() {
+		l, err := w.Live(ctx, order[i&(1<<16-1)], now)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sink = l
+		i++
+	}
+	b.ReportMetric(float64(grown)/million, "B/session")
+	b.ReportMetric(float64(collection.Microseconds()), "GC-us")
+	b.ReportMetric(float64(longest.Microseconds()), "longest-insert-us")
+	runtime.KeepAlive(w)
+}
+
+func heap() int {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
+// What a login costs here: one session in one committed Update.
+func BenchmarkOpen(b *testing.B) {
+	w := newWorld(b)
+	u := w.user("alice")
+	for b.Loop() {
+		w.open(u)
+	}
+}
+
+func BenchmarkVerifyAccess(b *testing.B) {
+	w := newWorld(b)
+	token := w.access(w.open(w.user("alice")).Live)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := w.VerifyAccess(context.Background(), token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
