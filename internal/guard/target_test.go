@@ -30,14 +30,14 @@ func targets(t testing.TB, portal string, domains ...string) *guard.Targets {
 func TestTargetsAllowed(t *testing.T) {
 	to := targets(t, "https://auth.example.com", "example.com")
 	for raw, want := range map[string]string{
-		"/":                                        "/",
-		"/x?y=z#f":                                 "/x?y=z#f",
-		"/a b":                                     "/a%20b",
-		"/wiki/a//b":                               "/wiki/a//b",
-		"/x?next=//evil.test":                      "/x?next=//evil.test",
-		"/search?q=100%25":                         "/search?q=100%25",
-		"https://auth.example.com/sallyport/":      "https://auth.example.com/sallyport/",
-		"https://app.example.com":                  "https://app.example.com",
+		"/":                                   "/",
+		"/x?y=z#f":                            "/x?y=z#f",
+		"/a b":                                "/a%20b",
+		"/wiki/a//b":                          "/wiki/a//b",
+		"/x?next=//evil.test":                 "/x?next=//evil.test",
+		"/search?q=100%25":                    "/search?q=100%25",
+		"https://auth.example.com/sallyport/": "https://auth.example.com/sallyport/",
+		"https://app.example.com":             "https://app.example.com",
 		"https://app.example.com/x?y=https://e/#z": "https://app.example.com/x?y=https://e/#z",
 		"HTTPS://APP.Example.com./x":               "https://app.example.com/x",
 		"https://app.example.com:443/":             "https://app.example.com:443/",
