@@ -61,7 +61,9 @@ func listenAndServe(ctx context.Context, gw *gateway.Gateway, cfg gateway.Config
 		return err
 	}
 	defer ln.Close()
-	front, management := server(gw.Handler(), log), server(gw.AdminHandler(), log)
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel() // ends what a graceful stop did not: streams and WebSockets
+	front, management := newServer(base, gw.Handler(), log), newServer(base, gw.AdminHandler(), log)
 	failed := make(chan error, 2)
 	go func() { failed <- front.Serve(ln) }()
 	go func() { failed <- management.Serve(admin) }()
@@ -72,14 +74,13 @@ func listenAndServe(ctx context.Context, gw *gateway.Gateway, cfg gateway.Config
 		return fmt.Errorf("serve: %w", err)
 	}
 	log.Info("stopping", "drain", drain)
-	return stop(gw, front, management)
+	return stop(front, management)
 }
 
-// stop lets open requests end, closes streams, and gives up after drain.
-func stop(gw *gateway.Gateway, servers ...*http.Server) error {
+// stop lets open requests end, and gives up after drain.
+func stop(servers ...*http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	gw.CloseStreams()
 	for _, s := range servers {
 		if err := s.Shutdown(ctx); err != nil {
 			_ = s.Close()
@@ -88,9 +89,10 @@ func stop(gw *gateway.Gateway, servers ...*http.Server) error {
 	return nil
 }
 
-func server(h http.Handler, log *slog.Logger) *http.Server {
+func newServer(base context.Context, h http.Handler, log *slog.Logger) *http.Server {
 	s := &http.Server{
 		Handler:                      h,
+		BaseContext:                  func(net.Listener) context.Context { return base },
 		ReadHeaderTimeout:            headerTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeader,

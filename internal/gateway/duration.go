@@ -55,3 +55,15 @@ func ParseDuration(text string) (time.Duration, error) {
 }
 
 func (d Duration) std() time.Duration { return time.Duration(d) }
+
+// text prints without the zero parts that time.Duration prints: 15m, not 15m0s.
+func (d Duration) text() string {
+	s := d.std().String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

@@ -1,0 +1,33 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/sallyport-auth/sallyport/internal/login"
+)
+
+// Announce tells the person at the terminal where the gateway is, and, when
+// no administrator exists, the link that makes one. The link is written here
+// and nowhere else: it is a secret, and logs are kept.
+func (g *Gateway) Announce(ctx context.Context, w io.Writer, addr net.Addr) {
+	fmt.Fprintf(w, "Sallyport %s listens on %s; state in %s\n", g.version, addr, g.state.Dir)
+	token, err := g.sites[0].doors.SetupLink(ctx)
+	switch {
+	case errors.Is(err, login.ErrSetupDone):
+		return
+	case err != nil:
+		fmt.Fprintf(w, "No setup link could be made: %v\n", err)
+		return
+	}
+	fmt.Fprintf(w, "\nNo administrator exists yet. Open this link within an hour to create one:\n\n    %s\n\n", g.setupURL(token.Reveal()))
+}
+
+// setupURL is the address of a setup link; a path alone where nothing says
+// which host the server has.
+func (g *Gateway) setupURL(token string) string {
+	return g.setupBase() + "/sallyport/setup?token=" + token
+}

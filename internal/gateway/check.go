@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/command"
+	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+)
+
+// Check understands the configuration and says what each rule means. It opens
+// and makes nothing.
+func Check(_ context.Context, g command.Global) (command.Report, error) {
+	c, err := LoadFor(g)
+	if err != nil {
+		return command.Report{}, err
+	}
+	p, err := c.plan(false)
+	if err != nil {
+		return command.Report{}, err
+	}
+	if _, _, err := c.StateDir(g.State); err != nil {
+		return command.Report{}, err
+	}
+	r := command.Report{File: c.file, Rules: []command.RuleReport{}, Warnings: slices.Clone(p.warnings)}
+	if r.Warnings == nil {
+		r.Warnings = []string{}
+	}
+	for i := range p.written {
+		r.Rules = append(r.Rules, command.RuleReport{Number: i + 1, Name: p.written[i].Name, Text: sentence(&p.written[i])})
+	}
+	return r, nil
+}
+
+// sentence says what a rule matches and what it demands.
+func sentence(r *guard.Rule) string {
+	where := "every host"
+	if len(r.Hosts) > 0 {
+		where = either(r.Hosts)
+	}
+	if len(r.Paths) > 0 {
+		where += ", path " + either(r.Paths)
+	}
+	if len(r.Methods) > 0 {
+		where += ", method " + either(r.Methods)
+	}
+	if len(r.Networks) > 0 {
+		where += ", from " + either(r.Networks)
+	}
+	return where + ": " + demand(r)
+}
+
+func demand(r *guard.Rule) string {
+	factors := 2
+	if r.Factors != nil {
+		factors = *r.Factors
+	}
+	switch {
+	case r.Deny:
+		return "nobody"
+	case factors == 0:
+		return "everybody, signed in or not"
+	}
+	var who []string
+	if len(r.Realms) > 0 || len(r.Groups) > 0 || len(r.Users) > 0 {
+		text := "users"
+		if len(r.Realms) > 0 {
+			text += " of realm " + either(r.Realms)
+		}
+		if len(r.Groups) > 0 {
+			text += " in group " + either(r.Groups)
+		}
+		if len(r.Users) > 0 {
+			text += " named " + either(r.Users)
+		}
+		text += " with " + map[int]string{1: "one factor", 2: "two factors"}[factors]
+		if r.Fresh > 0 {
+			text += fmt.Sprintf(", the second at most %s old", Duration(r.Fresh).text())
+		}
+		who = append(who, text)
+	}
+	if len(r.Services) > 0 {
+		who = append(who, "service "+either(r.Services))
+	}
+	if len(who) == 0 {
+		return "nobody (the rule names no realm, group, user or service)"
+	}
+	return strings.Join(who, "; and ")
+}
+
+func either(words []string) string { return strings.Join(words, " or ") }
+
+// Explain says which rule decides a request, and why, without a store.
+func Explain(_ context.Context, g command.Global, q command.Question) (command.Explanation, error) {
+	c, err := LoadFor(g)
+	if err != nil {
+		return command.Explanation{}, err
+	}
+	p, err := c.plan(false)
+	if err != nil {
+		return command.Explanation{}, err
+	}
+	req, err := request(q)
+	if err != nil {
+		return command.Explanation{}, err
+	}
+	who, err := c.asked(q)
+	if err != nil {
+		return command.Explanation{}, err
+	}
+	d, steps := p.rules.Explain(req, who, q.Factors)
+	e := command.Explanation{Decision: d.Outcome.String(), Rule: d.Rule, RuleName: d.RuleName, Reason: d.Reason}
+	if d.Outcome != guard.Allow && d.Outcome != guard.Challenge {
+		e.Decision = guard.Deny.String()
+	}
+	for _, s := range steps {
+		e.Trace = append(e.Trace, step(s))
+	}
+	return e, nil
+}
+
+func request(q command.Question) (*guard.Request, error) {
+	u, err := url.Parse(q.URL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, errors.New("expected a whole URL, such as https://app.example.com/x")
+	}
+	rest := q.URL[strings.Index(q.URL, "://")+3:]
+	path := "/"
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 && rest[i] == '/' {
+		path, _, _ = strings.Cut(rest[i:], "?")
+		path, _, _ = strings.Cut(path, "#")
+	}
+	req := &guard.Request{Method: q.Method, Scheme: u.Scheme, Host: u.Host, Path: path, Navigation: true}
+	if q.Client != "" {
+		if req.Client, err = netip.ParseAddr(q.Client); err != nil {
+			return nil, errors.New("--client: expected an address such as 192.0.2.1")
+		}
+	}
+	return req, nil
+}
+
+// asked makes the identity that is asked about; nil: a stranger.
+func (c *Config) asked(q command.Question) (*account.Identity, error) {
+	if q.As == "" {
+		return nil, nil
+	}
+	ref, err := principal.ParseRef(q.As, c.defaultRealm())
+	if err != nil {
+		return nil, fmt.Errorf("--as: %w", err)
+	}
+	return &account.Identity{Kind: principal.User, Name: ref.Name, Realm: ref.Realm, Groups: q.Groups, Enabled: true}, nil
+}
+
+func step(s guard.Step) string {
+	text := fmt.Sprintf("rule %d", s.Rule)
+	if s.Name != "" {
+		text += " (" + s.Name + ")"
+	}
+	if s.Matches {
+		return text + " matches"
+	}
+	return text + ": " + s.Why
+}

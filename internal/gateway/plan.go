@@ -1,0 +1,331 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/command"
+	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/throttle"
+	"github.com/sallyport-auth/sallyport/internal/web"
+)
+
+// Defaults that no room below owns.
+const (
+	DefaultListen   = "127.0.0.1:9091"
+	minPassword     = 8 // no configuration may go below
+	defaultPassword = 12
+)
+
+// plan is a configuration that was understood: everything that can be known
+// without opening anything.
+type plan struct {
+	realms    map[string]account.Settings
+	base      account.Lifetimes
+	rules     *guard.Rules
+	written   []guard.Rule // in force, the implied one included
+	trusted   web.Trusted
+	upstream  *url.URL
+	sites     []siteplan
+	throttle  throttle.Policy
+	passwords secret.PasswordPolicy
+	hasher    secret.HasherOptions
+	warnings  []string
+}
+
+// siteplan is one portal and the cookie domain that it serves. The zero
+// siteplan: each host has pages of its own.
+type siteplan struct{ portal, domain string }
+
+// LoadFor reads the configuration that a command line names; none: the zero
+// Config, which the defaults complete.
+func LoadFor(g command.Global) (Config, error) {
+	if g.Config == "" {
+		return Config{}, nil
+	}
+	return Load(g.Config)
+}
+
+// ListenAddress is where the standalone server answers.
+func (c *Config) ListenAddress() string {
+	if c.Listen == "" {
+		return DefaultListen
+	}
+	return c.Listen
+}
+
+// Logger makes the logger that the configuration describes.
+func (c *Config) Logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	switch c.Log.Level {
+	case "", "info":
+	case "debug":
+		level = slog.LevelDebug
+	case "warn":
+		level = slog.LevelWarn
+	case "error":
+		level = slog.LevelError
+	default:
+		return nil, c.At("/log/level", "level: expected debug, info, warn or error")
+	}
+	o := &slog.HandlerOptions{Level: level}
+	switch c.Log.Format {
+	case "", "text":
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return nil, c.At("/log/format", "format: expected text or json")
+}
+
+// plan understands a configuration. demo stands for an upstream of our own.
+func (c *Config) plan(demo bool) (*plan, error) {
+	p := &plan{}
+	for _, step := range []func(*plan, bool) error{
+		c.planNetwork, c.planSites, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planRest,
+	} {
+		if err := step(p, demo); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (c *Config) planNetwork(p *plan, demo bool) error {
+	if c.Upstream != "" {
+		u, err := url.Parse(c.Upstream)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+			return c.At("/upstream", "upstream: expected http://HOST:PORT or https://HOST, without a path")
+		}
+		if demo {
+			return c.At("/upstream", "upstream: the demo page is the upstream: leave one of the two out")
+		}
+		p.upstream = u
+	}
+	proxying := p.upstream != nil || demo
+	unix := strings.HasPrefix(c.ListenAddress(), "unix:")
+	if c.TrustedProxies == nil {
+		if !proxying {
+			p.trusted = web.Loopback()
+		}
+		p.trusted.Unix = unix
+		return nil
+	}
+	networks, at, err := prefixes(c.TrustedProxies)
+	if err != nil {
+		return c.At(fmt.Sprintf("/trusted_proxies/%d", at), "trusted_proxies: %v", err)
+	}
+	for i, n := range networks {
+		if n.Bits() == 0 {
+			return c.At(fmt.Sprintf("/trusted_proxies/%d", i), "trusted_proxies: %s is everybody: then anybody could say who they are; name your proxies", n)
+		}
+	}
+	p.trusted = web.Trusted{Prefixes: networks, Unix: unix}
+	return nil
+}
+
+func (c *Config) planSites(p *plan, _ bool) error {
+	if c.Portal != "" {
+		if err := origin(c.Portal); err != nil {
+			return c.At("/portal", "portal: %v", err)
+		}
+	}
+	for i, d := range c.CookieDomain {
+		at := fmt.Sprintf("/cookie_domain/%d", i)
+		portal := d.Portal
+		if portal == "" {
+			portal = c.Portal
+		}
+		if portal == "" {
+			return c.At(at, "cookie_domain: needs a portal below it, such as portal: https://auth.%.200s", d.Domain)
+		}
+		if err := origin(portal); err != nil {
+			return c.At(at, "cookie_domain: portal: %v", err)
+		}
+		host, err := guard.CanonicalHost(d.Domain)
+		if err != nil || host != strings.ToLower(d.Domain) || !strings.Contains(host, ".") {
+			return c.At(at, "cookie_domain: expected a domain such as example.com")
+		}
+		u, _ := url.Parse(portal)
+		portalHost, _ := guard.CanonicalHost(u.Host)
+		if portalHost != host && !strings.HasSuffix(portalHost, "."+host) {
+			return c.At(at, "cookie_domain: the portal %.200s is not below %s, so no browser would take its cookie", portal, host)
+		}
+		p.sites = append(p.sites, siteplan{portal: strings.TrimSuffix(portal, "/"), domain: host})
+	}
+	if len(p.sites) == 0 {
+		p.sites = []siteplan{{portal: strings.TrimSuffix(c.Portal, "/")}}
+	}
+	return nil
+}
+
+// origin demands scheme://host[:port] and nothing more.
+func origin(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("expected an origin such as https://auth.example.com")
+	}
+	if _, err := guard.CanonicalHost(u.Host); err != nil {
+		return errors.New("expected an origin with a plain host name, such as https://auth.example.com")
+	}
+	return nil
+}
+
+func (c *Config) planRealms(p *plan, _ bool) error {
+	p.base = account.Lifetimes{Idle: c.Session.Idle.std(), Absolute: c.Session.Absolute.std(), Remember: c.Session.Remember.std()}
+	if c.DefaultRealm != "" {
+		if name, err := principal.CanonicalRealm(c.DefaultRealm); err != nil || name != c.DefaultRealm {
+			return c.At("/default_realm", "default_realm: expected a realm's name in small letters")
+		}
+	}
+	p.realms = map[string]account.Settings{}
+	for _, name := range slices.Sorted(maps.Keys(c.Realms)) {
+		at := "/realms/" + pointerEscape.Replace(name)
+		if canonical, err := principal.CanonicalRealm(name); err != nil || canonical != name {
+			return c.At(at, "realms: expected a realm's name in small letters, without dot, comma, @ or /")
+		}
+		settings := c.Realms[name].settings()
+		if err := settings.Validate(name); err != nil {
+			if name == account.AdminRealm && settings.Factors != nil && *settings.Factors != 2 {
+				return c.At(at+"/factors", "factors: administrators always need two factors")
+			}
+			return c.At(at, "realms: %s: %v", name, err)
+		}
+		for _, m := range settings.Methods {
+			if !slices.Contains([]string{"totp", "recovery_code"}, m) {
+				if !slices.Contains([]string{"passkey", "email", "sms", "yubikey"}, m) {
+					return c.At(at+"/methods", "methods: expected totp or recovery_code")
+				}
+				p.warnings = append(p.warnings, fmt.Sprintf("realms: %s: the method %s is not available in this version and is ignored.", name, m))
+			}
+		}
+		p.realms[name] = settings
+	}
+	return nil
+}
+
+func (c *Config) planThrottle(p *plan, _ bool) error {
+	p.throttle = throttle.DefaultPolicy()
+	t := c.Throttle
+	for _, n := range []struct {
+		name string
+		from *int
+		to   *int
+	}{{"principal", t.Principal, &p.throttle.Principal}, {"network", t.Network, &p.throttle.Network}, {"closed", t.Closed, &p.throttle.Closed}} {
+		if n.from == nil {
+			continue
+		}
+		if *n.from < 0 || *n.from > 10000 {
+			return c.At("/throttle/"+n.name, "%s: expected 0 to 10000", n.name)
+		}
+		*n.to = *n.from
+		if *n.from == 0 {
+			p.warnings = append(p.warnings, fmt.Sprintf("throttle: %s is 0: this limit on wrong tries is off.", n.name))
+		}
+	}
+	for _, d := range []struct {
+		from *Duration
+		to   *time.Duration
+	}{{t.Window, &p.throttle.Window}, {t.Delay, &p.throttle.Delay}, {t.DelayMax, &p.throttle.DelayMax}} {
+		if d.from != nil {
+			*d.to = d.from.std()
+		}
+	}
+	return nil
+}
+
+func (c *Config) planPasswords(p *plan, _ bool) error {
+	w := c.Passwords
+	if w.Hash != "" && w.Hash != "argon2id" {
+		return c.At("/passwords/hash", "hash: expected argon2id (other formats are verified, and rehashed at the first login)")
+	}
+	p.passwords = secret.PasswordPolicy{MinLength: defaultPassword}
+	if w.MinLength != 0 {
+		if w.MinLength < minPassword || w.MinLength > 128 {
+			return c.At("/passwords/min_length", "min_length: expected %d to 128", minPassword)
+		}
+		p.passwords.MinLength = w.MinLength
+	}
+	params := secret.DefaultHashParams()
+	for _, n := range []struct {
+		name     string
+		from     int
+		low, top int
+		set      func(int)
+	}{
+		{"memory", w.Memory, 8, 1 << 20, func(n int) { params.MemoryKiB = uint32(n) }},
+		{"time", w.Time, 1, 100, func(n int) { params.Time = uint32(n) }},
+		{"threads", w.Threads, 1, 255, func(n int) { params.Threads = uint8(n) }},
+		{"hash_slots", w.HashSlots, 1, 1024, func(n int) { p.hasher.Slots = n }},
+	} {
+		if n.from == 0 {
+			continue
+		}
+		if n.from < n.low || n.from > n.top {
+			return c.At("/passwords/"+n.name, "%s: expected %d to %d", n.name, n.low, n.top)
+		}
+		n.set(n.from)
+	}
+	if err := params.Validate(); err != nil {
+		return c.At("/passwords", "passwords: %v", err)
+	}
+	if d := secret.DefaultHashParams(); params.MemoryKiB < d.MemoryKiB || params.MemoryKiB == d.MemoryKiB && params.Time < d.Time {
+		p.warnings = append(p.warnings, "passwords: memory and time are below what OWASP recommends for Argon2id (19456 KiB, 2 passes).")
+	}
+	p.hasher.Params = params
+	return nil
+}
+
+// planRules compiles the rules, or implies the one of a single site.
+func (c *Config) planRules(p *plan, demo bool) error {
+	p.written = c.Rules
+	if c.Rules == nil && (demo || p.upstream != nil) {
+		factors := 2
+		p.written = []guard.Rule{{Name: "implied", Realms: []string{c.defaultRealm(), account.AdminRealm}, Factors: &factors}}
+	}
+	rules, err := guard.Compile(p.written, guard.CompileOptions{DefaultRealms: []string{c.defaultRealm()}})
+	var bad *guard.Error
+	if errors.As(err, &bad) {
+		return c.At(fmt.Sprintf("/rules/%d/%s", bad.Rule-1, bad.Field), "rule %d: %s: %s", bad.Rule, bad.Field, bad.Text)
+	}
+	if err != nil {
+		return c.At("/rules", "rules: %v", err)
+	}
+	p.rules = rules
+	return nil
+}
+
+func (c *Config) defaultRealm() string {
+	if c.DefaultRealm == "" {
+		return account.DefaultRealm
+	}
+	return c.DefaultRealm
+}
+
+func (c *Config) planRest(p *plan, demo bool) error {
+	if c.Credentials != "" && c.Credentials != "cookie" && c.Credentials != "all" {
+		return c.At("/credentials", "credentials: expected cookie or all")
+	}
+	for i, o := range c.CORS.AllowOrigins {
+		if err := origin(o); err != nil || strings.HasSuffix(o, "/") || strings.ToLower(o) != o {
+			return c.At(fmt.Sprintf("/cors/allow_origins/%d", i), "allow_origins: expected an exact origin in small letters, such as https://app.example.com")
+		}
+	}
+	if len(p.written) == 0 {
+		p.warnings = append(p.warnings, "There are no rules: every request is denied. Name an upstream, or write rules.")
+	}
+	if c.Portal == "" && len(c.CookieDomain) == 0 {
+		p.warnings = append(p.warnings, "There is no portal: invitations are off (a link needs an address to point to), and the pages share their origin with whatever is guarded, which must then be trusted like the gateway.")
+	}
+	return nil
+}
