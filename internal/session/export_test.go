@@ -70,8 +70,8 @@ func (r *Registry) Evict() {
 		s := &r.index.shards[i]
 		s.mu.Lock()
 		for s.used > 0 {
-			for j := range s.slots {
-				if s.slots[j] != 0 {
+			for j := range s.table {
+				if s.table[j].flags&flagUsed != 0 {
 					r.index.remove(s, j)
 					break
 				}

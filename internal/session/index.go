@@ -31,56 +31,56 @@ type entry struct {
 const (
 	flagPortal uint8 = 1 << iota
 	flagRemember
+	flagUsed // the place in the table is taken
 )
 
 const (
 	shards    = 256
-	chunkSize = 64 // entries; 4 KiB
-	minSlots  = 16
+	minPlaces = 16
 )
 
 // index finds entries by key. Keys are halves of hashes that nobody can choose,
-// so their bytes serve as they are for shard and slot, and no stranger can make
-// chains long. Each shard grows by itself, in steps that stay short: entries lie
-// in chunks that never move, only eight bytes per slot are written anew.
+// so their bytes serve as they are for shard and place, and no stranger can make
+// chains long. Each shard grows by itself, a quarter at a time: with a million
+// sessions that moves some thousand entries at once, not all.
 type index struct {
 	people *people
 	shards [shards]shard
 }
 
-// shard is an open-addressing table. A slot holds 32 bits of the key and the
-// number of an entry plus one; 0 is empty.
+// shard is an open-addressing table with entries in place: to find one costs a
+// single visit to memory.
 type shard struct {
 	mu         sync.RWMutex
 	generation uint64 // raised by every commit that concerns a key of this shard
-	slots      []uint64
+	table      []entry
 	used       int
-	chunks     []*[chunkSize]entry
-	next       uint32   // the first entry never used
-	free       []uint32 // entries given back
 	_          [64]byte // shards do not share cache lines
 }
 
 func (x *index) shard(key name) *shard { return &x.shards[key[0]] }
 
-func fingerprint(key name) uint32 { return binary.LittleEndian.Uint32(key[4:8]) }
+// home is the place of a key in a table of n where search begins.
+func home(key *name, n int) int {
+	return int(uint64(binary.LittleEndian.Uint32(key[4:8])) * uint64(n) >> 32)
+}
 
-func (s *shard) entry(n uint32) *entry { return &s.chunks[n/chunkSize][n%chunkSize] }
-
-// find returns the slot of a key, or -1.
+// find returns the place of a key, or -1.
 func (s *shard) find(key name) int {
-	if len(s.slots) == 0 {
+	n := len(s.table)
+	if n == 0 {
 		return -1
 	}
-	print := fingerprint(key)
-	mask := uint32(len(s.slots) - 1)
-	for i := print & mask; ; i = (i + 1) & mask {
-		slot := s.slots[i]
-		if slot == 0 {
+	for i := home(&key, n); ; {
+		e := &s.table[i]
+		if e.key == key && e.flags&flagUsed != 0 {
+			return i
+		}
+		if e.flags&flagUsed == 0 {
 			return -1
 		}
-		if uint32(slot>>32) == print && s.entry(uint32(slot)-1).key == key {
-			return int(i)
+		if i++; i == n {
+			i = 0
 		}
 	}
 }
@@ -92,7 +92,7 @@ func (x *index) get(key name) (e entry, who *account.Identity, ok bool) {
 	s := x.shard(key)
 	s.mu.RLock()
 	if i := s.find(key); i >= 0 {
-		e = *s.entry(uint32(s.slots[i]) - 1)
+		e = s.table[i]
 		who, ok = x.people.get(e.person), true
 	}
 	s.mu.RUnlock()
@@ -122,9 +122,9 @@ func (x *index) insert(e entry, who *account.Identity, generation uint64, people
 	}
 	e.person = slot
 	if i := s.find(e.key); i >= 0 {
-		old := s.entry(uint32(s.slots[i]) - 1)
-		x.people.release(old.person)
-		*old = e
+		x.people.release(s.table[i].person)
+		e.flags |= flagUsed
+		s.table[i] = e
 		return true
 	}
 	s.add(e)
@@ -132,62 +132,50 @@ func (x *index) insert(e entry, who *account.Identity, generation uint64, people
 }
 
 func (s *shard) add(e entry) {
-	if 4*(s.used+1) > 3*len(s.slots) {
-		s.resize(max(minSlots, 2*len(s.slots)))
+	if n := len(s.table); 5*(s.used+1) > 4*n { // at most four fifths full
+		s.resize(max(minPlaces, n+n/4))
 	}
-	n := s.next
-	if last := len(s.free) - 1; last >= 0 {
-		n, s.free = s.free[last], s.free[:last]
-	} else {
-		s.next++
-		if int(n/chunkSize) == len(s.chunks) {
-			s.chunks = append(s.chunks, new([chunkSize]entry))
-		}
-	}
-	*s.entry(n) = e
-	s.put(uint64(fingerprint(e.key))<<32 | uint64(n+1))
+	s.put(e)
 	s.used++
 }
 
-func (s *shard) put(slot uint64) {
-	mask := uint32(len(s.slots) - 1)
-	i := uint32(slot>>32) & mask
-	for s.slots[i] != 0 {
-		i = (i + 1) & mask
+func (s *shard) put(e entry) {
+	i := home(&e.key, len(s.table))
+	for s.table[i].flags&flagUsed != 0 {
+		if i++; i == len(s.table) {
+			i = 0
+		}
 	}
-	s.slots[i] = slot
+	e.flags |= flagUsed
+	s.table[i] = e
 }
 
 func (s *shard) resize(n int) {
-	old := s.slots
-	s.slots = make([]uint64, n)
-	for _, slot := range old {
-		if slot != 0 {
-			s.put(slot)
+	old := s.table
+	s.table = make([]entry, n)
+	for i := range old {
+		if old[i].flags&flagUsed != 0 {
+			s.put(old[i])
 		}
 	}
 }
 
-// remove empties slot i and moves back what stood behind it for lack of room, so
+// remove empties a place and moves back what stood behind it for lack of room, so
 // that no tombstones are left.
-func (x *index) remove(s *shard, i int) {
-	n := uint32(s.slots[i]) - 1
-	x.people.release(s.entry(n).person)
-	*s.entry(n) = entry{}
-	s.free = append(s.free, n)
+func (x *index) remove(s *shard, hole int) {
+	x.people.release(s.table[hole].person)
 	s.used--
-	mask := len(s.slots) - 1
-	hole := i
-	s.slots[hole] = 0
-	for j := (i + 1) & mask; s.slots[j] != 0; j = (j + 1) & mask {
-		home := int(uint32(s.slots[j]>>32)) & mask
-		if (j-home)&mask >= (j-hole)&mask {
-			s.slots[hole], s.slots[j] = s.slots[j], 0
+	n := len(s.table)
+	behind := func(from, to int) int { return (to - from + n) % n }
+	for j := (hole + 1) % n; s.table[j].flags&flagUsed != 0; j = (j + 1) % n {
+		if behind(home(&s.table[j].key, n), j) >= behind(hole, j) {
+			s.table[hole] = s.table[j]
 			hole = j
 		}
 	}
-	if len(s.slots) > minSlots && 8*s.used < len(s.slots) {
-		s.resize(len(s.slots) / 2)
+	s.table[hole] = entry{}
+	if n > minPlaces && 4*s.used < n {
+		s.resize(max(minPlaces, n/2))
 	}
 }
 
@@ -220,7 +208,7 @@ func (x *index) change(key name, fn func(*entry)) {
 	defer s.mu.Unlock()
 	s.generation++
 	if i := s.find(key); i >= 0 {
-		fn(s.entry(uint32(s.slots[i]) - 1))
+		fn(&s.table[i])
 	}
 }
 
@@ -233,7 +221,7 @@ func (x *index) slide(key name, idleUntil second) bool {
 	if i < 0 {
 		return false
 	}
-	e := s.entry(uint32(s.slots[i]) - 1)
+	e := &s.table[i]
 	if e.idleUntil >= idleUntil {
 		return false
 	}
@@ -247,11 +235,8 @@ func (x *index) sweep(n int, now second) (ended []name) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var keys []name
-	for _, slot := range s.slots {
-		if slot == 0 {
-			continue
-		}
-		if e := s.entry(uint32(slot) - 1); e.expired(now) {
+	for i := range s.table {
+		if e := &s.table[i]; e.flags&flagUsed != 0 && e.expired(now) {
 			keys, ended = append(keys, e.key), append(ended, e.id)
 		}
 	}

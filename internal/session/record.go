@@ -126,7 +126,7 @@ func (r *record) fill(e *entry) {
 	e.epoch = uint32(r.Epoch)
 	e.passwordAt, e.factorAt = r.PasswordAt, r.FactorAt
 	e.idleUntil, e.until, e.idle = max(e.idleUntil, r.IdleUntil), r.Until, r.Idle
-	e.amr, e.kind, e.flags = r.AMR, r.Kind, 0
+	e.amr, e.kind, e.flags = r.AMR, r.Kind, flagUsed
 	if e.key == e.id {
 		e.flags |= flagPortal
 	}
