@@ -3,6 +3,7 @@ package login_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -226,7 +227,7 @@ func (h *house) occupy() (release func()) {
 	h.Helper()
 	cheap, err := bcrypt.GenerateFromPassword([]byte("somebody"), bcrypt.MinCost)
 	must(h, err)
-	dear := strings.Replace(string(cheap), "$04$", "$13$", 1)
+	dear := strings.Replace(string(cheap), "$04$", "$12$", 1)
 	done := make(chan error, 1)
 	go func() {
 		for {
@@ -298,11 +299,16 @@ func TestAnswersLeaveAtTheFloor(t *testing.T) {
 	}
 }
 
-// E1: two thousand wrong passwords for a known name and as many for an unknown, a
-// disabled and a hollow one. Welch's t-test finds no difference of the means at
-// the floor, and would find a microscopic one.
+// E1: two thousand wrong passwords, for a known name, an unknown, a disabled and a
+// hollow one. Welch's t-test finds no difference of the means at the floor, and
+// would find a small one. A busy machine may fake a difference, so one that counts
+// is found three times running.
 func TestE1TimeTellsNothing(t *testing.T) {
-	const tries = 500 // of each of the four: two thousand in all
+	const (
+		tries = 500 // of each of the four
+		runs  = 3
+		limit = 4.5 // of |t|: by chance once in 100,000 comparisons
+	)
 	off := throttle.Policy{}
 	var floor time.Duration
 	h := newHouse(t, setting{policy: &off, floor: func() time.Duration { return floor }})
@@ -316,33 +322,43 @@ func TestE1TimeTellsNothing(t *testing.T) {
 		return float64(took)
 	}
 	var bare []float64
-	for range 100 {
+	for range 50 {
 		for _, name := range names {
 			bare = append(bare, sample(name))
 		}
 	}
 	slices.Sort(bare)
-	// As at start, from measured costs; times above it are the machine's, and are
-	// cut below.
-	floor = max(time.Duration(3*bare[len(bare)*95/100]), 2*time.Millisecond)
-	times := map[string][]float64{}
-	for range tries {
-		for _, name := range names { // in turns, so that the machine's mood is shared
-			times[name] = append(times[name], sample(name))
+	floor = max(time.Duration(3*bare[len(bare)*95/100]), 3*time.Millisecond) // as at start: from measured costs
+	var found string
+	for range runs {
+		times := map[string][]float64{}
+		for round := range tries {
+			for i := range names { // in turns that change, so that the machine's mood is shared
+				name := names[(i+round+round/len(names))%len(names)]
+				times[name] = append(times[name], sample(name))
+			}
+		}
+		found = ""
+		known := trimmed(times["known"])
+		for _, name := range names[1:] {
+			if score := welch(known, trimmed(times[name])); math.Abs(score) > limit {
+				found = fmt.Sprintf("known against %s: t = %.1f, floor %v", name, score, floor)
+				t.Log(found)
+			}
+		}
+		shifted := slices.Clone(known)
+		for i := range shifted {
+			shifted[i] += float64(floor) / 5
+		}
+		if score := welch(known, shifted); math.Abs(score) < limit {
+			t.Logf("a fifth of the floor more is only t = %.1f: the machine is too noisy to tell", score)
+			continue
+		}
+		if found == "" {
+			return
 		}
 	}
-	for _, name := range names[1:] {
-		if score := welch(trimmed(times["known"]), trimmed(times[name])); math.Abs(score) > 4.5 {
-			t.Errorf("known against %s: t = %.1f, floor %v: the times differ", name, score, floor)
-		}
-	}
-	shifted := slices.Clone(times["known"])
-	for i := range shifted {
-		shifted[i] += float64(floor) / 5
-	}
-	if score := welch(trimmed(times["known"]), trimmed(shifted)); math.Abs(score) < 4.5 {
-		t.Errorf("t = %.1f for a fifth of the floor more: this test would find nothing", score)
-	}
+	t.Errorf("times differ, or could not be told apart from noise: %s", found)
 }
 
 // trimmed drops the slowest tenth: what the scheduler did to us.
