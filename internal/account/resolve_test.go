@@ -1,0 +1,118 @@
+package account_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+// What a login means: a realm after the last @ makes it a name of that realm,
+// anything else there an address of the realm that the door says.
+func TestResolve(t *testing.T) {
+	d := newDirectory(t, nil)
+	alice := d.create(account.NewUser{Ref: ref("alice"), Email: "a@staff.example"})
+	other := d.create(account.NewUser{Ref: ref("alice@staff"), Email: "a@staff.example", MakeRealm: true})
+	local := d.create(account.NewUser{Ref: ref("bob"), Email: "bob@staff"}) // an address that a realm shadows
+	for _, c := range []struct {
+		login, realm string
+		want         *account.User
+	}{
+		{"alice", "", alice}, {"alice", "users", alice}, {"alice", "staff", other}, {"alice", "STAFF", other},
+		{"alice@staff", "", other}, {"alice@staff", "users", other}, {"alice@users", "staff", alice},
+		{"a@staff.example", "", alice}, {"a@STAFF.example", "staff", other},
+		{"bob@staff", "", nil}, {"bob", "", local},
+		{"", "", nil}, {"@", "", nil}, {"@users", "", nil}, {"alice@", "", nil}, {"alice@nowhere", "", nil}, {"alice", "nowhere", nil},
+		{"alice", "a.b", nil}, {" alice", "", nil}, {"alice\x00", "", nil}, {"alice@evil@users", "", nil},
+		{"a@evil@staff.example", "", nil}, // R10
+		{"a@staff.example@evil.com", "", nil}, {"\xff", "", nil}, {strings.Repeat("a", 1<<16), "", nil}, {strings.Repeat("a", 1<<16) + "@users", "", nil},
+		{"alice@staff", strings.Repeat("x", 1<<16), other},
+	} {
+		var got *account.User
+		err := d.do(func(tx store.Tx) (err error) { got, err = d.Resolve(tx, c.login, c.realm); return err })
+		switch {
+		case c.want == nil && !errors.Is(err, account.ErrUnknownUser):
+			t.Errorf("%.20q in %.10q: %v, %v", c.login, c.realm, got, err)
+		case c.want != nil && (err != nil || got.ID != c.want.ID):
+			t.Errorf("%.20q in %.10q: %v, %v", c.login, c.realm, got, err)
+		}
+	}
+	if err := d.do(func(tx store.Tx) error {
+		_, err := d.ByRef(tx, principal.Ref{Name: strings.Repeat("a", 2000)})
+		return err
+	}); !errors.Is(err, account.ErrUnknownUser) {
+		t.Errorf("a name that fits no key: %v", err)
+	}
+}
+
+// Attack (O7): the attacker spells one name in many ways and has the free tries of
+// each. Before, name and address, upper and lower case had counters of their own.
+func TestO7OneSpellingForAllAliases(t *testing.T) {
+	d := newDirectory(t, nil)
+	d.create(account.NewUser{Ref: ref("alice"), Email: "alice@example.com"})
+	for want, logins := range map[string][]string{
+		"alice users":         {"alice", "ALICE", "ａｌｉｃｅ", "alice@users", "Alice@USERS", "alice@example.com", "ALICE@Example.COM"},
+		"mallory users":       {"mallory", "Mallory", "ｍallory", "mallory@users", "MALLORY@Users"},
+		"m@example.com users": {"m@example.com", "M@EXAMPLE.com", "m@ｅxample.com"},
+		"mallory nowhere":     nil,
+	} {
+		for _, login := range logins {
+			d.must(func(tx store.Tx) error {
+				r, err := d.Canonical(tx, login, "")
+				if got := r.Name + " " + r.Realm; got != want {
+					t.Errorf("%s: %q, want %q", login, got, want)
+				}
+				return err
+			})
+		}
+	}
+	// What can be no name has a spelling too, always the same, and never that of a user.
+	for _, login := range []string{"", "@", "a b", "\xff\xfe", "alice\x00", strings.Repeat("x", 1<<16), "alice@nowhere"} {
+		d.must(func(tx store.Tx) error {
+			a, err := d.Canonical(tx, login, "Nowhere")
+			if err != nil {
+				return err
+			}
+			b, err := d.Canonical(tx, login, "nowhere")
+			if a != b || fmt.Sprint(a) == "alice@users" || len(a.Name) > 1024 {
+				t.Errorf("%.20q: %.40q and %.40q", login, a, b)
+			}
+			return err
+		})
+	}
+}
+
+// A facade's realm keeps names as they are: two spellings are two users there.
+func TestExactNames(t *testing.T) {
+	d := newDirectory(t, map[string]account.Settings{"adjure": {Names: account.NamesExact}})
+	make := func(name string) error {
+		return d.do(func(tx store.Tx) error {
+			_, err := d.Create(tx, account.Local(), account.NewUser{Ref: principal.Ref{Name: name, Realm: "adjure"}})
+			return err
+		})
+	}
+	for _, name := range []string{"Alice", "alice", strings.Repeat("n", 128)} {
+		if err := make(name); err != nil {
+			t.Errorf("%.10s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"", ".", "..", "a,b", "a@b", "a/b", "a\nb", "a b", "\xff", strings.Repeat("n", 129)} {
+		if err := make(name); !errors.Is(err, account.ErrInvalid) {
+			t.Errorf("%.10q: %v", name, err)
+		}
+	}
+	d.must(func(tx store.Tx) error {
+		u, err := d.Resolve(tx, "Alice@adjure", "")
+		if err == nil && u.Name != "Alice" {
+			t.Errorf("found %s", u.Name)
+		}
+		return err
+	})
+	if users, _ := d.page("adjure", "A", "", 10); len(users) != 1 || users[0].Name != "Alice" {
+		t.Errorf("names that begin with A: %v", users)
+	}
+}
