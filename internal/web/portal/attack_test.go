@@ -478,6 +478,16 @@ func TestDeniedOffersAnotherAccountAndTheWayBack(t *testing.T) {
 	if rec.Code != 403 || !strings.Contains(rec.Body.String(), "127.0.0.1") || !strings.Contains(rec.Body.String(), "alice@users") {
 		t.Fatalf("%d\n%s", rec.Code, rec.Body)
 	}
+	// The cookie alone tells who it is, and nobody is offered nothing.
+	for cookie, want := range map[string]string{b.cookie("sallyport_session"): "alice@users", "": "Nobody is admitted"} {
+		other := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", h.origin+"/ops/x", nil)
+		r.AddCookie(&http.Cookie{Name: "sallyport_session", Value: cookie})
+		h.portal.Denied(other, r, guard.Decision{})
+		if other.Code != 403 || !strings.Contains(other.Body.String(), want) {
+			t.Errorf("%d, want %q\n%s", other.Code, want, other.Body)
+		}
+	}
 	b.page = read(t, rec.Body.String())
 	b.at = r.URL
 	b.send("/sallyport/logout").leads(t, "/ops/x?y=1")
@@ -504,4 +514,24 @@ func TestTightenedChallengeDoesNotLoop(t *testing.T) {
 	c := h.browser()
 	c.get("/sallyport/login?rd=/x&factors=2").want(t, 200, "Sign in")
 	c.submit("/sallyport/login", "username", "bob", "password", password).want(t, 200, "Set up your authenticator")
+}
+
+// The shells hand over a bare status; a wait is said in words.
+func TestRefusalsOfShellsAreWholePages(t *testing.T) {
+	h := build(t, plan{})
+	for status, want := range map[int]string{400: "Malformed request", 403: "Not allowed", 405: "Wrong method", 431: "Headers too large",
+		429: "Try again in 2 minutes", 502: "No answer", 503: "Try again in 2 minutes", 504: "No answer in time", 418: "Something went wrong"} {
+		rec := httptest.NewRecorder()
+		if status == 429 || status == 503 {
+			rec.Header().Set("Retry-After", "120")
+		}
+		h.portal.Refuse(rec, httptest.NewRequest("GET", "/x", nil), status)
+		got := rec.Code
+		if status == 418 {
+			status = 500
+		}
+		if got != status || !strings.Contains(rec.Body.String(), want) || rec.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%d, want %d %q\n%s", got, status, want, rec.Body)
+		}
+	}
 }

@@ -155,6 +155,7 @@ func texts() map[string]string {
 
 		"denied.title": "No access",
 		"denied.about": "This account is not admitted to",
+		"denied.closed": "Nobody is admitted to",
 		"denied.other": "Use another account",
 
 		"error.400": "This request is malformed, so it was not looked at.",
@@ -167,6 +168,9 @@ func texts() map[string]string {
 		"error.415": "This page takes a form, and nothing else.",
 		"error.429": "There were too many wrong tries. Try again in %s.",
 		"error.500": "Something went wrong on our side. It is in the server's log.",
+		"error.431": "The headers of this request are more than the gateway takes. Deleting the cookies of this site may help.",
+		"error.502": "The site behind the gateway does not answer.",
+		"error.504": "The site behind the gateway took too long.",
 		"error.503": "The gateway cannot answer just now. Try again in %s.",
 
 		"title.400": "Malformed request",
@@ -179,6 +183,9 @@ func texts() map[string]string {
 		"title.415": "Not a form",
 		"title.429": "Please wait",
 		"title.500": "Something went wrong",
+		"title.431": "Headers too large",
+		"title.502": "No answer",
+		"title.504": "No answer in time",
 		"title.503": "Busy",
 
 		"error.foreign":  "This form was sent from another site, so it was refused. Open the page here and send it again.",
