@@ -193,3 +193,25 @@ func TestMayEnroll(t *testing.T) {
 		t.Errorf("who has a factor: %s", got)
 	}
 }
+
+// Attack (S6): somebody who was disabled goes on with what is still open. The epoch
+// is raised, the capabilities are gone, the own record is closed; enabling again
+// revives nothing that was open before.
+func TestS6DisablingClosesAllDoorsOfAccount(t *testing.T) {
+	d := newDirectory(t, nil)
+	d.enrol(d.add("other@admin"))
+	root, alice := d.enrol(d.add("root@admin")), d.add("alice")
+	before := root.Epoch
+	d.must(func(tx store.Tx) error { _, err := d.SetDisabled(tx, account.Local(), root.ID, true); return err })
+	for what, fn := range map[string]func(tx store.Tx) error{
+		"as a person": func(tx store.Tx) error { return d.Delete(tx, d.signedIn(root), alice.ID) },
+		"as a reader": func(tx store.Tx) error { return d.Allowed(tx, d.signedIn(root), account.List, "users") },
+		"as oneself":  func(tx store.Tx) error { _, err := d.SetPassword(tx, account.Self(root.ID), root.ID, hash("x")); return err },
+	} {
+		d.want(account.ErrForbidden, what, fn)
+	}
+	d.must(func(tx store.Tx) error { _, err := d.SetDisabled(tx, account.Local(), root.ID, false); return err })
+	if u := d.user(root.ID); u.Epoch <= before {
+		t.Errorf("epoch %d after disabling and enabling, was %d", u.Epoch, before)
+	}
+}

@@ -116,3 +116,17 @@ func TestExactNames(t *testing.T) {
 		t.Errorf("names that begin with A: %v", users)
 	}
 }
+
+// Attack (R10): an address with two @, of which one reader checks the last domain
+// and another sends to the first. It is nobody's, and nobody can have it.
+func TestR10TwoAtsAreNobody(t *testing.T) {
+	d := newDirectory(t, nil)
+	alice := d.create(account.NewUser{Ref: ref("alice"), Email: "a@corp.example"})
+	for _, address := range []string{"a@evil@corp.example", "a@corp.example@evil.example", "\"a@evil\"@corp.example"} {
+		d.want(account.ErrUnknownUser, "login as "+address, func(tx store.Tx) error { _, err := d.Resolve(tx, address, ""); return err })
+		d.want(account.ErrInvalid, "having "+address, func(tx store.Tx) error {
+			_, err := d.Update(tx, account.Local(), alice.ID, account.Change{Email: &address})
+			return err
+		})
+	}
+}
