@@ -2,11 +2,14 @@ package session_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
@@ -131,5 +134,56 @@ func TestRaiseOvertakesALoad(t *testing.T) {
 		if l := w.passes(o.Cookie.Reveal()); l.Epoch != u.Epoch+1 || l.Identity.Epoch != u.Epoch+1 {
 			t.Fatalf("epoch %d of %d", l.Epoch, l.Identity.Epoch)
 		}
+	}
+}
+
+// Two registries over one store: what ends in one has ended in the other when the
+// Update returns, and a session that is used in one does not idle out in the other.
+func TestTwoRegistries(t *testing.T) {
+	w := newWorld(t)
+	other := w.registry()
+	u := w.userIn("root", "admin")
+	o, used := w.open(u, domain), w.open(u)
+	for _, cookie := range []string{o.Cookie.Reveal(), o.DomainCookie.Reveal(), used.Cookie.Reveal()} {
+		w.passes(cookie)
+		if _, err := other.Live(t.Context(), cookie, w.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.clock.Advance(20 * time.Minute)
+	w.passes(used.Cookie.Reveal())
+	w.passes(o.Cookie.Reveal())
+	w.Beat()
+	w.clock.Advance(20 * time.Minute)
+	if _, err := other.Live(t.Context(), used.Cookie.Reveal(), w.clock.Now()); err != nil {
+		t.Fatalf("the other registry does not know that the session was used: %v", err)
+	}
+	w.update(func(tx store.Tx) error { return w.Revoke(tx, o.ID) })
+	for _, cookie := range []string{o.Cookie.Reveal(), o.DomainCookie.Reveal()} {
+		if _, err := other.Live(t.Context(), cookie, w.clock.Now()); !errors.Is(err, session.ErrNone) {
+			t.Fatalf("revoked here, there: %v", err)
+		}
+	}
+}
+
+// Many requests with one new cookie load it once each at most, and all pass.
+func TestParallelFirstRequests(t *testing.T) {
+	w := newWorld(t)
+	o := w.open(w.user("alice"), domain)
+	var all sync.WaitGroup
+	for i := range 64 {
+		all.Go(func() {
+			cookie := o.Cookie.Reveal()
+			if i%2 == 0 {
+				cookie = o.DomainCookie.Reveal()
+			}
+			if l, err := w.live(cookie); err != nil || l.ID != o.ID {
+				t.Errorf("got %+v, %v", l, err)
+			}
+		})
+	}
+	all.Wait()
+	if w.Known() != 2 || w.People() != 1 {
+		t.Errorf("%d tokens of %d people", w.Known(), w.People())
 	}
 }
