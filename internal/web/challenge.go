@@ -53,7 +53,7 @@ func Unauthorized(h http.Header, d *guard.Decision, basic bool) {
 // names in another spelling (X_Forwarded_Uri).
 func OtherSpelling(h http.Header, names []string) bool {
 	for name := range h {
-		if f := first(name); f != 'x' {
+		if everyday(name) || first(name) != 'x' {
 			continue
 		}
 		for _, n := range names {

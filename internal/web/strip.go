@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -15,14 +14,31 @@ import (
 // follows.
 var families = [...]string{"remote", "xauthrequest", "xauthentik", "sallyport"}
 
-// singles are the other names of all presets and of their cousins in other
-// gateways, as letters.
-var singles = [...]string{
-	"xforwardeduser", "xforwardedname", "xforwardedemail", "xforwardedgroups", "xforwardedrealm",
-	"xforwardedpreferredusername", "xforwardedaccesstoken", "xforwardeduserid", "xforwardedgroup", "xforwardedmail",
-	"xforwardedusername", "xforwardedlogin", "xforwardedroles", "xforwardedtokensubject", "xforwardeduserinfo",
-	"xremoteuser", "xremotename", "xremoteemail", "xremotegroups", "xremoterealm", "xremoteuserid",
-	"xremoteusername", "xremotegroup",
+// single reports whether letters are one of the other names of all presets and
+// of their cousins in other gateways.
+func single(letters []byte) bool {
+	switch string(letters) {
+	case "xforwardeduser", "xforwardedname", "xforwardedemail", "xforwardedgroups", "xforwardedrealm",
+		"xforwardedpreferredusername", "xforwardedaccesstoken", "xforwardeduserid", "xforwardedgroup", "xforwardedmail",
+		"xforwardedusername", "xforwardedlogin", "xforwardedroles", "xforwardedtokensubject", "xforwardeduserinfo",
+		"xremoteuser", "xremotename", "xremoteemail", "xremotegroups", "xremoterealm", "xremoteuserid",
+		"xremoteusername", "xremotegroup":
+		return true
+	}
+	return false
+}
+
+// everyday reports whether a name is, letter for letter, one that most requests
+// carry, is no identity and is no other spelling of anything.
+func everyday(name string) bool {
+	switch name {
+	case "Accept", "Accept-Encoding", "Accept-Language", "Cookie", "User-Agent", "Referer", "Connection", "Content-Length", "Content-Type", "Host",
+		"Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-Fetch-User", "Sec-Ch-Ua", "Sec-Ch-Ua-Mobile", "Sec-Ch-Ua-Platform", "Upgrade-Insecure-Requests",
+		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Port", "X-Forwarded-Server",
+		"X-Original-Url", "X-Original-Method", "X-Real-Ip", "X-Request-Id", "X-Requested-With":
+		return true
+	}
+	return false
 }
 
 // Stripper removes identity headers. It never changes after NewStripper, so it
@@ -34,7 +50,7 @@ func NewStripper(configured ...string) *Stripper {
 	s := &Stripper{}
 	for _, name := range configured {
 		if l := letters(name); l != "" {
-			s.configured = append(s.configured, l)
+			s.configured = append(s.configured, l[:min(len(l), maxLetters)])
 		}
 	}
 	return s
@@ -80,32 +96,49 @@ func (s *Stripper) Alias(h http.Header) string {
 	return ""
 }
 
+// maxLetters is more than any name of ours has; of longer names the beginning
+// decides.
+const maxLetters = 64
+
 // identity reports whether a header name is identity in any spelling.
 func (s *Stripper) identity(name string) bool {
-	if len(name) < len("remote") {
-		return false
+	if len(s.configured) == 0 {
+		if everyday(name) {
+			return false
+		}
+		switch first(name) {
+		case 'r', 'x', 's':
+		default:
+			return false
+		}
 	}
-	switch first(name) {
-	case 'r', 'x', 's':
-	default:
-		return len(s.configured) > 0 && slices.ContainsFunc(s.configured, func(c string) bool { return sameLetters(name, c) })
-	}
+	var buffer [maxLetters]byte
+	l := lettersInto(&buffer, name)
 	for _, f := range families {
-		if beginsWithLetters(name, f) {
+		if len(l) >= len(f) && string(l[:len(f)]) == f {
 			return true
 		}
 	}
-	for _, c := range singles {
-		if sameLetters(name, c) {
-			return true
-		}
+	if single(l) {
+		return true
 	}
 	for _, c := range s.configured {
-		if sameLetters(name, c) {
+		if string(l) == c {
 			return true
 		}
 	}
 	return false
+}
+
+func lettersInto(buffer *[maxLetters]byte, name string) []byte {
+	n := 0
+	for i := 0; i < len(name) && n < len(buffer); i++ {
+		if c, ok := letter(name[i]); ok {
+			buffer[n] = c
+			n++
+		}
+	}
+	return buffer[:n]
 }
 
 // hyphenated reports whether a name has the spelling that proxies set and
