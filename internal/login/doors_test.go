@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/throttle"
 )
 
 func one() *int { n := 1; return &n }
@@ -79,6 +80,9 @@ func TestEphemeralTokenExpires(t *testing.T) {
 	h.clock.Advance(login.EphemeralLife)
 	_, err := h.doors.Code(t.Context(), alice.second(next, alice.code()))
 	h.wantDenied(err, "a token of five minutes ago")
+	if n := h.count(audit.KindCode, audit.Denied, "dead_token"); n != 1 {
+		t.Errorf("%d notes of a dead token, want 1", n)
+	}
 }
 
 // A flood of right passwords does not fill the store: the oldest token dies.
@@ -417,4 +421,50 @@ func TestFactorChangeBurnsEphemeralTokens(t *testing.T) {
 	alice.provision()
 	_, err := h.doors.Code(t.Context(), alice.second(next, alice.code()))
 	h.wantDenied(err, "a half login of before the new factor")
+}
+
+// A token that opened a session opens no second one, not even with the next good
+// code: whoever finds it in a log has nothing.
+func TestTokenIsBurnedBySuccess(t *testing.T) {
+	h := newHouse(t, setting{})
+	alice := h.member("alice")
+	byCode, byRecovery := alice.first(), alice.first()
+	_, err := h.doors.Code(t.Context(), alice.second(byCode, alice.code()))
+	must(t, err)
+	_, err = h.doors.Recovery(t.Context(), alice.second(byRecovery, alice.codes[0]))
+	must(t, err)
+	h.next()
+	for _, spent := range []*login.Next{byCode, byRecovery} {
+		_, err := h.doors.Code(t.Context(), alice.second(spent, alice.code()))
+		h.wantDenied(err, "the next code with a spent token")
+		_, err = h.doors.Recovery(t.Context(), alice.second(spent, alice.codes[1]))
+		h.wantDenied(err, "the next recovery code with a spent token")
+	}
+	h.wantSessions(alice, 2)
+}
+
+// A stranger who knows the password has closed the second door for all unknown
+// places. Alice recovers at her own browser; then a new place is open to her again.
+func TestRecoveryOpensOtherPlacesToo(t *testing.T) {
+	h := newHouse(t, setting{})
+	alice := h.member("alice")
+	alice.login()
+	stranger := *alice
+	stranger.client = from("203.0.113.77")
+	closed := func(p *person) bool {
+		_, err := h.doors.Code(t.Context(), p.second(p.first(), alice.wrongCode()))
+		wait, ok := errors.AsType[*throttle.Throttled](err)
+		return ok && wait.Cause == throttle.CauseClosed
+	}
+	for tries := 0; !closed(&stranger); tries++ {
+		if tries > 100 {
+			t.Fatal("a hundred wrong codes did not close the place")
+		}
+		h.clock.Advance(20 * time.Minute)
+	}
+	_, err := h.doors.Recovery(t.Context(), alice.second(alice.first(), alice.codes[0]))
+	must(t, err)
+	alice.client = from("198.51.100.4")
+	h.next()
+	alice.login()
 }

@@ -101,8 +101,8 @@ func (d *Doors) invitationOpen(tx store.Tx, t ticket) error {
 // InviteFinish sets the password, burns link and cookie, and goes on as the
 // first door does: a factor is asked for where there is one, one is enrolled
 // where two are demanded. All sessions of the person end. The door is the
-// portal. Errors: ErrDenied, ErrEnrollmentClosed, *secret.WeakPassword,
-// *secret.Busy.
+// portal. Errors: ErrDenied, ErrEnrollmentClosed (the password is set and the
+// link is spent), *secret.WeakPassword, *secret.Busy.
 func (d *Doors) InviteFinish(ctx context.Context, cookie, password string, c Client, door Door) (*Next, error) {
 	err := d.store.View(ctx, func(tx store.Tx) error {
 		_, u, err := d.invited(tx, cookie, door)

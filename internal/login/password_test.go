@@ -85,6 +85,25 @@ func TestRenewedHashIsComparedAgain(t *testing.T) {
 	}
 }
 
+// The digest is another password's by then: it is compared again, and refused.
+func TestReplacedHashIsComparedAgain(t *testing.T) {
+	h := newHouse(t, setting{})
+	alice := h.someone("alice")
+	h.store.beforeUpdate(2, func() {
+		other, err := h.hasher.Hash(t.Context(), wrongWords)
+		must(t, err)
+		h.update(func(tx store.Tx) error {
+			u, err := h.dir.ByID(tx, alice.id)
+			if err != nil {
+				return err
+			}
+			return h.dir.Rehash(tx, alice.id, u.Password, other)
+		})
+	})
+	_, err := h.doors.Password(t.Context(), alice.attempt())
+	h.wantDenied(err, "the password of before")
+}
+
 // A hash of a foreign format is renewed at the first login with it, and the person
 // notices nothing.
 func TestForeignHashIsRenewed(t *testing.T) {

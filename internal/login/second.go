@@ -37,6 +37,7 @@ func (d *Doors) second(ctx context.Context, s Second) (*Next, error) {
 	var id principal.ID
 	var name string
 	next, err := d.decide(ctx, func(tx store.Tx) (*Next, error) {
+		id, name = principal.ID{}, ""
 		t, err := ticketOf(tx, s.Ephemeral, s.Door, SecondFactor)
 		if err != nil {
 			return nil, err
@@ -52,7 +53,19 @@ func (d *Doors) second(ctx context.Context, s Second) (*Next, error) {
 		return d.passSecond(tx, t, u, s)
 	})
 	d.noteThrottled(err, id, name, s.Client, string(s.Method))
+	if errors.Is(err, ErrDenied) && name == "" {
+		d.noteDead(s)
+	}
 	return next, err
+}
+
+// noteDead notes a code for a token that is unknown, expired, burned, or not good
+// for this call. Strangers can cause these without bound, so nothing is stored.
+func (d *Doors) noteDead(s Second) {
+	d.audit.Note(audit.Event{
+		Time: d.clock(), Kind: audit.KindCode, Outcome: audit.Denied, Cause: "dead_token",
+		Client: s.Client.Addr, Method: s.Door.String(),
+	})
 }
 
 // passSecond counts, compares and burns.

@@ -101,7 +101,7 @@ func (d *Doors) setupOpen(tx store.Tx, t ticket) error {
 //
 // Errors: ErrDenied, ErrSetupDone, principal.ErrName and *secret.WeakPassword
 // (sentences for the person), account.ErrExists, *secret.Busy.
-func (d *Doors) SetupBegin(ctx context.Context, cookie, name, password string, c Client) (*factor.Enrollment, error) {
+func (d *Doors) SetupBegin(ctx context.Context, cookie, name, password string, _ Client) (*factor.Enrollment, error) {
 	err := d.store.View(ctx, func(tx store.Tx) error { // strangers do not reach the hash
 		_, err := d.settingUp(tx, cookie)
 		return err
