@@ -20,7 +20,7 @@ type realm struct {
 	Factors      *int     `json:"factors,omitempty"`
 	Methods      []string `json:"methods,omitempty"`
 	Enrollment   string   `json:"enrollment,omitempty"`
-	Capabilities []grant  `json:"capabilities,omitempty"`
+	Capabilities *[]grant `json:"capabilities,omitempty"`
 	// Kept as they are when a realm is changed.
 	OTP           any `json:"otp,omitempty"`
 	Skew          any `json:"skew,omitempty"`
@@ -54,6 +54,16 @@ func parseGrant(text string) grant {
 		g.Realms = strings.Split(realms, "+")
 	}
 	return g
+}
+
+func parseGrants(texts []string) *[]grant {
+	grants := []grant{}
+	for _, text := range texts {
+		if text != "" {
+			grants = append(grants, parseGrant(text))
+		}
+	}
+	return &grants
 }
 
 func (l *line) realm() *cobra.Command {
@@ -92,7 +102,7 @@ func (l *line) realmSet() *cobra.Command {
 				if err != nil && !refused(err, "unknown_realm") {
 					return err
 				}
-				r.Realm, r.Default = "", false
+				r.Realm, r.Default, r.Capabilities = "", false, nil // those stay unless they are named
 				if changed("factors") {
 					r.Factors = &factors
 				}
@@ -103,10 +113,7 @@ func (l *line) realmSet() *cobra.Command {
 					r.Enrollment = enrollment
 				}
 				if changed("capabilities") {
-					r.Capabilities = nil
-					for _, text := range capabilities {
-						r.Capabilities = append(r.Capabilities, parseGrant(text))
-					}
+					r.Capabilities = parseGrants(capabilities)
 				}
 				var done realm
 				if err := c.call(http.MethodPut, path, r, &done); err != nil {
@@ -133,7 +140,7 @@ func (l *line) realmList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the realms",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return l.with(cmd.Context(), func(c *client) error {
 				var list realmList
@@ -158,11 +165,13 @@ func printRealms(cmd *cobra.Command, realms []realm) error {
 		if r.Factors != nil {
 			factors = strconv.Itoa(*r.Factors)
 		}
-		grants := make([]string, len(r.Capabilities))
-		for i, g := range r.Capabilities {
-			grants[i] = g.String()
+		var grants []string
+		if r.Capabilities != nil {
+			for _, g := range *r.Capabilities {
+				grants = append(grants, g.String())
+			}
+			slices.Sort(grants)
 		}
-		slices.Sort(grants)
 		rows = append(rows, []string{r.Realm, factors, strings.Join(r.Methods, ","), r.Enrollment, strings.Join(grants, ",")})
 	}
 	return table(cmd.OutOrStdout(), rows)

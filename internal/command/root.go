@@ -48,6 +48,7 @@ func Run(ctx context.Context, shell Shell, args []string, stdin io.Reader, stdou
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	completion(root)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %s\n", root.Name(), clean(err.Error()))
@@ -95,6 +96,25 @@ func New(shell Shell) *cobra.Command {
 	root.AddCommand(l.setupLink(), l.user(), l.realm(), l.session(), l.token(), l.version())
 	strict(root)
 	return root
+}
+
+// completion adds cobra's command, which remembers where root writes.
+func completion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			strict(group(cmd))
+		}
+	}
+}
+
+// noArgs refuses arguments without repeating them: where somebody typed a
+// secret in the wrong place it does not go on into a log.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return errors.New("no argument is expected here")
+	}
+	return nil
 }
 
 // group makes a command that only has commands below it: alone or with an

@@ -22,7 +22,7 @@ func (l *line) serve() *cobra.Command {
 		Long: "Run the gateway until SIGINT or SIGTERM. Without any configuration it listens\n" +
 			"on 127.0.0.1:9091, keeps its state in $XDG_STATE_HOME/sallyport or\n" +
 			"./sallyport-data, and prints a link to create the first administrator.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if flags.Demo && flags.Upstream != "" {
 				return usage("--demo and --upstream exclude each other: the demo page is the upstream")
@@ -44,7 +44,7 @@ func (l *line) check() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration and explain each rule",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report, err := l.shell.Check(cmd.Context(), l.global)
 			if err != nil {
@@ -139,7 +139,7 @@ func (l *line) setupLink() *cobra.Command {
 		Short: "Print a link to create the first administrator",
 		Long: "Print a one-time link to create the first administrator, good for an hour or\n" +
 			"until the server restarts. It works only while there is no administrator.",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := l.dial(cmd.Context())
 			if err != nil {
@@ -172,7 +172,7 @@ func (l *line) version() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asJSON {
 				return document(cmd.OutOrStdout(), map[string]string{"version": l.shell.Version})
@@ -191,5 +191,5 @@ func jsonFlag(cmd *cobra.Command, asJSON *bool) {
 
 // seconds writes a number of seconds for people.
 func seconds(n int) string {
-	return strings.TrimSuffix(strings.TrimSuffix((time.Duration(n) * time.Second).String(), "0s"), "0m")
+	return strings.TrimSuffix(strings.TrimSuffix((time.Duration(n)*time.Second).String(), "0s"), "0m")
 }

@@ -20,7 +20,7 @@ func (l *line) token() *cobra.Command {
 		Long: "Print the current TOTP token, the digits alone on a line. The seed is base32\n" +
 			"(then SHA1, 6 digits, 30 seconds) or an otpauth:// URI, whose parameters count.",
 		Example: "  curl -u \"backup@robots:$(sallyport token --seed-file /etc/backup.seed)\" https://app.example.com/",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (file == "") == !stdin {
 				return usage("say where the seed is: --seed-file FILE or --seed-stdin")

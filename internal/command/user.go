@@ -82,7 +82,7 @@ func (l *line) userList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [--realm REALM] [--query PREFIX]",
 		Short: "List users",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return l.with(cmd.Context(), func(c *client) error {
 				users, err := c.users(realm, q)

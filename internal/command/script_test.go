@@ -1,0 +1,232 @@
+package command_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
+	"github.com/sallyport-auth/sallyport/internal/command"
+	"github.com/sallyport-auth/sallyport/internal/factor"
+	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/session"
+	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/store/storetest"
+	"github.com/sallyport-auth/sallyport/internal/throttle"
+	"github.com/sallyport-auth/sallyport/internal/web/api"
+)
+
+// machine is what the command line finds: a store with the real API in front,
+// and perhaps a server that answers.
+type machine struct {
+	store    store.Store
+	admin    http.Handler
+	server   bool // AdminDial finds one
+	refuses  bool // the socket is there, and is not ours
+	locked   bool // the store cannot be opened
+	closed   int
+	directly int
+	stdin    string
+	exit     int
+}
+
+func newMachine(t testing.TB) *machine {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	st := storetest.Open(t, nil)
+	log := audit.New(audit.Options{})
+	dir := account.New(account.Options{Audit: log})
+	must(dir.EnsureReserved(t.Context(), st))
+	factors := factor.New(factor.Options{Directory: dir, Audit: log, Derive: st.Derive})
+	sessions, err := session.New(session.Options{Store: st, Derive: st.Derive, Directory: dir, Audit: log})
+	must(err)
+	t.Cleanup(func() { must(sessions.Close()) })
+	counters := throttle.New(throttle.DefaultPolicy(), st.Derive("throttle"))
+	hasher := secret.NewHasher(secret.HasherOptions{Params: secret.HashParams{MemoryKiB: 64, Time: 1, Threads: 1}})
+	doors := login.New(login.Options{Store: st, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters,
+		Hasher: hasher, Audit: log, Derive: st.Derive, Floor: func() time.Duration { return 0 }})
+	dir.OnDelete(func(tx store.Tx, u *account.User) error {
+		_, err := sessions.RevokeAll(tx, u.ID, "")
+		return errors.Join(err, doors.Forget(tx, u.ID), factors.Forget(tx, u.ID), counters.Forget(tx, u.ID))
+	})
+	admin, err := api.New(api.Options{Store: st, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters,
+		Doors: doors, Hasher: hasher, Audit: log, Local: true, Portal: "https://auth.example.com"})
+	must(err)
+	m := &machine{store: st, admin: admin, server: true}
+	for range 2 { // sessions to list and to end
+		must(m.openSession(t.Context(), dir, sessions))
+	}
+	return m
+}
+
+// openSession makes a session for visitor@users.
+func (m *machine) openSession(ctx context.Context, dir *account.Directory, sessions *session.Registry) error {
+	return m.store.Update(ctx, func(tx store.Tx) error {
+		u, err := dir.Resolve(tx, "visitor", "users")
+		if errors.Is(err, account.ErrUnknownUser) {
+			n := account.NewUser{}
+			n.Ref.Name, n.Ref.Realm, n.FullName = "visitor", "users", "Vi Sitor"
+			u, err = dir.Create(tx, account.Local(), n)
+		}
+		if err != nil {
+			return err
+		}
+		proof := session.Proof{AMR: session.PWD | session.OTP, PasswordAt: tx.Now(), FactorAt: tx.Now()}
+		_, err = sessions.Open(tx, session.Opening{User: u, Proof: proof, Kind: session.API,
+			Origin: session.Origin{UserAgent: "evil\x1b[2Jagent"}})
+		return err
+	})
+}
+
+// handlerTransport answers requests from a handler, as the socket would.
+type handlerTransport struct{ http.Handler }
+
+func (h handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	rec := httptest.NewRecorder()
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	h.ServeHTTP(rec, r)
+	return rec.Result(), nil
+}
+
+func (m *machine) shell(stdout, stderr io.Writer) command.Shell {
+	return command.Shell{
+		Version: "v0.0.0-test",
+		Serve: func(_ context.Context, g command.Global, f command.ServeFlags) error {
+			if f.Listen == "busy" {
+				return errors.New("listen on busy: address already in use")
+			}
+			return json.NewEncoder(stderr).Encode(map[string]any{"state": g.State, "config": g.Config, "flags": f})
+		},
+		Check: func(_ context.Context, g command.Global) (command.Report, error) {
+			switch g.Config {
+			case "bad.yaml":
+				return command.Report{}, errors.New("bad.yaml:3: rules[0].factors: 0, 1 or 2 is expected")
+			case "empty.yaml":
+				return command.Report{File: g.Config}, nil
+			}
+			return command.Report{File: g.Config, Rules: []command.RuleReport{{Number: 1, Name: "all", Text: "Every host: two factors."}},
+				Warnings: []string{"No portal: invitations are off."}}, nil
+		},
+		Explain: func(_ context.Context, _ command.Global, q command.Question) (command.Explanation, error) {
+			if !strings.HasPrefix(q.URL, "http") {
+				return command.Explanation{}, errors.New("an absolute URL is expected, such as https://app.example.com/x")
+			}
+			decision := "challenge"
+			if q.Factors == 2 {
+				decision = "allow"
+			}
+			return command.Explanation{Decision: decision, Rule: 2, RuleName: "app", Reason: "two factors are demanded, " + strconv.Itoa(q.Factors) + " are there", Trace: []string{"rule 1: another host"}}, nil
+		},
+		AdminDial: func(context.Context, command.Global) (http.RoundTripper, error) {
+			switch {
+			case m.refuses:
+				return nil, errors.New("admin.sock belongs to another user: run this as that user, or as root")
+			case !m.server:
+				return nil, nil
+			}
+			return handlerTransport{m.admin}, nil
+		},
+		OpenDirect: func(context.Context, command.Global) (http.Handler, func() error, error) {
+			if m.locked {
+				return nil, nil, errors.New("state directory ./x is in use by another process: stop it first")
+			}
+			m.directly++
+			return m.admin, func() error { m.closed++; return nil }, nil
+		},
+	}
+}
+
+type machineKey struct{}
+
+// TestScripts runs testdata/script. Beside testscript's own words they know:
+//
+//	sallyport ARGS      one command line, with what `input` gave
+//	input FILE          standard input of the next sallyport
+//	exits N             the exit code of the last sallyport
+//	server on|off|refuses|locked
+//	opened N            how often the store was opened directly; each was closed
+//	fields NAME...      standard output is one JSON object with these fields
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Values[machineKey{}] = newMachine(env.T().(testing.TB))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"sallyport": runSallyport,
+			"input": func(ts *testscript.TestScript, _ bool, args []string) {
+				of(ts).stdin = ts.ReadFile(args[0])
+			},
+			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
+				if got := strconv.Itoa(of(ts).exit); (got == args[0]) == neg {
+					ts.Fatalf("exit code %s, want %s", got, args[0])
+				}
+			},
+			"server": func(ts *testscript.TestScript, _ bool, args []string) {
+				m := of(ts)
+				m.server, m.refuses, m.locked = args[0] == "on", args[0] == "refuses", args[0] == "locked"
+			},
+			"opened": func(ts *testscript.TestScript, _ bool, args []string) {
+				m := of(ts)
+				if strconv.Itoa(m.directly) != args[0] || m.closed != m.directly {
+					ts.Fatalf("opened directly %d times, closed %d times, want %s", m.directly, m.closed, args[0])
+				}
+			},
+			"fields": wantFields,
+		},
+	})
+}
+
+func of(ts *testscript.TestScript) *machine { return ts.Value(machineKey{}).(*machine) }
+
+func runSallyport(ts *testscript.TestScript, neg bool, args []string) {
+	m := of(ts)
+	for i, arg := range args { // files of the script
+		if strings.HasPrefix(arg, "file:") {
+			args[i] = ts.MkAbs(strings.TrimPrefix(arg, "file:"))
+		}
+	}
+	m.exit = command.Run(context.Background(), m.shell(ts.Stdout(), ts.Stderr()), args, strings.NewReader(m.stdin), ts.Stdout(), ts.Stderr())
+	m.stdin = ""
+	if neg == (m.exit == 0) {
+		ts.Fatalf("sallyport %s: exit code %d", strings.Join(args, " "), m.exit)
+	}
+}
+
+func wantFields(ts *testscript.TestScript, _ bool, args []string) {
+	dec := json.NewDecoder(bytes.NewReader([]byte(ts.ReadFile("stdout"))))
+	var object map[string]any
+	if err := dec.Decode(&object); err != nil {
+		ts.Fatalf("standard output is no JSON object: %v", err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		ts.Fatalf("standard output holds more than one document")
+	}
+	got := slices.Sorted(maps.Keys(object))
+	slices.Sort(args)
+	if !slices.Equal(got, args) {
+		ts.Fatalf("fields %v, want %v", got, args)
+	}
+}
