@@ -1,0 +1,650 @@
+package proxy_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/session"
+	"github.com/sallyport-auth/sallyport/internal/web"
+	"github.com/sallyport-auth/sallyport/internal/web/proxy"
+)
+
+// sessions is a Sessions whose people can be changed, and that tells those who
+// subscribed.
+type sessions struct {
+	mu   sync.Mutex
+	live map[string]session.Live
+	subs map[string]map[int]func(bool)
+	n    int
+}
+
+func (s *sessions) Live(_ context.Context, cookie string, _ time.Time) (session.Live, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cookie == "broken" {
+		return session.Live{}, errors.New("store failed")
+	}
+	if l, ok := s.live[cookie]; ok {
+		return l, nil
+	}
+	return session.Live{}, session.ErrNone
+}
+
+func (s *sessions) VerifyAccess(ctx context.Context, jwt string) (session.Live, error) {
+	return s.Live(ctx, strings.TrimPrefix(jwt, "ours."), time.Time{})
+}
+
+func (s *sessions) Subscribe(id string, fn func(bool)) func() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	n := s.n
+	if s.subs[id] == nil {
+		s.subs[id] = map[int]func(bool){}
+	}
+	s.subs[id][n] = fn
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.subs[id], n)
+	}
+}
+
+// change sets (or with a zero Live ends) a session, and tells.
+func (s *sessions) change(cookie string, l session.Live, ended bool) {
+	s.mu.Lock()
+	id := s.live[cookie].ID
+	if ended {
+		delete(s.live, cookie)
+	} else {
+		s.live[cookie] = l
+	}
+	subs := slices.Collect(maps.Values(s.subs[id]))
+	s.mu.Unlock()
+	for _, fn := range subs {
+		fn(ended)
+	}
+}
+
+func (s *sessions) watched(id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.subs[id])
+}
+
+func person(name string, groups ...string) session.Live {
+	return session.Live{ID: "s-" + name, Proof: session.Proof{AMR: session.PWD | session.OTP, FactorAt: time.Now()},
+		Identity: &account.Identity{ID: principal.NewID(), Kind: principal.User, Name: name, Realm: "users", Groups: groups, Enabled: true}}
+}
+
+func num(n int) *int { return &n }
+
+// seen is what the upstream got.
+type seen struct {
+	Method, Target, Host, Body string
+	Header, Trailer            http.Header
+	Proto                      string
+}
+
+type house struct {
+	front    *httptest.Server
+	upstream *httptest.Server
+	sessions *sessions
+	last     chan seen
+}
+
+func build(t testing.TB, upstream http.Handler, change func(*proxy.Options)) *house {
+	t.Helper()
+	h := &house{sessions: &sessions{live: map[string]session.Live{"alice": person("alice", "dev"), "nobody": person("nobody")}, subs: map[string]map[int]func(bool){}}, last: make(chan seen, 100)}
+	if upstream == nil {
+		upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			h.last <- seen{r.Method, r.RequestURI, r.Host, string(body), r.Header, r.Trailer, r.Proto}
+		})
+	}
+	h.upstream = httptest.NewServer(upstream)
+	t.Cleanup(h.upstream.Close)
+	rules, err := guard.Compile([]guard.Rule{
+		{Hosts: []string{"open.example"}, Factors: num(0)},
+		{Hosts: []string{"methods.example"}, Methods: []string{"DELETE"}, Deny: true},
+		{Hosts: []string{"paths.example"}, Paths: []string{"/admin/*"}, Deny: true},
+		{Hosts: []string{"closed.example"}, Deny: true},
+		{Hosts: []string{"*"}, Realms: []string{"users"}, Groups: []string{"dev"}, Services: []string{"deploy@robots"}},
+	}, guard.CompileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := guard.New(guard.Options{Rules: rules, Sessions: h.sessions, OurToken: func(jwt string) bool { return strings.HasPrefix(jwt, "ours.") }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets, err := guard.NewTargets(guard.TargetOptions{Key: bytes.Repeat([]byte{1}, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, _ := url.Parse(h.upstream.URL)
+	o := proxy.Options{Guard: g, Targets: targets, Upstream: base, Subscribe: h.sessions.Subscribe, WatchAfter: time.Millisecond}
+	if change != nil {
+		change(&o)
+	}
+	handler, err := proxy.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.front = httptest.NewUnstartedServer(handler)
+	h.front.Config.DisableGeneralOptionsHandler = true
+	h.front.Start()
+	t.Cleanup(h.front.Close)
+	return h
+}
+
+// raw sends bytes and returns the answer; nil where the server hung up.
+func (h *house) raw(t testing.TB, request string) (*http.Response, string) {
+	t.Helper()
+	c, err := net.Dial("tcp", h.front.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return &http.Response{}, ""
+	}
+	body, _ := io.ReadAll(res.Body)
+	return res, string(body)
+}
+
+// ask sends one request with a cookie and more header lines.
+func (h *house) ask(t testing.TB, method, target, host, cookie string, lines ...string) (*http.Response, string) {
+	t.Helper()
+	if cookie != "" {
+		lines = append(lines, "Cookie: a=b; sallyport_session="+cookie+"; c=d")
+	}
+	return h.raw(t, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n\r\n", method, target, host, strings.Join(append(lines, "Connection: close"), "\r\n")))
+}
+
+// passed returns what the upstream saw, or false.
+func (h *house) passed() (seen, bool) {
+	select {
+	case s := <-h.last:
+		return s, true
+	default:
+		return seen{}, false
+	}
+}
+
+// H1, H2, H7: whatever the client sends, on whatever branch, the upstream sees
+// our headers alone.
+func TestH7IdentityIsOurs(t *testing.T) {
+	h := build(t, nil, nil)
+	forged := []string{"Remote-User: admin", "REMOTE_USER: admin", "remote.groups: admins", "Remote_Groups: admins", "X-Forwarded-User: admin", "X_Forwarded_Email: a@b", "X-Auth-Request-User: admin", "X-authentik-username: admin", "Sallyport-Assertion: x", "Remoteuser: admin"}
+	for _, c := range []struct{ host, cookie, user string }{{"open.example", "", ""}, {"open.example", "forged", ""}, {"open.example", "alice", "alice"}, {"app.example", "alice", "alice"}} {
+		for _, upgrade := range []string{"X-A: b", "Upgrade: websocket"} {
+			res, _ := h.ask(t, "GET", "/x", c.host, c.cookie, append(forged, upgrade)...)
+			s, ok := h.passed()
+			if res.StatusCode != 200 || !ok {
+				t.Fatalf("%+v: %d", c, res.StatusCode)
+			}
+			for name, v := range s.Header {
+				letters := strings.ToLower(strings.NewReplacer("-", "", "_", "", ".", "").Replace(name))
+				identity := strings.HasPrefix(letters, "remote") || strings.Contains(letters, "authentik") || strings.Contains(letters, "xauthrequest") || strings.HasPrefix(letters, "sallyport") || letters == "xforwardeduser" || letters == "xforwardedemail"
+				if identity && (!strings.HasPrefix(name, "Remote-") || len(v) != 1 || strings.Contains(v[0], "admin")) {
+					t.Errorf("%+v: %s: %q", c, name, v)
+				}
+			}
+			for _, name := range []string{"Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "Remote-Realm"} {
+				if v, there := s.Header[name]; !there || len(v) != 1 {
+					t.Errorf("%+v: %s is %q", c, name, v)
+				}
+			}
+			if s.Header.Get("Remote-User") != c.user {
+				t.Errorf("%+v: Remote-User %q", c, s.Header.Get("Remote-User"))
+			}
+		}
+	}
+}
+
+// H6: Connection names our header, so that the next hop would drop it.
+func TestH6Connection(t *testing.T) {
+	h := build(t, nil, nil)
+	for _, line := range []string{"Connection: close, Remote-User, X-Forwarded-For", "connection: remote-user", "Connection: Remote-Groups\r\nConnection: keep-alive, Remote-User"} {
+		res, _ := h.raw(t, "GET / HTTP/1.1\r\nHost: app.example\r\nCookie: sallyport_session=alice\r\n"+line+"\r\n\r\n")
+		s, ok := h.passed()
+		if !ok || res.StatusCode != 200 || s.Header.Get("Remote-User") != "alice" || s.Header.Get("Remote-Groups") != "dev" || s.Header.Get("X-Forwarded-For") != "127.0.0.1" {
+			t.Errorf("%q: %d %v", line, res.StatusCode, s.Header)
+		}
+		res, _ = h.raw(t, "GET / HTTP/1.1\r\nHost: app.example\r\n"+line+"\r\n\r\n")
+		if _, ok := h.passed(); ok || res.StatusCode != 401 {
+			t.Errorf("anonymous %q: %d", line, res.StatusCode)
+		}
+	}
+}
+
+// Identity hides in trailers, announced or not.
+func TestTrailers(t *testing.T) {
+	h := build(t, nil, nil)
+	res, _ := h.raw(t, "POST / HTTP/1.1\r\nHost: app.example\r\nCookie: sallyport_session=alice\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Remote-User\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 42\r\nRemote-User: admin\r\nRemote_groups: admins\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n")
+	s, ok := h.passed()
+	if !ok || res.StatusCode != 200 || s.Body != "abc" || s.Trailer.Get("X-Sum") != "42" {
+		t.Fatalf("%d %+v", res.StatusCode, s)
+	}
+	if len(s.Trailer) != 1 || s.Header.Get("Remote-User") != "alice" {
+		t.Errorf("trailers %v", s.Trailer)
+	}
+	back := build(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		_, _ = io.WriteString(w, "abc")
+		w.Header().Set("X-Sum", "43")
+	}), nil)
+	if res, body := back.ask(t, "GET", "/", "app.example", "alice"); body != "abc" || res.Trailer.Get("X-Sum") != "43" {
+		t.Errorf("answer %q %v", body, res.Trailer)
+	}
+}
+
+// What goes on is what came, but for credentials of ours and what nobody
+// trusted wrote.
+func TestWhatPasses(t *testing.T) {
+	h := build(t, nil, nil)
+	for _, target := range []string{"/", "/a?b=c;d&e=%zz", "/a?", "/%7Euser/%41?x", `/a"b|c`, "/a%2Fb", "/é", "/a;b=c/d", "//double//x", "/a/../b", "/?x=%0a"} {
+		res, _ := h.ask(t, "GET", target, "app.example:8080", "alice", "X-Forwarded-For: 1.1.1.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil.test", "X_Forwarded_Host: evil.test", "X-Original-URL: /y", "Forwarded: for=1.1.1.1", "X-Real-IP: 1.1.1.1", "Authorization: Basic dXBzdHJlYW06b3du")
+		s, ok := h.passed()
+		if !ok || res.StatusCode != 200 {
+			t.Fatalf("%s: %d", target, res.StatusCode)
+		}
+		if s.Target != target || s.Host != "app.example:8080" {
+			t.Errorf("%q went on as %q to %q", target, s.Target, s.Host)
+		}
+		for name, want := range map[string]string{"Cookie": "a=b; c=d", "Authorization": "Basic dXBzdHJlYW06b3du", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "app.example:8080", "X_forwarded_host": "", "X-Original-Url": "", "Forwarded": "", "X-Real-Ip": "", "Accept-Encoding": ""} {
+			if got := strings.Join(s.Header[name], "|"); got != want {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
+		}
+	}
+	ours := "Basic " + base64.StdEncoding.EncodeToString([]byte("deploy@robots:123456"))
+	for _, host := range []string{"app.example", "open.example"} {
+		for _, line := range []string{"Bearer ours.alice", ours} {
+			if _, ok := h.passed(); ok {
+				t.Fatal("a request too many")
+			}
+			res, _ := h.ask(t, "GET", "/", host, "alice", "Authorization: "+line)
+			if s, ok := h.passed(); !ok || res.StatusCode != 200 || s.Header.Get("Authorization") != "" {
+				t.Errorf("%s %s: %d, upstream got %q", host, line, res.StatusCode, s.Header.Get("Authorization"))
+			}
+		}
+	}
+	res, _ := h.ask(t, "POST", "/", "methods.example", "alice", "X-HTTP-Method-Override: DELETE", "X_http_method: DELETE", "Content-Length: 0")
+	if s, ok := h.passed(); !ok || res.StatusCode != 200 || s.Header["X-Http-Method-Override"] != nil || s.Header["X_http_method"] != nil {
+		t.Errorf("an override passed: %v", s.Header)
+	}
+}
+
+// A trusted proxy in front says who the client is and which scheme it used.
+func TestBehindTrustedProxy(t *testing.T) {
+	h := build(t, nil, func(o *proxy.Options) { o.Trusted = web.Loopback() })
+	res, _ := h.raw(t, "GET / HTTP/1.1\r\nHost: app.example\r\nX-Forwarded-Proto: https\r\nX-Forwarded-For: 9.9.9.9, 203.0.113.7\r\nX-Forwarded-Port: 1\r\nCookie: __Host-sallyport_session=alice\r\nConnection: close\r\n\r\n")
+	s, ok := h.passed()
+	if !ok || res.StatusCode != 200 || s.Header.Get("X-Forwarded-For") != "203.0.113.7, 127.0.0.1" || s.Header.Get("X-Forwarded-Proto") != "https" || s.Header.Get("X-Forwarded-Port") != "" {
+		t.Errorf("%d %v", res.StatusCode, s.Header)
+	}
+}
+
+// R13, S9 and the prefix: what never reaches the upstream, signed in or not.
+func TestR13NeverPasses(t *testing.T) {
+	h := build(t, nil, nil)
+	for _, c := range []struct {
+		method, target, host, cookie string
+		status                       int
+	}{
+		{"GET", "/", "app.example", "", 401}, {"GET", "/", "app.example", "forged", 401}, {"GET", "/", "app.example", "nobody", 403}, {"GET", "/", "closed.example", "alice", 403}, {"GET", "/", "app.example", "broken", 503},
+		{"GET", "http://app.example/x", "app.example", "", 401}, {"GET", "http://closed.example/x", "app.example", "alice", 403}, {"GET", "/admin/x", "paths.example", "alice", 403}, {"GET", "/x/../admin", "paths.example", "alice", 400}, {"GET", "/x%00", "paths.example", "alice", 400},
+		{"TRACE", "/", "app.example", "alice", 405}, {"CONNECT", "app.example:443", "app.example:443", "alice", 405}, {"OPTIONS", "*", "app.example", "alice", 405}, {"get", "/", "app.example", "alice", 400}, {"GET", "/", "app..example", "alice", 400}, {"DELETE", "/", "methods.example", "alice", 403},
+		{"GET", "/sallyport/x", "app.example", "alice", 404}, {"GET", "/sallyport", "app.example", "alice", 404}, {"GET", "/sallyport?x", "open.example", "", 404}, {"GET", "//sallyport/x", "open.example", "", 404}, {"GET", "/Sallyport/x", "open.example", "", 404}, {"GET", "/%73allyport/x", "open.example", "", 404}, {"GET", "/%2573allyport/x", "open.example", "", 404},
+		{"GET", "/x/../sallyport/x", "open.example", "", 404}, {"GET", "/./sallyport/", "open.example", "", 404}, {"GET", "/sallyport;x/y", "open.example", "", 404}, {"GET", `/\sallyport/x`, "open.example", "", 404}, {"GET", "/x/..;/sallyport/", "open.example", "", 404}, {"GET", "/x%2f..%2fsallyport%2f", "open.example", "", 404}, {"GET", "/sallyport%00", "open.example", "", 400}, {"GET", "http://open.example/SALLYPORT/", "open.example", "", 404},
+		{"GET", "/sallyporter", "open.example", "", 200}, {"GET", "/x/sallyport/", "open.example", "", 200}, {"GET", "http://open.example/x", "app.example", "", 200},
+	} {
+		res, body := h.ask(t, c.method, c.target, c.host, c.cookie)
+		_, passed := h.passed()
+		if res.StatusCode != c.status || passed != (c.status == 200) {
+			t.Errorf("%+v: %d, passed %v", c, res.StatusCode, passed)
+		}
+		if c.status != 200 && (res.Header.Get("Content-Type") != "application/problem+json" || res.Header.Get("Cache-Control") != "no-store" || strings.Contains(body, "app.example")) {
+			t.Errorf("%+v: %v %s", c, res.Header, body)
+		}
+	}
+	for _, lines := range [][]string{{"Authorization: Basic eA==", "Authorization: Bearer x"}} {
+		if res, _ := h.ask(t, "GET", "/", "app.example", "alice", lines...); res.StatusCode != 400 {
+			t.Errorf("%q: %d", lines, res.StatusCode)
+		}
+	}
+	if res, _ := h.raw(t, "GET / HTTP/1.1\r\nHost: app.example\r\nHost: open.example\r\nConnection: close\r\n\r\n"); res.StatusCode == 200 {
+		t.Error("two hosts")
+	}
+}
+
+func TestChallenge(t *testing.T) {
+	h := build(t, nil, nil)
+	for _, c := range []struct {
+		method, target string
+		status         int
+		location       string
+	}{
+		{"GET", "/x?y=z&a=b", 302, "/sallyport/login?rd=%2Fx%3Fy%3Dz%26a%3Db"}, {"POST", "/x", 303, "/sallyport/login?rd=%2Fx"}, {"GET", "//evil.test", 302, "/sallyport/login"}, {"GET", `/\evil.test`, 302, "/sallyport/login"},
+	} {
+		res, _ := h.ask(t, c.method, c.target, "app.example", "", "Accept: text/html", "Content-Length: 0")
+		if res.StatusCode != c.status || res.Header.Get("Location") != c.location || res.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%+v: %d %q", c, res.StatusCode, res.Header.Get("Location"))
+		}
+	}
+	res, _ := h.ask(t, "GET", "/x", "app.example", "", "Sec-Fetch-Mode: cors")
+	if got := res.Header["Www-Authenticate"]; res.StatusCode != 401 || len(got) != 1 || !strings.HasPrefix(got[0], "Bearer") || res.Header.Get("Location") != "/sallyport/login?rd=%2Fx" {
+		t.Errorf("fetch: %d %v", res.StatusCode, res.Header)
+	}
+	res, _ = h.ask(t, "GET", "/x", "app.example", "")
+	if got := res.Header["Www-Authenticate"]; len(got) != 2 || !strings.HasPrefix(got[1], "Basic") {
+		t.Errorf("program: %v", got)
+	}
+	for _, line := range []string{"Authorization: Bearer ours.forged", "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("deploy@robots:1"))} {
+		if res, _ := h.ask(t, "GET", "/x", "app.example", "", "Accept: text/html", line); res.StatusCode != 401 {
+			t.Errorf("%s: %d", line, res.StatusCode)
+		}
+	}
+	page := build(t, nil, func(o *proxy.Options) {
+		o.ErrorPage = func(w http.ResponseWriter, _ *http.Request, status int, text string) {
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "<p>"+text)
+		}
+	})
+	if res, body := page.ask(t, "GET", "/x", "closed.example", "", "Accept: text/html"); res.StatusCode != 403 || !strings.HasPrefix(body, "<p>") || res.Header.Get("X-Frame-Options") == "" {
+		t.Errorf("page: %d %q", res.StatusCode, body)
+	}
+}
+
+// The upstream is down: a calm page, and not a word about where it is.
+func TestUpstreamDown(t *testing.T) {
+	h := build(t, nil, nil)
+	h.upstream.Close()
+	res, body := h.ask(t, "GET", "/", "app.example", "alice")
+	if res.StatusCode != 502 || strings.Contains(body, "127.0.0.1") || strings.Contains(body, "refused") {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+}
+
+// An upstream does not plant a session cookie of ours.
+func TestUpstreamSetsNoCookieOfOurs(t *testing.T) {
+	h := build(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Set-Cookie"] = []string{"sallyport_session=planted", "own=1; Path=/", "__Host-sallyport_session=planted; Secure"}
+	}), nil)
+	if res, _ := h.ask(t, "GET", "/", "app.example", "alice"); len(res.Header["Set-Cookie"]) != 1 || !strings.HasPrefix(res.Header["Set-Cookie"][0], "own=") {
+		t.Errorf("%q", res.Header["Set-Cookie"])
+	}
+}
+
+// echo speaks enough of a WebSocket for a proxy: 101, then bytes.
+var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Upgrade") == "" {
+		_, _ = io.WriteString(w, "no upgrade")
+		return
+	}
+	c, rw, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	_, _ = fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", r.Header.Get("Upgrade"))
+	_ = rw.Flush()
+	_, _ = io.Copy(c, rw)
+})
+
+func (h *house) dial(t *testing.T, cookie string) (net.Conn, *bufio.Reader, *http.Response) {
+	t.Helper()
+	c, err := net.Dial("tcp", h.front.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_, _ = fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: app.example\r\nCookie: sallyport_session=%s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", cookie)
+	r := bufio.NewReader(c)
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, r, res
+}
+
+// S1 for streams: whoever was signed out, or lost the group, keeps talking
+// over a WebSocket that was opened before.
+func TestWebSocketEndsWithTheSession(t *testing.T) {
+	for name, c := range map[string]struct {
+		end    func(*sessions)
+		closed bool
+	}{
+		"signed out":      {func(s *sessions) { s.change("alice", session.Live{}, true) }, true},
+		"left the group":  {func(s *sessions) { s.change("alice", person("alice", "other"), false) }, true},
+		"another address": {func(s *sessions) { s.change("alice", person("alice", "dev", "more"), false) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := build(t, echo, nil)
+			conn, r, res := h.dial(t, "alice")
+			if res.StatusCode != 101 {
+				t.Fatalf("handshake: %d", res.StatusCode)
+			}
+			say := func(s string) error {
+				if _, err := io.WriteString(conn, s+"\n"); err != nil {
+					return err
+				}
+				got, err := r.ReadString('\n')
+				if err == nil && got != s+"\n" {
+					return fmt.Errorf("echo %q", got)
+				}
+				return err
+			}
+			if err := say("hello"); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			c.end(h.sessions)
+			if !c.closed {
+				if err := say("still here"); err != nil {
+					t.Fatalf("closed: %v", err)
+				}
+				return
+			}
+			if _, err := r.ReadByte(); err == nil || time.Since(start) > 5*time.Second {
+				t.Fatalf("open after %v: %v", time.Since(start), err)
+			}
+		})
+	}
+	h := build(t, echo, nil)
+	if _, _, res := h.dial(t, "forged"); res.StatusCode != 401 {
+		t.Errorf("an anonymous handshake: %d", res.StatusCode)
+	}
+}
+
+// A stream of events ends with its session too; nothing stays subscribed.
+func TestStreamEndsWithTheSession(t *testing.T) {
+	h := build(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "data: 1\n")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}), nil)
+	req, _ := http.NewRequestWithContext(t.Context(), "GET", h.front.URL, nil)
+	req.Host = "app.example"
+	req.Header.Set("Cookie", "sallyport_session=alice")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	r := bufio.NewReader(res.Body)
+	if line, err := r.ReadString('\n'); err != nil || line != "data: 1\n" {
+		t.Fatalf("the first event does not come while the stream is open: %q %v", line, err)
+	}
+	wait(t, func() bool { return h.sessions.watched("s-alice") == 1 })
+	h.sessions.change("alice", session.Live{}, true)
+	if _, err := r.ReadByte(); err == nil {
+		t.Fatal("the stream goes on")
+	}
+	wait(t, func() bool { return h.sessions.watched("s-alice") == 0 })
+}
+
+// A session that ends between the decision and the subscription is not missed.
+func TestStreamOfASessionThatJustEnded(t *testing.T) {
+	h := build(t, nil, nil)
+	started := make(chan struct{})
+	h.upstream.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.sessions.mu.Lock()
+		delete(h.sessions.live, "alice") // nobody is told
+		h.sessions.mu.Unlock()
+		w.(http.Flusher).Flush()
+		close(started)
+		<-r.Context().Done()
+	})
+	res, _ := h.ask(t, "GET", "/", "app.example", "alice")
+	<-started
+	if res.StatusCode != 200 {
+		t.Fatalf("%d", res.StatusCode)
+	}
+}
+
+// wait polls for a condition; it fails after ten seconds.
+func wait(t *testing.T, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			t.Fatal("waited in vain")
+		case <-tick.C:
+		}
+	}
+}
+
+// Upgrade: h2c would open a tunnel for requests that nobody judged.
+func TestH2CUpgradeIsNoTunnel(t *testing.T) {
+	h := build(t, echo, nil)
+	for _, upgrade := range []string{"h2c", "H2C", "websocket, h2c", "TLS/1.0", "foo"} {
+		res, body := h.raw(t, "GET / HTTP/1.1\r\nHost: app.example\r\nCookie: sallyport_session=alice\r\nConnection: Upgrade, HTTP2-Settings, close\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nUpgrade: "+upgrade+"\r\n\r\n")
+		if res.StatusCode != 200 || body != "no upgrade" {
+			t.Errorf("%s: %d %q", upgrade, res.StatusCode, body)
+		}
+	}
+}
+
+// HTTP/2 on both sides: a browser's and, with h2c, the upstream's.
+func TestHTTP2(t *testing.T) {
+	got := make(chan seen, 1)
+	up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got <- seen{Proto: r.Proto, Body: string(body), Header: r.Header, Trailer: r.Trailer, Host: r.Host}
+	}))
+	up.Config.Protocols = new(http.Protocols)
+	up.Config.Protocols.SetUnencryptedHTTP2(true)
+	up.Start()
+	defer up.Close()
+	base, _ := url.Parse("h2c://" + up.Listener.Addr().String())
+	h := build(t, nil, func(o *proxy.Options) { o.Upstream = base })
+	tlsFront := httptest.NewUnstartedServer(h.front.Config.Handler)
+	tlsFront.EnableHTTP2 = true
+	tlsFront.StartTLS()
+	defer tlsFront.Close()
+	req, _ := http.NewRequestWithContext(t.Context(), "POST", tlsFront.URL+"/x", io.NopCloser(strings.NewReader("abc")))
+	req.Host = "app.example"
+	req.Header.Set("Cookie", "__Host-sallyport_session=alice")
+	req.Header.Set("Remote_user", "admin")
+	req.Trailer = http.Header{"X-Sum": {"1"}, "Remote-User": {"admin"}}
+	res, err := tlsFront.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != 200 || res.Proto != "HTTP/2.0" {
+		t.Fatalf("%d %s", res.StatusCode, res.Proto)
+	}
+	s := <-got
+	if s.Proto != "HTTP/2.0" || s.Body != "abc" || s.Host != "app.example" || s.Header.Get("Remote-User") != "alice" || s.Header["Remote_user"] != nil || s.Header.Get("X-Forwarded-Proto") != "https" || len(s.Trailer) != 1 || s.Trailer.Get("X-Sum") != "1" {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestAssertion(t *testing.T) {
+	rules, err := guard.Compile([]guard.Rule{{Realms: []string{"users"}, Assertion: guard.AssertionEdDSA}}, guard.CompileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fails := range []bool{false, true} {
+		var h *house
+		h = build(t, nil, func(o *proxy.Options) {
+			g, err := guard.New(guard.Options{Rules: rules, Sessions: &sessions{live: map[string]session.Live{"alice": person("alice")}, subs: map[string]map[int]func(bool){}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Guard = g
+			o.Assertion = func(l session.Live, aud, alg string) (string, error) {
+				if fails {
+					return "", errors.New("no key")
+				}
+				return l.ID + " " + aud + " " + alg, nil
+			}
+		})
+		res, _ := h.ask(t, "GET", "/", "App.example:81", "alice", "Sallyport-Assertion: forged")
+		s, passed := h.passed()
+		if fails && (res.StatusCode != 503 || passed) || !fails && s.Header.Get("Sallyport-Assertion") != "s-alice http://app.example:81 EdDSA" {
+			t.Errorf("fails %v: %d %q", fails, res.StatusCode, s.Header.Get("Sallyport-Assertion"))
+		}
+	}
+}
+
+// R14 and D7: what people typed is shown, never run.
+func TestDemo(t *testing.T) {
+	r := httptest.NewRequest("GET", "/%22%3E%3Csvg%20onload=x%3E", nil)
+	r.Header["Remote-User"] = []string{`"><script>alert(1)</script>{env.HOME}`}
+	r.Header["Remote-Groups"] = []string{"dev"}
+	w := httptest.NewRecorder()
+	proxy.Demo().ServeHTTP(w, r)
+	body := w.Body.String()
+	if strings.Contains(body, "<script") || strings.Contains(body, "<svg") || !strings.Contains(body, "&lt;script&gt;") || !strings.Contains(body, "{env.HOME}") || !strings.Contains(body, "Remote-Groups") || strings.Contains(body, "Remote-Email") {
+		t.Errorf("%s", body)
+	}
+	r.Header.Set("Accept", "application/json")
+	w = httptest.NewRecorder()
+	proxy.Demo().ServeHTTP(w, r)
+	var fields map[string]string
+	if err := json.Unmarshal(w.Body.Bytes(), &fields); err != nil || fields["Remote-Groups"] != "dev" {
+		t.Errorf("%v %s", err, w.Body)
+	}
+	h := build(t, nil, func(o *proxy.Options) { o.Upstream, o.Next = nil, proxy.Demo() })
+	if res, body := h.ask(t, "GET", "/x", "app.example", "alice", "Accept: text/html", "Remote-User: admin"); res.StatusCode != 200 || !strings.Contains(body, "alice") || strings.Contains(body, "admin") {
+		t.Errorf("guarded demo: %d %s", res.StatusCode, body)
+	}
+	if _, err := proxy.New(proxy.Options{}); err == nil {
+		t.Error("a proxy without a guard")
+	}
+}
