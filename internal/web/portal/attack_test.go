@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/web/portal"
@@ -534,4 +535,24 @@ func TestRefusalsOfShellsAreWholePages(t *testing.T) {
 			t.Errorf("%d, want %d %q\n%s", got, status, want, rec.Body)
 		}
 	}
+}
+
+// Attack: a script of an upstream on our origin, which cannot read our pages,
+// knows the seed of an authenticator that waits (it was made by another door)
+// and posts a good code of it to make it the victim's.
+func TestOnlyThePageThatShowedAnAuthenticatorConfirmsIt(t *testing.T) {
+	h := build(t, plan{})
+	id, e := h.person("alice", "users", true)
+	b := h.browser()
+	b.signIn("alice", e, "")
+	var planted *factor.Enrollment
+	must(t, h.store.Update(t.Context(), func(tx store.Tx) (err error) {
+		planted, err = h.factors.Enroll(tx, account.Self(id), id, factor.EnrollOptions{})
+		return err
+	}))
+	for _, key := range []string{"", "00", strings.Repeat("0", 32)} {
+		b.post("/sallyport/account/totp/confirm", url.Values{"code": {h.code(planted)}, "k": {key}}).want(t, 409, "Nothing to confirm")
+	}
+	other := h.browser()
+	other.signIn("alice", e, "").leads(t, "/sallyport/")
 }

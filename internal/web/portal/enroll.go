@@ -20,6 +20,7 @@ import (
 type enrollForm struct {
 	ID, Name, About, Action string
 	Image, Secret, URI      string
+	Key                     string // proof that the code was typed on our page
 	Algorithm               string
 	Digits, Period          int
 }
@@ -55,8 +56,13 @@ func spaced(s string) string {
 }
 
 // pictureKey is what a picture's address needs beside the cookie.
-func (p *Portal) pictureKey(e *factor.Enrollment) string {
+func (p *Portal) pictureKey(e *factor.Enrollment) string { return p.keyOf("picture", "", e) }
+
+// keyOf proves that a request comes from a page of ours that showed e: who
+// did not see the page cannot know it, even if he knows the seed.
+func (p *Portal) keyOf(what, session string, e *factor.Enrollment) string {
 	mac := hmac.New(sha256.New, p.key)
+	mac.Write([]byte(what + "\x00" + session + "\x00"))
 	mac.Write(e.Seed.Reveal())
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }

@@ -116,7 +116,11 @@ func (x *exchange) log(err error) {
 	if x.r.Context().Err() != nil {
 		return // the browser went away
 	}
-	x.p.logger.Error("answer a page", "path", x.r.URL.Path, "error", err)
+	path := "" // of an upstream: a stranger's text
+	if _, ok := x.p.find(x.r.URL.EscapedPath(), false); ok {
+		path = x.r.URL.Path
+	}
+	x.p.logger.Error("answer a page", "path", path, "error", err)
 }
 
 // status is the page of a bare status.

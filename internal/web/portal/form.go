@@ -14,30 +14,28 @@ const (
 	maxQuery = 8 << 10  // bytes: an address to return to, and little else
 )
 
-// limits is the most bytes that a field may hold. What is not named here is
+// limit is the most bytes that a field may hold. What is not named here is
 // ignored; nothing is stored or shown before it was measured.
-func limits() map[string]int {
-	return map[string]int{
-		"username":      320,  // 64 + @ + 255: the longest address
-		"password":      1024, // the hasher's own limit is lower or equal
-		"new_password":  1024,
-		"again":         1024,
-		"remember":      8,
-		"code":          64,
-		"recovery_code": 128,
-		"rd":            4096,
-		"redirect_uri":  4096,
-		"url":           4096,
-		"rs":            256,
-		"factors":       1,
-		"fresh":         16,
-		"realm":         64,
-		"l":             16,
-		"m":             32,
-		"k":             64,
-		"id":            64,
-		"token":         128,
+func limit(name string) (most int, known bool) {
+	switch name {
+	case "username":
+		return 320, true // 64 + @ + 255: the longest address
+	case "password", "new_password", "again":
+		return 1024, true // the hasher's own limit is lower or equal
+	case "rd", "redirect_uri", "url":
+		return 4096, true // guard.Targets' own limit
+	case "rs":
+		return 256, true // a signature has 54 characters
+	case "recovery_code", "token":
+		return 128, true
+	case "code", "id", "k", "realm":
+		return 64, true
+	case "l", "m", "fresh":
+		return 32, true
+	case "remember", "factors":
+		return 8, true
 	}
+	return 0, false
 }
 
 var (
@@ -76,15 +74,14 @@ func parse(text, many string) (fields, []string, error) {
 	if err != nil {
 		return nil, nil, errMalformed
 	}
-	known := limits()
 	f, list := fields{}, []string(nil)
 	for name, all := range values {
-		limit, ok := known[name]
-		if !ok {
+		most, known := limit(name)
+		if !known {
 			continue
 		}
 		for _, v := range all {
-			if len(v) > limit || !utf8.ValidString(v) {
+			if len(v) > most || !utf8.ValidString(v) {
 				return nil, nil, errMalformed
 			}
 		}

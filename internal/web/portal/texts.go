@@ -153,10 +153,10 @@ func texts() map[string]string {
 		"logout.submit": "Sign out",
 		"logout.nobody": "You are not signed in.",
 
-		"denied.title": "No access",
-		"denied.about": "This account is not admitted to",
+		"denied.title":  "No access",
+		"denied.about":  "This account is not admitted to",
 		"denied.closed": "Nobody is admitted to",
-		"denied.other": "Use another account",
+		"denied.other":  "Use another account",
 
 		"error.400": "This request is malformed, so it was not looked at.",
 		"error.401": "Please sign in first.",

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"crypto/hmac"
 	"errors"
 	"net/http"
 
@@ -60,8 +61,16 @@ func (x *exchange) totpConfirmView(status int, alert string) error {
 		return errNothingPending
 	}
 	f := x.newEnrollForm(e)
+	f.Key = x.confirmKey(e)
 	f.Name, f.About, f.Action = x.name(), x.p.say("enroll.chosen"), "/sallyport/account/totp/confirm"
 	return x.page(status, "enroll", view{Title: x.p.say("enroll.title"), Alert: alert, Body: f})
+}
+
+// confirmKey ties the confirmation to the page that asked for it and to this
+// session. Otherwise a script on a shared origin that had an authenticator of
+// its own put to wait, by whatever door, could post the code that activates it.
+func (x *exchange) confirmKey(e *factor.Enrollment) string {
+	return x.p.keyOf("confirm", x.live.ID, e)
 }
 
 // totpConfirm takes the first code of the new authenticator. The old one is
@@ -70,8 +79,15 @@ func totpConfirm(x *exchange) error {
 	if x.form["code"] == "" {
 		return x.totpConfirmView(http.StatusUnauthorized, x.p.say("enroll.denied"))
 	}
+	e, err := x.pending()
+	if err != nil {
+		return err
+	}
+	if e == nil || !hmac.Equal([]byte(x.form["k"]), []byte(x.confirmKey(e))) {
+		return errNothingPending
+	}
 	var codes []string
-	err := x.p.store.Update(x.context(), func(tx store.Tx) (err error) {
+	err = x.p.store.Update(x.context(), func(tx store.Tx) (err error) {
 		id := x.live.Identity.ID
 		if codes, err = x.p.factors.Confirm(tx, x.self(), id, x.form["code"]); err != nil {
 			return err
