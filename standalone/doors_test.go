@@ -49,7 +49,7 @@ func TestO3ParallelPostsOfOneCodeOpenOneSession(t *testing.T) {
 	if good.Load() != 1 || refused.Load() != posts-1 {
 		t.Fatalf("%d sessions and %d refusals from %d posts of one code", good.Load(), refused.Load(), posts)
 	}
-	if _, list := s.admin("GET", "/sessions", nil); len(list["items"].([]any)) != 1 {
+	if _, list := s.admin("GET", "/sessions", nil); len(list["sessions"].([]any)) != 1 {
 		t.Fatalf("sessions: %v", list)
 	}
 
@@ -107,26 +107,12 @@ func TestH9ThousandUsersInParallelEachGetTheirOwnSession(t *testing.T) {
 				t.Errorf("%s sees %v (%d %v)", p.name, me["name"], status, err)
 			}
 			status, _, page, err := tryCall(client, "GET", s.base+"/", nil, http.Header{"Accept": {"application/json"}})
-			if err != nil || status != 200 || headerSeen(page, "Remote-User") != p.name {
+			if err != nil || status != 200 || page["Remote-User"] != p.name {
 				t.Errorf("%s is %v to the upstream (%d %v)", p.name, page, status, err)
 			}
 		})
 	}
 	group.Wait()
-}
-
-// headerSeen reads the demo page's JSON.
-func headerSeen(page map[string]any, name string) string {
-	headers, _ := page["headers"].(map[string]any)
-	switch v := headers[name].(type) {
-	case string:
-		return v
-	case []any:
-		if len(v) == 1 {
-			return fmt.Sprint(v[0])
-		}
-	}
-	return ""
 }
 
 func inParallel(n, workers int, do func(i int)) {

@@ -16,7 +16,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
+			env.Setenv("PATH", filepath.Dir(plain)+string(os.PathListSeparator)+os.Getenv("PATH"))
 			env.Setenv("PORT", freePort(t))
 			return nil
 		},

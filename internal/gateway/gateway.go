@@ -38,6 +38,7 @@ import (
 type Options struct {
 	StateDir string // named on the command line; wins over Config.Storage
 	Demo     bool   // guard the built-in demo page
+	Offline  bool   // only AdminHandler will be used: nobody logs in here
 	MinFree  uint64 // bytes kept free on the disk; 0: the engine's default
 	Version  string
 	Clock    func() time.Time // nil: time.Now
@@ -98,6 +99,9 @@ func Open(ctx context.Context, cfg Config, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !o.Offline {
+		state.Hasher.Measure(ctx) // the floor of a login's answer
+	}
 	g := &Gateway{cfg: cfg, plan: p, log: o.Logger, clock: o.Clock, version: o.Version, demo: o.Demo, state: state}
 	if err := g.wire(ctx); err != nil {
 		return nil, errors.Join(err, g.Close())
@@ -114,7 +118,6 @@ func (g *Gateway) wire(ctx context.Context) error {
 	if err := g.wireRooms(ctx); err != nil {
 		return err
 	}
-	g.state.Hasher.Measure(ctx) // the floor of a login's answer
 	for i := range g.plan.sites {
 		if err := g.wireSite(g.plan.sites[i]); err != nil {
 			return err

@@ -55,7 +55,7 @@ func openDirect(ctx context.Context, g command.Global, version string) (http.Han
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && !named {
 		return nil, nil, fmt.Errorf("there is no state in %s: start `sallyport serve` here first, or name the directory with --state", dir)
 	}
-	gw, err := Open(ctx, cfg, Options{StateDir: g.State, Version: version, Logger: quiet(g.Logger)})
+	gw, err := Open(ctx, cfg, Options{StateDir: g.State, Offline: true, Version: version, Logger: quiet(g.Logger)})
 	if err != nil {
 		return nil, nil, err
 	}
