@@ -35,9 +35,10 @@ import (
 type machine struct {
 	store    store.Store
 	admin    http.Handler
-	server   bool // AdminDial finds one
-	refuses  bool // the socket is there, and is not ours
-	locked   bool // the store cannot be opened
+	homeless http.Handler // the same without a portal, so without invitations
+	server   bool         // AdminDial finds one
+	refuses  bool         // the socket is there, and is not ours
+	locked   bool         // the store cannot be opened
 	closed   int
 	directly int
 	stdin    string
@@ -68,10 +69,14 @@ func newMachine(t testing.TB) *machine {
 		_, err := sessions.RevokeAll(tx, u.ID, "")
 		return errors.Join(err, doors.Forget(tx, u.ID), factors.Forget(tx, u.ID), counters.Forget(tx, u.ID))
 	})
-	admin, err := api.New(api.Options{Store: st, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters,
-		Doors: doors, Hasher: hasher, Audit: log, Local: true, Portal: "https://auth.example.com"})
+	options := api.Options{Store: st, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters,
+		Doors: doors, Hasher: hasher, Audit: log, Local: true, Portal: "https://auth.example.com"}
+	admin, err := api.New(options)
 	must(err)
-	m := &machine{store: st, admin: admin, server: true}
+	options.Portal = ""
+	homeless, err := api.New(options)
+	must(err)
+	m := &machine{store: st, admin: admin, homeless: homeless, server: true}
 	for range 2 { // sessions to list and to end
 		must(m.openSession(t.Context(), dir, sessions))
 	}
@@ -165,6 +170,7 @@ type machineKey struct{}
 //	input FILE          standard input of the next sallyport
 //	exits N             the exit code of the last sallyport
 //	server on|off|refuses|locked
+//	portal off          from here on there are no invitations
 //	opened N            how often the store was opened directly; each was closed
 //	fields NAME...      standard output is one JSON object with these fields
 func TestScripts(t *testing.T) {
@@ -188,6 +194,7 @@ func TestScripts(t *testing.T) {
 				m := of(ts)
 				m.server, m.refuses, m.locked = args[0] == "on", args[0] == "refuses", args[0] == "locked"
 			},
+			"portal": func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).admin = of(ts).homeless },
 			"opened": func(ts *testscript.TestScript, _ bool, args []string) {
 				m := of(ts)
 				if strconv.Itoa(m.directly) != args[0] || m.closed != m.directly {

@@ -109,7 +109,11 @@ func (c *client) create(body newUser) error {
 	if err := c.call(http.MethodPut, path, struct{}{}, nil); err != nil {
 		return err
 	}
-	return c.call(http.MethodPost, "/users", body, nil)
+	if err := c.call(http.MethodPost, "/users", body, nil); err != nil {
+		_ = c.call(http.MethodDelete, path, nil, nil) // made for this user alone; with members it stays
+		return err
+	}
+	return nil
 }
 
 // equip gives the new user what the flags ask for. Where that fails the user

@@ -193,9 +193,6 @@ func notAllowed(methods []string) *Problem {
 		with("Allow", strings.Join(methods, ", "))
 }
 
-// methods are those that any route may have.
-var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
-
 // unrouted tells a path that exists under another method from none at all.
 func (a *API) unrouted(w http.ResponseWriter, r *http.Request) {
 	if allowed := a.allowed(r); len(allowed) > 0 {
@@ -207,7 +204,7 @@ func (a *API) unrouted(w http.ResponseWriter, r *http.Request) {
 
 func (a *API) allowed(r *http.Request) []string {
 	var allowed []string
-	for _, method := range methods {
+	for _, method := range [...]string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		probe := r.Clone(context.WithoutCancel(r.Context()))
 		probe.Method = method
 		if _, pattern := a.mux.Handler(probe); pattern != "" {

@@ -32,7 +32,8 @@ func TestTheOwnRecord(t *testing.T) {
 func TestTheOwnPassword(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	p := w.member("alice@users")
-	other, v := p.visit(), p.visit()
+	other, mine := p.visit(), p.signIn()
+	v := w.stranger().bearing(mine.text("access_token"))
 	put := func(current, next, code string) *answer {
 		return v.send("PUT", "/me/password", map[string]any{"current_password": current, "new_password": next, "code": code})
 	}
@@ -43,6 +44,9 @@ func TestTheOwnPassword(t *testing.T) {
 	put(goodWords, "rustling leaves beneath lanterns", p.code()).want(204)
 	other.send("GET", "/me", nil).want(401, "unauthenticated")
 	// The access token names the old epoch; the session itself goes on.
+	v.send("GET", "/me", nil).want(401, "unauthenticated")
+	next := w.stranger().send("POST", "/token/refresh", map[string]any{"refresh_token": mine.text("refresh_token")}).want(200)
+	w.stranger().bearing(next.text("access_token")).send("GET", "/me", nil).want(200)
 	w.stranger().send("POST", "/login", map[string]any{"name": "alice", "password": goodWords}).want(401, "denied")
 	p.password = "rustling leaves beneath lanterns"
 	p.visit().send("GET", "/me", nil).want(200)
