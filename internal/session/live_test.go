@@ -307,6 +307,24 @@ func TestIdleLimitSlidesBehind(t *testing.T) {
 	w.refused(o.DomainCookie.Reveal())
 }
 
+// A slide that waits to be written counts already: for the session's other token,
+// and when the index has forgotten the session.
+func TestSlideCountsBeforeItIsWritten(t *testing.T) {
+	w := newWorld(t)
+	o := w.open(w.userIn("root", "admin"), domain, refresh)
+	w.passes(o.Cookie.Reveal())
+	w.passes(o.DomainCookie.Reveal())
+	w.clock.Advance(20 * time.Minute)
+	w.passes(o.DomainCookie.Reveal())
+	w.clock.Advance(20 * time.Minute)
+	w.passes(o.Cookie.Reveal())
+	w.clock.Advance(20 * time.Minute)
+	w.Evict()
+	w.passes(o.DomainCookie.Reveal())
+	w.clock.Advance(20 * time.Minute)
+	w.refreshed(o.Refresh.Reveal())
+}
+
 // Attack: the clock is set back (a bad time server) to bring back a session that
 // has ended.
 func TestClockGoingBackRevivesNothing(t *testing.T) {
