@@ -500,7 +500,7 @@ func TestDeniedOffersAnotherAccountAndTheWayBack(t *testing.T) {
 // A challenge may ask more than the rule: without the parameters the login
 // page would send straight back, and the guard straight here, for ever.
 func TestTightenedChallengeDoesNotLoop(t *testing.T) {
-	h := build(t, plan{rules: []guardRule{{Realms: []string{"users"}, Factors: number(1)}},
+	h := build(t, plan{rules: []guard.Rule{{Realms: []string{"users"}, Factors: number(1)}},
 		realms: map[string]account.Settings{"users": {Factors: number(1)}}})
 	_, e := h.person("alice", "users", true)
 	b := h.browser()

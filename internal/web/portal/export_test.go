@@ -1,5 +1,7 @@
 package portal
 
+import "net/http"
+
 // RouteForTest is one method of one line of the table of routes.
 type RouteForTest struct {
 	Method, Path, By string
@@ -22,3 +24,9 @@ func RoutesForTest(p *Portal) []RouteForTest {
 
 // TextsForTest shows the catalogue.
 func TextsForTest() map[string]string { return texts() }
+
+// FailForTest answers with what an action's error becomes.
+func FailForTest(p *Portal, w http.ResponseWriter, r *http.Request, err error) {
+	x := p.exchange(w, r)
+	x.finish(x.fail(err))
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
@@ -246,8 +247,8 @@ func TestInvitationSetsAPasswordAndLeadsToEnrolment(t *testing.T) {
 
 // A target that asks for a fresh factor is a step-up: the code alone.
 func TestSignedInButNotFreshIsAskedForACodeAlone(t *testing.T) {
-	h := build(t, plan{rules: []guardRule{
-		{Paths: []string{"/vault/*"}, Realms: []string{"users"}, Factors: number(2), Fresh: guardDuration(15 * time.Minute)},
+	h := build(t, plan{rules: []guard.Rule{
+		{Paths: []string{"/vault/*"}, Realms: []string{"users"}, Factors: number(2), Fresh: guard.Duration(15 * time.Minute)},
 		{Realms: []string{"users"}, Factors: number(2)},
 	}})
 	_, e := h.person("gina", "users", true)
@@ -264,7 +265,7 @@ func TestSignedInButNotFreshIsAskedForACodeAlone(t *testing.T) {
 // One factor is enough where the realm says so; adding one later raises it.
 func TestAuthenticatorCanBeAddedWhereNoneWasDemanded(t *testing.T) {
 	h := build(t, plan{realms: map[string]account.Settings{"users": {Factors: number(1)}},
-		rules: []guardRule{{Realms: []string{"users"}, Factors: number(1)}}})
+		rules: []guard.Rule{{Realms: []string{"users"}, Factors: number(1)}}})
 	h.person("hugo", "users", false)
 	b := h.browser()
 	b.get("/sallyport/login")
@@ -300,7 +301,7 @@ func TestRememberMeAloneOutlivesTheBrowser(t *testing.T) {
 // With a cookie domain the guard reads another cookie than the pages. If the
 // browser lost it, sending straight back would go round for ever.
 func TestALostDomainCookieAsksForALoginInsteadOfALoop(t *testing.T) {
-	h := build(t, plan{domain: true, rules: []guardRule{{Hosts: []string{"*.example.com"}, Realms: []string{"users"}, Factors: number(2)}}})
+	h := build(t, plan{domain: true, rules: []guard.Rule{{Hosts: []string{"*.example.com"}, Realms: []string{"users"}, Factors: number(2)}}})
 	_, e := h.person("alice", "users", true)
 	b := h.browser()
 	const target = "https://app.example.com/x"

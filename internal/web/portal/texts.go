@@ -195,9 +195,7 @@ func texts() map[string]string {
 
 		"time.second":  "%d second",
 		"time.seconds": "%d seconds",
-		"time.minute":  "%d minute",
 		"time.minutes": "%d minutes",
-		"time.hour":    "%d hour",
 		"time.hours":   "%d hours",
 		"time.moment":  "2 January 2006, 15:04 MST",
 		"time.never":   "never",
@@ -220,24 +218,16 @@ func (p *Portal) say(key string, args ...any) string {
 // wait says a duration in words, rounded up so that who waits has waited
 // long enough.
 func (p *Portal) wait(d time.Duration) string {
-	units := []struct {
-		one, many string
-		unit      time.Duration
-	}{
-		{"time.hour", "time.hours", time.Hour},
-		{"time.minute", "time.minutes", time.Minute},
-		{"time.second", "time.seconds", time.Second},
+	up := func(unit time.Duration) int { return max(1, int((d+unit-1)/unit)) }
+	switch {
+	case d >= 2*time.Hour:
+		return p.say("time.hours", up(time.Hour))
+	case d >= 2*time.Minute:
+		return p.say("time.minutes", up(time.Minute))
+	case d > time.Second:
+		return p.say("time.seconds", up(time.Second))
 	}
-	for _, u := range units {
-		if d > u.unit || u.unit == time.Second {
-			n := max(1, int((d+u.unit-1)/u.unit))
-			if n == 1 {
-				return p.say(u.one, n)
-			}
-			return p.say(u.many, n)
-		}
-	}
-	return ""
+	return p.say("time.second", 1)
 }
 
 // moment says an instant, in UTC because the server does not know where the
