@@ -323,6 +323,12 @@ func TestSlideCountsBeforeItIsWritten(t *testing.T) {
 	w.passes(o.DomainCookie.Reveal())
 	w.clock.Advance(20 * time.Minute)
 	w.refreshed(o.Refresh.Reveal())
+	w.clock.Advance(20 * time.Minute)
+	w.passes(o.Cookie.Reveal())
+	w.clock.Advance(20 * time.Minute)
+	w.update(func(tx store.Tx) error { return w.Revoke(tx, o.ID) })
+	w.refused(o.Cookie.Reveal())
+	w.refused(o.DomainCookie.Reveal())
 }
 
 // Attack: the clock is set back (a bad time server) to bring back a session that

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/principal"
@@ -135,13 +134,11 @@ func (r *record) fill(e *entry) {
 	}
 }
 
-// keep is how much longer a record stays than its idle limit says: a slide that
-// waits to be written must still find it. The limit itself is ours to check.
-const keep = 10 * time.Minute
-
+// save keeps the record until the absolute limit. The idle limit is ours to check:
+// if the store let go at that, a slide that waits to be written would come too
+// late, and Revoke would not find a session that the index still knows.
 func (r *record) save(tx store.Tx) error {
-	expires := min(r.Until, r.IdleUntil.plus(wholeSeconds(keep)))
-	if err := store.Save(tx, sessionKey(r.id()), r, expires.Time()); err != nil {
+	if err := store.Save(tx, sessionKey(r.id()), r, r.Until.Time()); err != nil {
 		return fmt.Errorf("save session: %w", err)
 	}
 	return nil
