@@ -139,7 +139,11 @@ func (t *Targets) Local(raw string) (target string, ok bool) {
 		}
 		path = decoded
 	}
-	return strings.ReplaceAll(raw, " ", "%20"), true
+	target = strings.ReplaceAll(raw, " ", "%20")
+	if u, err := url.Parse(target); err != nil || u.Scheme != "" || u.Host != "" || u.User != nil {
+		return "", false
+	}
+	return target, true
 }
 
 // absolute reads an absolute URL with everything that readers disagree about
