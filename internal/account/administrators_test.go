@@ -206,7 +206,10 @@ func TestS6DisablingClosesAllDoorsOfAccount(t *testing.T) {
 	for what, fn := range map[string]func(tx store.Tx) error{
 		"as a person": func(tx store.Tx) error { return d.Delete(tx, d.signedIn(root), alice.ID) },
 		"as a reader": func(tx store.Tx) error { return d.Allowed(tx, d.signedIn(root), account.List, "users") },
-		"as oneself":  func(tx store.Tx) error { _, err := d.SetPassword(tx, account.Self(root.ID), root.ID, hash("x")); return err },
+		"as oneself": func(tx store.Tx) error {
+			_, err := d.SetPassword(tx, account.Self(root.ID), root.ID, hash("x"))
+			return err
+		},
 	} {
 		d.want(account.ErrForbidden, what, fn)
 	}
