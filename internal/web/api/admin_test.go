@@ -339,7 +339,7 @@ func TestAdministrationIsFresh(t *testing.T) {
 
 // Attack (CVE-2022-46145): whoever manages one realm reaches into another, or
 // gives himself more than he has.
-func TestS12_ADelegateStaysInTheGrant(t *testing.T) {
+func TestS12ADelegateStaysInTheGrant(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	v := w.admin()
 	v.send("PUT", "/realms/staff", map[string]any{}).want(200)
@@ -386,7 +386,7 @@ func TestS12_ADelegateStaysInTheGrant(t *testing.T) {
 // Attack (CVE-2024-39315): an answer, a list, an event or a log line carries a
 // secret. Secrets are planted, everything is done once, and all that was ever
 // said is searched for them.
-func TestS8_SecretsLeaveOnlyWhereTheyAreHandedOut(t *testing.T) {
+func TestS8SecretsLeaveOnlyWhereTheyAreHandedOut(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	p := w.member("alice@users")
 	root := w.member("root@admin").visit()

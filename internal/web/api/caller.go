@@ -86,6 +86,9 @@ func callerOf(ctx context.Context) *caller {
 func (a *API) admit(w http.ResponseWriter, r *http.Request, route Route) (*caller, error) {
 	c := &caller{w: w, r: r, local: a.Local}
 	if a.Local {
+		if r.Header["Origin"] != nil || web.SecFetch(r.Header) {
+			return nil, problem(http.StatusForbidden, "foreign_origin", "Browsers have no business here.")
+		}
 		switch route.Who {
 		case Owner, OwnerChange, OwnerOrEnrolling:
 			return nil, problem(http.StatusForbidden, "forbidden", "The local administrator has no record of their own here.")

@@ -65,7 +65,7 @@ func TestLoginThroughBothDoors(t *testing.T) {
 // Attack (CVE-2026-49443, CVE-2025-3910): the second step is posted empty, with
 // a list for a code, out of order, or with a token of another kind, and the
 // flow goes on anyway.
-func TestM5_NoStepIsSkipped(t *testing.T) {
+func TestM5NoStepIsSkipped(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	p := w.member("alice@users")
 	token := p.halfway().text("ephemeral_token")
@@ -107,7 +107,7 @@ func TestM5_NoStepIsSkipped(t *testing.T) {
 
 // Attack (CVE-2023-39522, CVE-2024-41952): the answer tells who exists. Here it
 // is the same to the byte, whoever was named and whatever was wrong.
-func TestE1_E2_TheAnswerTellsNobody(t *testing.T) {
+func TestE1E2TheAnswerTellsNobody(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	w.member("alice@users")
 	w.someone("disabled@users")
@@ -138,7 +138,7 @@ func TestE1_E2_TheAnswerTellsNobody(t *testing.T) {
 
 // Attack (CVE-2026-20779): one code, posted many times at once, opens many
 // sessions because it is read, compared and written in three steps.
-func TestO3_ParallelReplayOpensOneSession(t *testing.T) {
+func TestO3ParallelReplayOpensOneSession(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	p := w.member("alice@users")
 	tokens := make([]string, 10)
@@ -167,7 +167,7 @@ func TestO3_ParallelReplayOpensOneSession(t *testing.T) {
 // Attack (CVE-2026-47203, CVE-2025-24806): every spelling of a name has a
 // counter of its own. Here all share one, also with the address, and the right
 // password does not skip the wait.
-func TestO8_EverySpellingSharesOneCounter(t *testing.T) {
+func TestO8EverySpellingSharesOneCounter(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	w.member("alice@users")
 	spellings := []map[string]any{
@@ -257,7 +257,7 @@ func TestRefreshAndLogout(t *testing.T) {
 
 // Attack (S4, S10): a page of another site posts to the API with the visitor's
 // cookie, with the simple content types that need no preflight.
-func TestS4_ForeignPagesAreRefused(t *testing.T) {
+func TestS4ForeignPagesAreRefused(t *testing.T) {
 	w := newWorld(t, worldOptions{origins: []string{"https://spa.example.net"}})
 	p := w.member("alice@users")
 	cookies := p.signIn().cookies()

@@ -112,7 +112,7 @@ func TestOwnMethods(t *testing.T) {
 // Attack (CVE-2026-9091): the person, or whoever sits at the open session,
 // takes the last factor away and is back at a password. Where one factor is
 // enough, it goes for a code, and no other way.
-func TestM9_TheLastFactorStaysWhereTwoAreDemanded(t *testing.T) {
+func TestM9TheLastFactorStaysWhereTwoAreDemanded(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	p := w.member("alice@users")
 	v := p.visit()

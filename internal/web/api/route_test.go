@@ -30,7 +30,7 @@ func fill(path string) string {
 // passed the first door only, calls every route there is, in the hope that one
 // forgot to ask. Here every route is called by everybody, and admits exactly
 // whom the table says.
-func TestS9_M1_EveryRouteAdmitsWhomItDeclares(t *testing.T) {
+func TestS9M1EveryRouteAdmitsWhomItDeclares(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	alone, both, root := w.someone("olga@single"), w.member("bert@users"), w.member("root@admin")
 	spe := both.halfway().text("ephemeral_token")
