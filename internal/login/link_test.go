@@ -338,3 +338,18 @@ func TestInviteNeedsTheRight(t *testing.T) {
 		t.Errorf("an administrator of an hour ago: %v, want ErrNotFresh", err)
 	}
 }
+
+// The older link was opened before the newer one was made: its cookie is dead too.
+func TestCookieOfAnOlderInvitationIsDead(t *testing.T) {
+	h := newHouse(t, setting{})
+	carol := h.someone("carol")
+	older, err := h.doors.TradeInvite(t.Context(), h.invite(carol))
+	must(t, err)
+	newer, err := h.doors.TradeInvite(t.Context(), h.invite(carol))
+	must(t, err)
+	_, err = h.doors.InviteFinish(t.Context(), older.Reveal(), newWords, carol.client, login.Portal)
+	h.wantDenied(err, "the cookie of the older link")
+	if _, err := h.doors.InviteFinish(t.Context(), newer.Reveal(), newWords, carol.client, login.Portal); err != nil {
+		t.Errorf("the cookie of the newer link: %v", err)
+	}
+}
