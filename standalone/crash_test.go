@@ -24,9 +24,9 @@ func writeConfig(t *testing.T, text string) string {
 type acknowledged struct {
 	mu     sync.Mutex
 	people []person
-	burned map[string][]string          // name → codes that opened a session
-	spent  map[string][]string          // name → recovery codes that opened one
-	tokens map[string]map[string]string // name → kind → token of the newest session
+	burned map[string][]string // name → codes that opened a session
+	spent  map[string][]string // name → recovery codes that opened one
+	total  int                 // of all the above, those that were looked at since included
 }
 
 // kill -9 at any moment: what was answered with success must be there
@@ -41,7 +41,7 @@ func TestKilledTwentyTimesInTheMiddleOfEnrolmentsAndLogins(t *testing.T) {
 		for worker := range 4 {
 			group.Go(func() { workUntilKilled(s, ack, fmt.Sprintf("r%02dw%d", round, worker), stop) })
 		}
-		want := ack.count() + 2 + round%3 // killed after another moment each time
+		want := ack.count() + 8 + round%7 // killed at another moment each time
 		eventually(t, "some work is acknowledged", func() bool { return ack.count() >= want })
 		s.kill()
 		close(stop)
@@ -52,15 +52,15 @@ func TestKilledTwentyTimesInTheMiddleOfEnrolmentsAndLogins(t *testing.T) {
 			t.Fatalf("after kill %d", round+1)
 		}
 	}
-	if len(ack.people) < 20 {
-		t.Fatalf("only %d enrolments were acknowledged: this test showed little", len(ack.people))
+	if len(ack.burned) < 10 || len(ack.spent) < 5 {
+		t.Fatalf("%d logins by code and %d by recovery code were acknowledged: this test showed little", len(ack.burned), len(ack.spent))
 	}
 }
 
 func (a *acknowledged) count() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.people) + len(a.burned) + len(a.spent)
+	return a.total
 }
 
 // workUntilKilled enrols people and logs them in, by code and by recovery code.
@@ -85,14 +85,14 @@ func workUntilKilled(s *server, ack *acknowledged, prefix string, stop chan stru
 			p.recovery = append(p.recovery, code.(string))
 		}
 		ack.mu.Lock()
-		ack.people = append(ack.people, p)
+		ack.people, ack.total = append(ack.people, p), ack.total+1
 		ack.mu.Unlock()
 		code := p.code(s.t, 0)
 		if status, _, err := s.login(&http.Client{}, p, code); err != nil || status != 200 {
 			return
 		}
 		ack.mu.Lock()
-		ack.burned[p.name] = append(ack.burned[p.name], code)
+		ack.burned[p.name], ack.total = append(ack.burned[p.name], code), ack.total+1
 		ack.mu.Unlock()
 		status, answer, err = patient(&http.Client{}, s.base+"/sallyport/api/v1/login", map[string]any{"name": p.name, "password": p.password})
 		if err != nil || status != 200 {
@@ -103,7 +103,7 @@ func workUntilKilled(s *server, ack *acknowledged, prefix string, stop chan stru
 			return
 		}
 		ack.mu.Lock()
-		ack.spent[p.name] = append(ack.spent[p.name], p.recovery[0])
+		ack.spent[p.name], ack.total = append(ack.spent[p.name], p.recovery[0]), ack.total+1
 		ack.mu.Unlock()
 	}
 }
