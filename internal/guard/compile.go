@@ -301,6 +301,9 @@ func parseHost(text string) (hostPattern, error) {
 
 func parseNetwork(text string) (netip.Prefix, error) {
 	if p, err := netip.ParsePrefix(text); err == nil {
+		if p.Addr().Is4In6() { // clients are compared as IPv4: it would never match
+			return netip.Prefix{}, fmt.Errorf("an IPv4 network in IPv6 form")
+		}
 		return p.Masked(), nil
 	}
 	ip, err := netip.ParseAddr(text)

@@ -389,6 +389,29 @@ func TestR11GroupIsSeenAtOnce(t *testing.T) {
 	}
 }
 
+// R12 (Oathkeeper, CVE-2026-33496): a decision for one rule was remembered and
+// taken for another. Check remembers nothing: each order of questions gets the
+// same answers, and each asks who is there.
+func TestR12NoDecisionIsRemembered(t *testing.T) {
+	p := everybody()
+	g := make_(t, p, nil,
+		guard.Rule{Hosts: []string{"one.example"}, Realms: []string{"users"}, Factors: num(1)},
+		guard.Rule{Hosts: []string{"two.example"}, Realms: []string{"users"}},
+		guard.Rule{Hosts: []string{"staff.example"}, Realms: []string{"staff"}})
+	want := map[string]guard.Outcome{"one.example": guard.Allow, "two.example": guard.Challenge, "staff.example": guard.Deny}
+	for _, order := range [][]string{{"one.example", "two.example", "staff.example"}, {"staff.example", "one.example", "two.example"}, {"two.example", "one.example", "one.example"}} {
+		for _, host := range order {
+			before := len(p.asked)
+			if d := g.Check(t.Context(), get(host, "/", "weak")); d.Outcome != want[host] {
+				t.Errorf("%v: %s %v", order, host, d.Outcome)
+			}
+			if len(p.asked) != before+1 {
+				t.Errorf("%s: asked %d times who it is", host, len(p.asked)-before)
+			}
+		}
+	}
+}
+
 func TestExplain(t *testing.T) {
 	g := make_(t, everybody(), nil,
 		guard.Rule{Name: "status", Hosts: []string{"status.example"}, Factors: num(0)},

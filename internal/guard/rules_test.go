@@ -13,7 +13,7 @@ import (
 
 // R1 (Authelia, CVE-2026-48794): a rule for a.example.com was missed by
 // A.Example.Com, by a port or by a trailing dot, and the next rule let in.
-func TestR1HostSpellings(t *testing.T) {
+func TestR1R3HostSpellings(t *testing.T) {
 	for _, extra := range []int{0, 150} { // R3: matchers that change above 100 hosts
 		rules := []guard.Rule{}
 		for i := range extra {
@@ -243,10 +243,19 @@ func TestR5PathViews(t *testing.T) {
 	rules := pathRules()
 	g := make_(t, everybody(), nil, rules...)
 	refused := 0
+	// R3: the same among 150 hosts that rules name.
+	many := slices.Clone(rules)
+	for i := range 150 {
+		many = append(many, guard.Rule{Hosts: []string{fmt.Sprintf("h%d.example", i)}, Deny: true})
+	}
+	crowd := make_(t, everybody(), nil, many...)
 	for _, target := range []string{"/admin", "/admin/users", "/exact", "/public/x", "/Mixed/a", "/home"} {
 		for _, open := range []string{"/public", "/public/a", "/home"} {
 			for _, path := range tricks(open, target) {
 				d := g.Check(t.Context(), get("a.example", path, ""))
+				if e := crowd.Check(t.Context(), get("H7.example", path, "")); e.Outcome != d.Outcome || e.Rule != d.Rule {
+					t.Errorf("%q: rule %d among many hosts, rule %d among few", path, e.Rule, d.Rule)
+				}
 				if d.Outcome == guard.BadRequest {
 					refused++
 					continue
@@ -398,6 +407,7 @@ func TestCompileErrors(t *testing.T) {
 		{guard.Rule{Methods: []string{"get"}}, "methods", "upper case"},
 		{guard.Rule{Methods: []string{"CONNECT"}}, "methods", "CONNECT"},
 		{guard.Rule{Networks: []string{"10.0.0.0/33"}}, "networks", "10.0.0.0/8"},
+		{guard.Rule{Networks: []string{"::ffff:10.0.0.0/104"}}, "networks", "10.0.0.0/8"},
 		{guard.Rule{Networks: []string{"localhost"}}, "networks", "prefix"},
 		{guard.Rule{Realms: []string{"nowhere"}}, "realms", "exists"},
 		{guard.Rule{Realms: []string{"a@b"}}, "realms", "realm"},

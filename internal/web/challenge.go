@@ -11,27 +11,30 @@ import (
 // LoginPath is the first door.
 const LoginPath = "/sallyport/login"
 
+// maxLocation bounds a Location, in bytes: proxies read an answer's head into
+// buffers of 4 KiB. A longer way back is left out.
+const maxLocation = 3 << 10
+
 // LoginLocation is where a challenge sends to: the login page of the portal
 // ("" : of the host itself) with the original request as signed target. origin
 // is that of the original request (OwnOrigin), uri its raw path and query. A
 // target that Targets would not allow is left out.
 func LoginLocation(t *guard.Targets, portal, origin, uri string, now time.Time) string {
 	if portal == "" || portal == origin {
-		location := portal + LoginPath
-		if portal == "" {
-			location = origin + LoginPath
-		}
-		if _, ok := t.Local(uri); ok {
-			location += "?" + guard.TargetParam + "=" + url.QueryEscape(uri)
+		login := origin + LoginPath
+		location := login + "?" + guard.TargetParam + "=" + url.QueryEscape(uri)
+		if _, ok := t.Local(uri); !ok || len(location) > maxLocation {
+			return login
 		}
 		return location
 	}
 	target := origin + uri
 	signature := t.Sign(target, now)
-	if _, ok := t.Allowed(target, signature, now); !ok {
+	location := portal + LoginPath + "?" + guard.TargetParam + "=" + url.QueryEscape(target) + "&" + guard.SignatureParam + "=" + signature
+	if _, ok := t.Allowed(target, signature, now); !ok || len(location) > maxLocation {
 		return portal + LoginPath
 	}
-	return portal + LoginPath + "?" + guard.TargetParam + "=" + url.QueryEscape(target) + "&" + guard.SignatureParam + "=" + signature
+	return location
 }
 
 // Unauthorized sets WWW-Authenticate for a 401. basic: Basic may be offered,

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -32,6 +33,9 @@ func ParseTrusted(texts []string, unix bool) (Trusted, error) {
 				return Trusted{}, err
 			}
 			p = netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen())
+		}
+		if p.Addr().Is4In6() {
+			return Trusted{}, fmt.Errorf("%s: an IPv4 network is written as such", p)
 		}
 		t.Prefixes = append(t.Prefixes, p.Masked())
 	}

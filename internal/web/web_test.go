@@ -69,6 +69,27 @@ func TestH2EverySpellingIsGone(t *testing.T) {
 	}
 }
 
+// H5 (Traefik, CVE-2026-33433): a header was set under a key in odd case, and
+// the client's canonical copy stayed beside it.
+func TestH5OneValueWhateverTheCase(t *testing.T) {
+	s := web.NewStripper("x-AUTH-user")
+	for _, preset := range []string{"", guard.HeadersForwarded, guard.HeadersAuthRequest, guard.HeadersAuthentik} {
+		n := web.Names(preset)
+		h := http.Header{n.User: {"admin"}, strings.ToLower(n.User): {"admin"}, strings.ToUpper(n.User): {"admin"}, "X-Auth-User": {"admin"}, "x-auth-USER": {"admin"}}
+		s.Strip(h)
+		web.SetIdentity(h, &guard.Decision{Outcome: guard.Allow, Headers: preset, Identity: &account.Identity{Kind: principal.User, Name: "alice", Realm: "users"}}, "")
+		count := 0
+		for name, values := range h {
+			if strings.EqualFold(name, n.User) || strings.EqualFold(name, "x-auth-user") {
+				count += len(values)
+			}
+		}
+		if count != 1 || h.Get(n.User) != "alice@users" {
+			t.Errorf("preset %q: %v", preset, h)
+		}
+	}
+}
+
 // H6 (Traefik, Oathkeeper, Fabio): Connection: Remote-User makes the next hop
 // delete what we set.
 func TestH6ConnectionNamesNothing(t *testing.T) {

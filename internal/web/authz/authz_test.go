@@ -311,7 +311,7 @@ func TestH2H4Aliases(t *testing.T) {
 
 // X1 (authentik, GHSA-5wcc-hf24-rf5h), X8: an endpoint reads its own headers;
 // others change nothing, and its own are there once.
-func TestX1OwnHeadersOnly(t *testing.T) {
+func TestX1X8OwnHeadersOnly(t *testing.T) {
 	h := build(t, nil)
 	own := map[string][]string{
 		endpoints[0]: {"X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-For"},
@@ -510,6 +510,80 @@ func TestR9MethodOverride(t *testing.T) {
 	for method, status := range map[string]int{"DELETE": 403, "delete": 400, "FOO": 200, "PROPFIND": 200} {
 		if res := h.ask(question{endpoint: endpoints[0], method: method, host: "api.example.com", cookie: "alice"}); res.StatusCode != status {
 			t.Errorf("%s: %d", method, res.StatusCode)
+		}
+	}
+}
+
+// X10 (oauth2-proxy, CVE-2026-34457): a health checker's User-Agent was
+// answered 200 on any path.
+func TestX10ProbesMeanNothing(t *testing.T) {
+	h := build(t, nil)
+	for _, e := range endpoints {
+		for _, header := range []http.Header{
+			{"User-Agent": {"GoogleHC/1.0"}}, {"User-Agent": {"kube-probe/1.30"}}, {"User-Agent": {"ELB-HealthChecker/2.0"}}, {"X-Health-Check": {"1"}}, {"Probe": {"1"}}, {"X-Forwarded-Health": {"1"}},
+		} {
+			for _, uri := range []string{"/ping", "/healthz", "/sallyport/healthz", "/sallyport/readyz", "/"} {
+				if res := h.ask(question{endpoint: e, uri: uri, header: header}); res.StatusCode != 401 {
+					t.Errorf("%s %s %v: %d", e, uri, header, res.StatusCode)
+				}
+			}
+		}
+	}
+}
+
+// H10: two lines of one header, or a comma list, where decision and upstream
+// might each read another one.
+func TestH10DoubledHeaders(t *testing.T) {
+	h := build(t, nil)
+	for _, e := range endpoints {
+		for _, c := range []struct {
+			header http.Header
+			status int
+		}{
+			{http.Header{"Cookie": {cookieName + "=alice", cookieName + "=alice"}}, 401},
+			{http.Header{"Cookie": {cookieName + "=alice; " + cookieName + "=forged"}}, 401},
+			{http.Header{"Cookie": {"a=b", cookieName + "=alice", "c=d"}}, 200},
+			{http.Header{"Authorization": {"Bearer ours.alice", "Bearer ours.weak"}}, 400},
+		} {
+			res := h.ask(question{endpoint: e, header: c.header})
+			if res.StatusCode != c.status {
+				t.Errorf("%s %v: %d, want %d", e, c.header, res.StatusCode, c.status)
+			}
+			if c.status == 200 && res.Header.Get("Cookie") != "a=b; c=d" {
+				t.Errorf("%s: Cookie %q", e, res.Header.Get("Cookie"))
+			}
+		}
+	}
+	for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-Proto", "X-Forwarded-Method"} {
+		good := question{endpoint: endpoints[0]}.request().Header.Get(name)
+		for _, values := range [][]string{{good, good}, {good, "/public/x"}, {good + ", " + good}} {
+			if res := h.ask(question{endpoint: endpoints[0], cookie: "alice", header: http.Header{name: values}}); res.StatusCode != 400 && !(name == "X-Forwarded-Uri" && len(values) == 1) {
+				t.Errorf("%s %q: %d", name, values, res.StatusCode)
+			}
+		}
+	}
+}
+
+// S11 (Traefik, CVE-2026-26998): an answer without bound fills the proxy that
+// reads it. Ours stay below a proxy's 4 KiB buffer, but for the client's own
+// cookies.
+func TestS11AnswersAreSmall(t *testing.T) {
+	h := build(t, nil)
+	long := strings.Repeat("%41ä", 20_000)
+	for _, e := range endpoints {
+		for _, q := range []question{{uri: "/" + long, header: page}, {uri: "/?" + long}, {uri: "/" + strings.Repeat("a", 3000), header: page}, {host: strings.Repeat("a.", 5000) + "example.com", header: page}, {cookie: "alice", header: http.Header{"User-Agent": {long}}}} {
+			q.endpoint = e
+			res := h.ask(q)
+			body, _ := io.ReadAll(res.Body)
+			size := len(body)
+			for name, values := range res.Header {
+				for _, v := range values {
+					size += len(name) + len(v) + 4
+				}
+			}
+			if size > 4000 {
+				t.Errorf("%s: %d bytes with status %d", e, size, res.StatusCode)
+			}
 		}
 	}
 }

@@ -301,6 +301,22 @@ func TestWhatPasses(t *testing.T) {
 	}
 }
 
+// X7 (Oathkeeper, CVE-2026-33495): X-Forwarded-Proto chose the rule although
+// nobody was trusted. Here it would choose the cookie that is read.
+func TestX7UntrustedProtoHasNoEffect(t *testing.T) {
+	h := build(t, nil, nil)
+	for _, line := range []string{"X-Forwarded-Proto: https", "X_Forwarded_Proto: https", "Forwarded: proto=https", "X-Forwarded-Ssl: on", "X-Forwarded-Scheme: https"} {
+		res, _ := h.raw(t, "GET / HTTP/1.1\r\nHost: app.example\r\n"+line+"\r\nCookie: __Host-sallyport_session=alice\r\nConnection: close\r\n\r\n")
+		if _, passed := h.passed(); passed || res.StatusCode != 401 {
+			t.Errorf("%s: %d", line, res.StatusCode)
+		}
+		res, _ = h.ask(t, "GET", "/", "app.example", "alice", line)
+		if s, passed := h.passed(); !passed || s.Header.Get("X-Forwarded-Proto") != "http" || s.Header.Get("Forwarded")+s.Header.Get("X-Forwarded-Ssl") != "" {
+			t.Errorf("%s: %d, upstream was told %v", line, res.StatusCode, s.Header)
+		}
+	}
+}
+
 // A trusted proxy in front says who the client is and which scheme it used.
 func TestBehindTrustedProxy(t *testing.T) {
 	h := build(t, nil, func(o *proxy.Options) { o.Trusted = web.Loopback() })
@@ -623,7 +639,7 @@ func TestAssertion(t *testing.T) {
 }
 
 // R14 and D7: what people typed is shown, never run.
-func TestDemo(t *testing.T) {
+func TestR14TypedTextIsShownNeverRun(t *testing.T) {
 	r := httptest.NewRequest("GET", "/%22%3E%3Csvg%20onload=x%3E", nil)
 	r.Header["Remote-User"] = []string{`"><script>alert(1)</script>{env.HOME}`}
 	r.Header["Remote-Groups"] = []string{"dev"}
