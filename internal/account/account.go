@@ -39,6 +39,7 @@ type Options struct {
 	Audit        *audit.Log            // nil: nothing is recorded
 	Realms       map[string]Settings   // configured: these fields win over stored ones
 	DefaultRealm string                // "": DefaultRealm
+	Session      *Lifetimes            // of realms where nothing else is set, but not of admin; nil: DefaultSettings
 	Passwords    secret.PasswordPolicy // for those who set passwords: see Directory.Passwords
 }
 
@@ -49,6 +50,7 @@ type Directory struct {
 	configured   map[string]Settings
 	defaultRealm string
 	passwords    secret.PasswordPolicy
+	lifetimes    *Lifetimes
 	onDelete     []func(store.Tx, *User) error
 	invalid      error
 }

@@ -14,11 +14,14 @@ import (
 
 // New returns a Directory. Options that cannot be are found by EnsureReserved.
 func New(o Options) *Directory {
-	d := &Directory{audit: o.Audit, configured: map[string]Settings{}, defaultRealm: DefaultRealm, passwords: o.Passwords}
+	d := &Directory{audit: o.Audit, configured: map[string]Settings{}, defaultRealm: DefaultRealm, passwords: o.Passwords, lifetimes: copied(o.Session)}
+	if o.Session != nil {
+		d.invalid = o.Session.validate()
+	}
 	if o.DefaultRealm != "" {
 		realm, err := principal.CanonicalRealm(o.DefaultRealm)
 		if err != nil {
-			d.invalid = fmt.Errorf("default_realm: %w", err)
+			d.invalid = errors.Join(d.invalid, fmt.Errorf("default_realm: %w", err))
 		}
 		d.defaultRealm = realm
 	}

@@ -111,7 +111,7 @@ func (d *Directory) Realm(tx store.Tx, name string) (Realm, error) {
 // effective never answers less than the realm admin demands, whatever is stored.
 func (d *Directory) effective(r *Realm) Realm {
 	e := *r
-	e.Settings = defaults(r.Name).over(r.Settings).over(d.configured[r.Name]).clone()
+	e.Settings = d.defaults(r.Name).over(r.Settings).over(d.configured[r.Name]).clone()
 	if r.Name == AdminRealm {
 		two := 2
 		e.Factors, e.Names = &two, NamesPrecis

@@ -23,8 +23,8 @@ const (
 // recoveryAlphabet has no look-alikes: no i, l, o, 0, 1.
 const recoveryAlphabet = "abcdefghjkmnpqrstuvwxyz23456789"
 
-// defaults are the settings of a realm where nothing else is set.
-func defaults(realm string) Settings {
+// DefaultSettings are the settings of a realm where nothing else is set.
+func DefaultSettings(realm string) Settings {
 	factors, skew := 2, 1
 	params := otp.Default()
 	s := Settings{
@@ -40,6 +40,16 @@ func defaults(realm string) Settings {
 	if realm == AdminRealm {
 		s.Enrollment = EnrollInvitation
 		s.Session = &Lifetimes{Idle: 30 * time.Minute, Absolute: 8 * time.Hour}
+	}
+	return s
+}
+
+// defaults are DefaultSettings with the configured lives of sessions, which
+// administrators' sessions do not have: theirs stay short.
+func (d *Directory) defaults(realm string) Settings {
+	s := DefaultSettings(realm)
+	if d.lifetimes != nil && realm != AdminRealm {
+		s.Session = d.lifetimes
 	}
 	return s
 }

@@ -166,22 +166,49 @@ func (c *Config) At(pointer, format string, args ...any) error {
 // File names the file that the configuration was read from, or is empty.
 func (c *Config) File() string { return c.file }
 
-func (r Realm) settings() account.Settings {
+// settings are the fields that are set. Of a group of values (session,
+// recovery_codes) those that are left out are the defaults of the realm.
+func (r Realm) settings(realm string, base account.Lifetimes) account.Settings {
 	s := account.Settings{
 		Factors: r.Factors, Methods: r.Methods, Enrollment: r.Enrollment,
 		Replay: r.Replay, OTP: r.OTP, Skew: r.Skew,
 	}
+	whole := account.DefaultSettings(realm)
 	if r.RecoveryCodes != nil {
-		s.RecoveryCodes = &account.RecoverySettings{Count: r.RecoveryCodes.Count, Length: r.RecoveryCodes.Length}
+		s.RecoveryCodes = whole.RecoveryCodes
+		overlay(&s.RecoveryCodes.Count, r.RecoveryCodes.Count)
+		overlay(&s.RecoveryCodes.Length, r.RecoveryCodes.Length)
 	}
 	if r.Session != nil {
-		s.Session = r.Session.lifetimes()
+		if realm != account.AdminRealm {
+			whole.Session = &base
+		}
+		l := r.Session.over(*whole.Session)
+		s.Session = &l
+	}
+	if s.OTP != nil {
+		p := otp.Default()
+		overlay(&p.Algorithm, s.OTP.Algorithm)
+		overlay(&p.Digits, s.OTP.Digits)
+		overlay(&p.Period, s.OTP.Period)
+		s.OTP = &p
 	}
 	return s
 }
 
-func (s Session) lifetimes() *account.Lifetimes {
-	return &account.Lifetimes{Idle: s.Idle.std(), Absolute: s.Absolute.std(), Remember: s.Remember.std()}
+// over returns base with the values that are set.
+func (s Session) over(base account.Lifetimes) account.Lifetimes {
+	overlay(&base.Idle, s.Idle.std())
+	overlay(&base.Absolute, s.Absolute.std())
+	overlay(&base.Remember, s.Remember.std())
+	return base
+}
+
+func overlay[T comparable](to *T, from T) {
+	var zero T
+	if from != zero {
+		*to = from
+	}
 }
 
 // prefixes reads networks: a CIDR, or one address.

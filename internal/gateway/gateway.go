@@ -135,7 +135,7 @@ func (g *Gateway) wireRooms(ctx context.Context) (err error) {
 	st := g.state.Store
 	g.audit = audit.New(audit.Options{Logger: g.log, Clock: g.clock})
 	g.accounts = account.New(account.Options{
-		Audit: g.audit, Realms: g.plan.realms, DefaultRealm: g.cfg.DefaultRealm, Passwords: g.plan.passwords,
+		Audit: g.audit, Realms: g.plan.realms, DefaultRealm: g.cfg.DefaultRealm, Passwords: g.plan.passwords, Session: &g.plan.base,
 	})
 	if err := g.accounts.EnsureReserved(ctx, st); err != nil {
 		return err

@@ -182,7 +182,10 @@ func origin(text string) error {
 }
 
 func (c *Config) planRealms(p *plan, _ bool) error {
-	p.base = account.Lifetimes{Idle: c.Session.Idle.std(), Absolute: c.Session.Absolute.std(), Remember: c.Session.Remember.std()}
+	p.base = c.Session.over(*account.DefaultSettings(account.DefaultRealm).Session)
+	if err := (account.Settings{Session: &p.base}).Validate(account.DefaultRealm); err != nil {
+		return c.At("/session", "%v", err)
+	}
 	if c.DefaultRealm != "" {
 		if name, err := principal.CanonicalRealm(c.DefaultRealm); err != nil || name != c.DefaultRealm {
 			return c.At("/default_realm", "default_realm: expected a realm's name in small letters")
@@ -194,7 +197,7 @@ func (c *Config) planRealms(p *plan, _ bool) error {
 		if canonical, err := principal.CanonicalRealm(name); err != nil || canonical != name {
 			return c.At(at, "realms: expected a realm's name in small letters, without dot, comma, @ or /")
 		}
-		settings := c.Realms[name].settings()
+		settings := c.Realms[name].settings(name, p.base)
 		if err := settings.Validate(name); err != nil {
 			if name == account.AdminRealm && settings.Factors != nil && *settings.Factors != 2 {
 				return c.At(at+"/factors", "factors: administrators always need two factors")
