@@ -150,7 +150,7 @@ func (g *Gateway) wireRooms(ctx context.Context) (err error) {
 	g.factors = factor.New(factor.Options{Directory: g.accounts, Audit: g.audit, Derive: st.Derive, Issuer: g.cfg.Name})
 	g.accounts.OnDelete(func(tx store.Tx, u *account.User) error {
 		_, err := g.sessions.RevokeAll(tx, u.ID, "")
-		return errors.Join(err, g.factors.Forget(tx, u.ID), g.throttle.Forget(tx, u.ID))
+		return errors.Join(err, g.factors.Forget(tx, u.ID), g.throttle.Forget(tx, u.ID), g.sites[0].doors.Forget(tx, u.ID))
 	})
 	g.guard, err = guard.New(guard.Options{
 		Rules: g.plan.rules, Sessions: g.sessions, RealmExists: g.realmExists, OurToken: g.sessions.IsOurs, Clock: g.clock,

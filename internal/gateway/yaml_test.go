@@ -118,7 +118,7 @@ rules:
 	if c.CookieDomain[0].Domain != "example.com" || *c.Throttle.Network != 30 {
 		t.Errorf("config = %+v", c)
 	}
-	if e := c.At("/rules/1/fresh", "x").Error(); e != "gateway.yaml:14: x" {
+	if e := c.At("/rules/1/fresh", "x").Error(); e != "gateway.yaml:15: x" {
 		t.Errorf("At: %s", e)
 	}
 }
