@@ -69,13 +69,12 @@ type Gateway struct {
 // site is one portal with its pages and API, or, without a portal, the pages
 // and API of every host.
 type site struct {
-	siteplan
-	host    string // of the portal, canonical; empty: every host
-	cookies web.Cookies
-	targets *guard.Targets
-	doors   *login.Doors
-	pages   *portal.Portal
-	api     *api.API
+	web.LoginSite
+	domain string // of the cookies; empty: each host has its own
+	host   string // of the portal, canonical; empty: every host
+	doors  *login.Doors
+	pages  *portal.Portal
+	api    *api.API
 }
 
 // Open understands the configuration, opens the state and wires the rooms. A
@@ -170,7 +169,7 @@ func (g *Gateway) realmExists(ctx context.Context, name string) (bool, error) {
 }
 
 func (g *Gateway) wireSite(p siteplan) (err error) {
-	s := &site{siteplan: p}
+	s := &site{LoginSite: web.LoginSite{Portal: p.portal}, domain: p.domain}
 	if p.portal != "" {
 		u, err := url.Parse(p.portal)
 		if err != nil {
@@ -179,14 +178,14 @@ func (g *Gateway) wireSite(p siteplan) (err error) {
 		if s.host, err = guard.CanonicalHost(u.Host); err != nil {
 			return err
 		}
-		s.cookies = web.Cookies{Scheme: u.Scheme, Domain: p.domain}
+		s.Cookies = web.Cookies{Scheme: u.Scheme, Domain: p.domain}
 	}
 	st := g.state.Store
 	targets := guard.TargetOptions{Portal: p.portal, Rules: g.plan.rules, Key: st.Derive("redirect targets")}
 	if p.domain != "" {
 		targets.Domains = []string{p.domain}
 	}
-	if s.targets, err = guard.NewTargets(targets); err != nil {
+	if s.Targets, err = guard.NewTargets(targets); err != nil {
 		return err
 	}
 	s.doors = login.New(login.Options{
@@ -194,7 +193,7 @@ func (g *Gateway) wireSite(p siteplan) (err error) {
 		Audit: g.audit, Derive: st.Derive, Clock: g.clock, Logger: g.log, CookieDomain: p.domain != "",
 	})
 	s.pages, err = portal.New(portal.Options{
-		Doors: s.doors, Sessions: g.sessions, Directory: g.accounts, Factors: g.factors, Guard: g.guard, Targets: s.targets,
+		Doors: s.doors, Sessions: g.sessions, Directory: g.accounts, Factors: g.factors, Guard: g.guard, Targets: s.Targets,
 		Store: st, Audit: g.audit, Derive: st.Derive, Portal: p.portal, Domain: p.domain,
 		Client: g.client, Scheme: g.scheme, Site: g.cfg.Name, Clock: g.clock, Logger: g.log,
 	})
@@ -211,16 +210,19 @@ func (g *Gateway) wireSite(p siteplan) (err error) {
 // wireTraffic makes the two ways in which an application is guarded: answers to
 // a proxy in front of it, and being that proxy.
 func (g *Gateway) wireTraffic() (err error) {
-	s := g.sites[0]
+	site := func(host string) *web.LoginSite {
+		s, _ := g.site(host)
+		return &s.LoginSite
+	}
 	g.authz, err = authz.New(authz.Options{
-		Guard: g.guard, Targets: s.targets, Trusted: g.plan.trusted, Cookies: s.cookies, Portal: s.portal,
+		Guard: g.guard, Site: site, Trusted: g.plan.trusted,
 		Credentials: g.cfg.Credentials, Assertion: g.sessions.Assertion, Logger: g.log, Clock: g.clock,
 	})
 	if err != nil || g.plan.upstream == nil && !g.demo {
 		return err
 	}
 	o := proxy.Options{
-		Guard: g.guard, Targets: s.targets, Trusted: g.plan.trusted, Cookies: s.cookies, Portal: s.portal, Upstream: g.plan.upstream,
+		Guard: g.guard, Site: site, Trusted: g.plan.trusted, Upstream: g.plan.upstream,
 		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Subscribe, ErrorPage: g.errorPage, Logger: g.log, Clock: g.clock,
 	}
 	if g.demo {
@@ -234,8 +236,8 @@ func (g *Gateway) newAPI(s *site, local bool) (*api.API, error) {
 	return api.New(api.Options{
 		Store: g.state.Store, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Doors: s.doors,
 		Hasher: g.state.Hasher, Audit: g.audit, Clock: g.clock, Logger: g.log, Local: local,
-		Cookies: api.HostCookies{Names: s.cookies, Scheme: g.scheme, Clock: g.clock}, Client: g.loginClient, Scheme: g.scheme,
-		Portal: s.portal, SetupBase: g.setupBase(), AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version,
+		Cookies: api.HostCookies{Names: s.Cookies, Scheme: g.scheme, Clock: g.clock}, Client: g.loginClient, Scheme: g.scheme,
+		Portal: s.Portal, SetupBase: g.setupBase(), AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version,
 	})
 }
 

@@ -36,7 +36,7 @@ func (g *Gateway) ownsAuthz(r *http.Request) bool {
 		return true
 	}
 	s, guarded := g.site(r.Host)
-	return s.portal == "" || !guarded
+	return s.Portal == "" || !guarded
 }
 
 // own answers below /sallyport/.
@@ -58,7 +58,7 @@ func (g *Gateway) own(w http.ResponseWriter, r *http.Request) {
 // site finds the site of a host: the one whose portal it is, else the one whose
 // cookie domain it is below, else the first. guarded: the host is no portal.
 func (g *Gateway) site(host string) (s *site, guarded bool) {
-	if len(g.sites) == 1 && g.sites[0].portal == "" {
+	if len(g.sites) == 1 && g.sites[0].Portal == "" {
 		return g.sites[0], false
 	}
 	name, err := guard.CanonicalHost(host)

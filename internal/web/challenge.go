@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/guard"
@@ -15,26 +16,51 @@ const LoginPath = "/sallyport/login"
 // buffers of 4 KiB. A longer way back is left out.
 const maxLocation = 3 << 10
 
-// LoginLocation is where a challenge sends to: the login page of the portal
-// ("" : of the host itself) with the original request as signed target. origin
-// is that of the original request (OwnOrigin), uri its raw path and query. A
-// target that Targets would not allow is left out.
-func LoginLocation(t *guard.Targets, portal, origin, uri string, now time.Time) string {
-	if portal == "" || portal == origin {
+// LoginSite is what guarded hosts have in common that share a login: the portal,
+// the cookies, the function that decides on redirect targets.
+type LoginSite struct {
+	Portal  string // origin of the login pages; empty: they are on each host
+	Cookies Cookies
+	Targets *guard.Targets
+}
+
+// LoginLocation is where a challenge sends to: the site's login page with the
+// original request as signed target. origin is that of the original request
+// (OwnOrigin), uri its raw path and query. A target that Targets would not
+// allow is left out. What the check demanded beyond the rule goes along, so
+// that the login page asks for it too: it can only tighten there.
+func (s *LoginSite) LoginLocation(origin, uri string, tighten guard.Demand, now time.Time) string {
+	if s.Portal == "" || s.Portal == origin {
 		login := origin + LoginPath
-		location := login + "?" + guard.TargetParam + "=" + url.QueryEscape(uri)
-		if _, ok := t.Local(uri); !ok || len(location) > maxLocation {
+		location := login + "?" + guard.TargetParam + "=" + url.QueryEscape(uri) + demanded(tighten)
+		if _, ok := s.Targets.Local(uri); !ok || len(location) > maxLocation {
 			return login
 		}
 		return location
 	}
 	target := origin + uri
-	signature := t.Sign(target, now)
-	location := portal + LoginPath + "?" + guard.TargetParam + "=" + url.QueryEscape(target) + "&" + guard.SignatureParam + "=" + signature
-	if _, ok := t.Allowed(target, signature, now); !ok || len(location) > maxLocation {
-		return portal + LoginPath
+	signature := s.Targets.Sign(target, now)
+	location := s.Portal + LoginPath + "?" + guard.TargetParam + "=" + url.QueryEscape(target) + "&" + guard.SignatureParam + "=" + signature + demanded(tighten)
+	if _, ok := s.Targets.Allowed(target, signature, now); !ok || len(location) > maxLocation {
+		return s.Portal + LoginPath
 	}
 	return location
+}
+
+// demanded writes a demand as parameters of the login page. Groups are no
+// matter of a login: whoever lacks one is refused, not asked again.
+func demanded(d guard.Demand) string {
+	text := ""
+	if d.Realm != "" {
+		text += "&realm=" + url.QueryEscape(d.Realm)
+	}
+	if d.Factors > 0 {
+		text += "&factors=" + strconv.Itoa(d.Factors)
+	}
+	if d.Fresh > 0 {
+		text += "&fresh=" + d.Fresh.String()
+	}
+	return text
 }
 
 // Unauthorized sets WWW-Authenticate for a 401. basic: Basic may be offered,

@@ -16,12 +16,12 @@ var (
 
 // answer writes what the decision means. The only 2xx of this package is in
 // allow.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, k kind, o *original, req *guard.Request, d *guard.Decision) {
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, k kind, site *web.LoginSite, o *original, req *guard.Request, d *guard.Decision) {
 	switch d.Outcome {
 	case guard.Allow:
 		h.allow(w, r, o, d)
 	case guard.Challenge:
-		h.challenge(w, r, k, o, req, d)
+		h.challenge(w, r, k, site, o, req, d)
 	case guard.BadRequest:
 		refuse(w, r, http.StatusBadRequest, "original_request", "The request can be read in more than one way.", 0)
 	case guard.MethodNotAllowed:
@@ -77,9 +77,9 @@ func (h *Handler) sign(o *original, d *guard.Decision) (string, error) {
 
 // challenge sends to the login. A bad proof of ours is a 401 whoever asks; so
 // is everything that is not a person waiting for a page.
-func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, k kind, o *original, req *guard.Request, d *guard.Decision) {
+func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, k kind, site *web.LoginSite, o *original, req *guard.Request, d *guard.Decision) {
 	header := w.Header()
-	header.Set("Location", h.location(o))
+	header.Set("Location", site.LoginLocation(web.OwnOrigin(o.scheme, o.host), o.uri, o.tighten, h.o.Clock()))
 	if req.Navigation && !d.BadProof && k != authRequest {
 		status := http.StatusFound
 		if web.Unsafe(o.method) {
@@ -90,13 +90,6 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, k kind, o *o
 	}
 	web.Unauthorized(header, d, !req.CookieOnly && !web.SecFetch(r.Header))
 	refuse(w, r, http.StatusUnauthorized, "unauthenticated", "Sign in first.", 0)
-}
-
-// location is the login page, with the way back. The guard that challenges
-// signs what it saw.
-func (h *Handler) location(o *original) string {
-	origin := web.OwnOrigin(o.scheme, o.host)
-	return web.LoginLocation(h.o.Targets, h.o.Portal, origin, o.uri, h.o.Clock())
 }
 
 func refuse(w http.ResponseWriter, r *http.Request, status int, code, text string, wait time.Duration) {

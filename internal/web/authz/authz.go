@@ -37,16 +37,13 @@ const maxCookie = 8 << 10
 
 // Options is what a Handler is made of.
 type Options struct {
-	Guard   *guard.Guard   // required
-	Targets *guard.Targets // required
+	Guard *guard.Guard // required
+	// Site returns the site of a host. Required.
+	Site func(host string) *web.LoginSite
 	// Trusted are the proxies that may ask.
 	Trusted web.Trusted
-	Cookies web.Cookies
 	// Stripper knows the identity headers. Nil: those of all presets.
 	Stripper *web.Stripper
-	// Portal is the origin of the login pages. Empty: they are on the host of
-	// the original request.
-	Portal string
 	// Credentials "all" makes /api/authz/* take tokens, not the cookie alone.
 	Credentials string
 	// Assertion signs (session.Registry.Assertion). Required where a rule has
@@ -67,8 +64,8 @@ type Handler struct {
 
 // New returns a Handler.
 func New(o Options) (*Handler, error) {
-	if o.Guard == nil || o.Targets == nil {
-		return nil, errors.New("make the authz endpoints: guard and targets are required")
+	if o.Guard == nil || o.Site == nil {
+		return nil, errors.New("make the authz endpoints: guard and site are required")
 	}
 	if o.Stripper == nil {
 		o.Stripper = web.NewStripper()
@@ -79,7 +76,6 @@ func New(o Options) (*Handler, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	o.Portal = strings.TrimRight(o.Portal, "/")
 	return &Handler{o: o}, nil
 }
 
@@ -159,10 +155,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusBadRequest, "original_request", err.Error(), 0)
 		return
 	}
+	site := h.o.Site(o.host)
 	req := guard.Request{
 		Method: o.method, Scheme: o.scheme, Host: o.host, Path: o.path,
 		Client:     h.o.Trusted.Client(r),
-		Cookie:     h.o.Cookies.Guard(r.Header, o.scheme),
+		Cookie:     site.Cookies.Guard(r.Header, o.scheme),
 		Preflight:  web.Preflight(o.method, r.Header),
 		Navigation: web.Navigation(r.Header),
 		Tighten:    o.tighten,
@@ -180,7 +177,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.o.OnDecision != nil {
 		h.o.OnDecision(k.String(), &d)
 	}
-	h.answer(w, r, k, &o, &req, &d)
+	h.answer(w, r, k, site, &o, &req, &d)
 }
 
 // untrusted refuses whoever is not a proxy of ours. The log line says what to

@@ -98,9 +98,10 @@ func build(t testing.TB, change func(*authz.Options)) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	site := &web.LoginSite{Portal: "https://auth.example.com", Cookies: web.Cookies{Scheme: "https", Domain: "example.com"}, Targets: targets}
 	h := &house{log: &bytes.Buffer{}}
 	o := authz.Options{
-		Guard: g, Targets: targets, Trusted: web.Loopback(), Portal: "https://auth.example.com", Cookies: web.Cookies{Scheme: "https", Domain: "example.com"},
+		Guard: g, Site: func(string) *web.LoginSite { return site }, Trusted: web.Loopback(),
 		Assertion: func(l session.Live, aud, alg string) (string, error) {
 			return "jwt:" + l.Identity.Name + ":" + aud + ":" + alg, nil
 		},
@@ -421,9 +422,23 @@ func TestX5Location(t *testing.T) {
 			}
 		}
 	}
-	alone := build(t, func(o *authz.Options) { o.Portal = ""; o.Cookies = web.Cookies{} })
+	alone := build(t, func(o *authz.Options) {
+		targets := o.Site("").Targets
+		o.Site = func(string) *web.LoginSite { return &web.LoginSite{Targets: targets} }
+	})
 	if got := alone.ask(question{endpoint: endpoints[0], header: page}).Header.Get("Location"); got != "https://app.example.com/sallyport/login?rd=%2Fx%3Fy%3Dz" {
 		t.Errorf("without a portal: %q", got)
+	}
+}
+
+// Somebody with one factor is challenged by a check that asks for two. A login
+// page that was not told asks for nothing more, and sends back: a loop.
+func TestTighteningGoesAlongToTheLoginPage(t *testing.T) {
+	h := build(t, nil)
+	res := h.ask(question{endpoint: endpoints[0], query: "factors=2&fresh=10m&realm=staff", header: page})
+	got := res.Header.Get("Location")
+	if u, err := url.Parse(got); err != nil || u.Query().Get("factors") != "2" || u.Query().Get("fresh") != "10m0s" || u.Query().Get("realm") != "staff" {
+		t.Errorf("%d, Location %q", res.StatusCode, got)
 	}
 }
 

@@ -30,11 +30,11 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, req *guard.Requ
 // challenge sends a person to the login, and tells all others where it is.
 func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, req *guard.Request, d *guard.Decision) {
 	header := w.Header()
-	origin := ""
-	if h.o.Portal != "" {
+	site, origin := h.o.Site(r.Host), ""
+	if site.Portal != "" {
 		origin = web.OwnOrigin(req.Scheme, req.Host)
 	}
-	header.Set("Location", web.LoginLocation(h.o.Targets, h.o.Portal, origin, original(r), h.o.Clock()))
+	header.Set("Location", site.LoginLocation(origin, original(r), req.Tighten, h.o.Clock()))
 	if req.Navigation && !d.BadProof {
 		status := http.StatusFound
 		if web.Unsafe(r.Method) {

@@ -26,8 +26,9 @@ import (
 
 // Options is what a Handler is made of.
 type Options struct {
-	Guard   *guard.Guard   // required
-	Targets *guard.Targets // required
+	Guard *guard.Guard // required
+	// Site returns the site of a host. Required.
+	Site func(host string) *web.LoginSite
 	// Upstream is where requests go: http, https or h2c (HTTP/2 without TLS),
 	// host, and a path that is put in front. Nil with Next.
 	Upstream *url.URL
@@ -37,11 +38,8 @@ type Options struct {
 	Transport http.RoundTripper
 	// Trusted are the proxies in front of us. Zero: nobody.
 	Trusted web.Trusted
-	Cookies web.Cookies
 	// Stripper knows the identity headers. Nil: those of all presets.
 	Stripper *web.Stripper
-	// Portal is the origin of the login pages. Empty: they are on this host.
-	Portal string
 	// Assertion signs (session.Registry.Assertion). Required where a rule has
 	// assertion on; without it such requests are unavailable.
 	Assertion func(l session.Live, aud, alg string) (string, error)
@@ -67,8 +65,8 @@ type Handler struct {
 
 // New returns a Handler.
 func New(o Options) (*Handler, error) {
-	if o.Guard == nil || o.Targets == nil {
-		return nil, errors.New("make a guarded upstream: guard and targets are required")
+	if o.Guard == nil || o.Site == nil {
+		return nil, errors.New("make a guarded upstream: guard and site are required")
 	}
 	if (o.Upstream == nil) == (o.Next == nil) {
 		return nil, errors.New("make a guarded upstream: expected either a URL or a handler")
@@ -85,7 +83,6 @@ func New(o Options) (*Handler, error) {
 	if o.WatchAfter == 0 {
 		o.WatchAfter = 2 * time.Second
 	}
-	o.Portal = strings.TrimRight(o.Portal, "/")
 	h := &Handler{o: o, next: o.Next}
 	if h.next == nil {
 		next, err := h.upstream()
@@ -126,7 +123,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req := &guard.Request{
 		Method: r.Method, Scheme: scheme, Host: r.Host, Path: path,
 		Client:        h.o.Trusted.Client(r),
-		Cookie:        h.o.Cookies.Guard(r.Header, scheme),
+		Cookie:        h.o.Site(r.Host).Cookies.Guard(r.Header, scheme),
 		Authorization: r.Header.Get("Authorization"),
 		Navigation:    web.Navigation(r.Header),
 		Preflight:     web.Preflight(r.Method, r.Header),

@@ -141,7 +141,7 @@ func build(t testing.TB, upstream http.Handler, change func(*proxy.Options)) *ho
 		t.Fatal(err)
 	}
 	base, _ := url.Parse(h.upstream.URL)
-	o := proxy.Options{Guard: g, Targets: targets, Upstream: base, Subscribe: h.sessions.Subscribe, WatchAfter: time.Millisecond}
+	o := proxy.Options{Guard: g, Site: func(string) *web.LoginSite { return &web.LoginSite{Targets: targets} }, Upstream: base, Subscribe: h.sessions.Subscribe, WatchAfter: time.Millisecond}
 	if change != nil {
 		change(&o)
 	}
