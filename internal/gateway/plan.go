@@ -305,6 +305,7 @@ func (c *Config) planRules(p *plan, demo bool) error {
 		return c.At("/rules", "rules: %v", err)
 	}
 	p.rules = rules
+	p.warnings = append(p.warnings, rules.Warnings()...)
 	return nil
 }
 

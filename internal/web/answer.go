@@ -89,10 +89,11 @@ func Answer(err error) (status int, code, text string, retryAfter time.Duration)
 }
 
 // Failed reports whether an error is a failure, which the log must have, and
-// not an answer.
+// not an answer. That all hash slots are taken is an answer: a flood of logins
+// must not become a flood of log lines.
 func Failed(err error) bool {
-	status, _, _, _ := Answer(err)
-	return status >= 500
+	status, code, _, _ := Answer(err)
+	return status >= 500 && code != "busy"
 }
 
 // Problem is an RFC 9457 problem with a stable code.
