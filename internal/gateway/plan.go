@@ -209,7 +209,7 @@ func (c *Config) planRealms(p *plan, _ bool) error {
 				if !slices.Contains([]string{"passkey", "email", "sms", "yubikey"}, m) {
 					return c.At(at+"/methods", "methods: expected totp or recovery_code")
 				}
-				p.warnings = append(p.warnings, fmt.Sprintf("realms: %s: the method %s is not available in this version and is ignored.", name, m))
+				p.warnings = append(p.warnings, fmt.Sprintf("realms: %s: the method %s is not available in this version and is ignored", name, m))
 			}
 		}
 		p.realms[name] = settings
@@ -233,7 +233,7 @@ func (c *Config) planThrottle(p *plan, _ bool) error {
 		}
 		*n.to = *n.from
 		if *n.from == 0 {
-			p.warnings = append(p.warnings, fmt.Sprintf("throttle: %s is 0: this limit on wrong tries is off.", n.name))
+			p.warnings = append(p.warnings, fmt.Sprintf("throttle: %s is 0: this limit on wrong tries is off", n.name))
 		}
 	}
 	for _, d := range []struct {
@@ -283,7 +283,7 @@ func (c *Config) planPasswords(p *plan, _ bool) error {
 		return c.At("/passwords", "passwords: %v", err)
 	}
 	if d := secret.DefaultHashParams(); params.MemoryKiB < d.MemoryKiB || params.MemoryKiB == d.MemoryKiB && params.Time < d.Time {
-		p.warnings = append(p.warnings, "passwords: memory and time are below what OWASP recommends for Argon2id (19456 KiB, 2 passes).")
+		p.warnings = append(p.warnings, "passwords: memory and time are below what OWASP recommends for Argon2id (19456 KiB, 2 passes)")
 	}
 	p.hasher.Params = params
 	return nil
@@ -305,6 +305,10 @@ func (c *Config) planRules(p *plan, demo bool) error {
 		return c.At("/rules", "rules: %v", err)
 	}
 	p.rules = rules
+	if len(p.written) == 0 {
+		p.warnings = append(p.warnings, "there are no rules: every request is denied; name an upstream, or write rules")
+		return nil
+	}
 	p.warnings = append(p.warnings, rules.Warnings()...)
 	return nil
 }
@@ -325,11 +329,8 @@ func (c *Config) planRest(p *plan, demo bool) error {
 			return c.At(fmt.Sprintf("/cors/allow_origins/%d", i), "allow_origins: expected an exact origin in small letters, such as https://app.example.com")
 		}
 	}
-	if len(p.written) == 0 {
-		p.warnings = append(p.warnings, "There are no rules: every request is denied. Name an upstream, or write rules.")
-	}
 	if c.Portal == "" && len(c.CookieDomain) == 0 {
-		p.warnings = append(p.warnings, "There is no portal: invitations are off (a link needs an address to point to), and the pages share their origin with whatever is guarded, which must then be trusted like the gateway.")
+		p.warnings = append(p.warnings, "there is no portal: invitations are off (a link needs an address to point to), and the pages share their origin with whatever is guarded, which must then be trusted like the gateway")
 	}
 	return nil
 }
