@@ -177,7 +177,7 @@ func TestMasterKeysAsFilesHoldThem(t *testing.T) {
 			t.Errorf("the error shows the key: %v", err)
 		}
 	}
-	if secret.NewMasterKeyText() == secret.NewMasterKeyText() {
+	if first, second := secret.NewMasterKeyText(), secret.NewMasterKeyText(); first == second {
 		t.Error("the same key twice")
 	}
 }

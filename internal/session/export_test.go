@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"crypto/ed25519"
 	"encoding/binary"
 	"time"
@@ -84,7 +85,7 @@ func (r *Registry) Evict() {
 // SignAs signs claims with a key of ours under any header: what an attacker who
 // could choose would try.
 func (r *Registry) SignAs(kind string, header map[string]any, claims jwt.MapClaims) string {
-	ring, err := r.keys.get(nil)
+	ring, err := r.keys.get(context.Background())
 	if err != nil {
 		panic(err)
 	}
@@ -107,7 +108,7 @@ func (r *Registry) SignAs(kind string, header map[string]any, claims jwt.MapClai
 
 // AccessPublic is the public key that verifies access tokens, and its id.
 func (r *Registry) AccessPublic() (ed25519.PublicKey, string) {
-	ring, err := r.keys.get(nil)
+	ring, err := r.keys.get(context.Background())
 	if err != nil {
 		panic(err)
 	}

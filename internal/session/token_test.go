@@ -10,7 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +65,7 @@ func (w *world) upstream(token, aud string) (jwt.MapClaims, error) {
 				case k.Kty == "OKP" && k.Crv == "Ed25519":
 					return ed25519.PublicKey(x), nil
 				case k.Kty == "EC" && k.Crv == "P-256":
-					return &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}, nil
+					return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
 				}
 			}
 			return nil, errors.New("no such key")

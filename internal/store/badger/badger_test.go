@@ -5,9 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/store"
-	"github.com/sallyport-auth/sallyport/internal/store/badger"
 	"github.com/sallyport-auth/sallyport/internal/store/storetest"
 )
 
@@ -22,18 +20,4 @@ func TestContractInMemory(t *testing.T) {
 	storetest.Run(t, storetest.Engine{Fresh: func(t *testing.T) func(func() time.Time) store.Store {
 		return func(clock func() time.Time) store.Store { return storetest.Open(t, clock) }
 	}})
-}
-
-func open(t testing.TB, opt badger.Options, keyring *secret.Keyring) *store.SealedStore {
-	t.Helper()
-	engine, err := badger.Open(t.Context(), opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { engine.Close() })
-	sealed, err := store.OpenSealed(t.Context(), engine, store.SealedOptions{Keyring: keyring})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sealed
 }

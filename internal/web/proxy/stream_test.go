@@ -216,8 +216,7 @@ func TestAssertion(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, fails := range []bool{false, true} {
-		var h *house
-		h = build(t, nil, func(o *proxy.Options) {
+		h := build(t, nil, func(o *proxy.Options) {
 			g, err := guard.New(guard.Options{Rules: rules, Sessions: &sessions{live: map[string]session.Live{"alice": person("alice")}, subs: map[string]map[int]func(bool){}}})
 			if err != nil {
 				t.Fatal(err)
