@@ -236,7 +236,7 @@ func (g *Gateway) newAPI(s *site, local bool) (*api.API, error) {
 	return api.New(api.Options{
 		Store: g.state.Store, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Doors: s.doors,
 		Hasher: g.state.Hasher, Audit: g.audit, Clock: g.clock, Logger: g.log, Local: local,
-		Cookies: api.HostCookies{Names: s.Cookies, Scheme: g.scheme, Clock: g.clock}, Client: g.loginClient, Scheme: g.scheme,
+		Cookies: s.Cookies, Client: g.client, Scheme: g.scheme,
 		Portal: s.Portal, SetupBase: g.setupBase(), AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version,
 	})
 }
@@ -261,16 +261,6 @@ func (g *Gateway) setupBase() string {
 
 // client is the address of whoever asks, past trusted proxies.
 func (g *Gateway) client(r *http.Request) netip.Addr { return g.plan.trusted.Client(r) }
-
-// loginClient is who is at the door. A client on loopback may be everybody
-// behind a proxy that nobody configured: its network is not counted.
-func (g *Gateway) loginClient(r *http.Request) login.Client {
-	addr := g.client(r)
-	return login.Client{
-		Addr: addr, Browser: web.Cookie(r.Header, web.BrowserCookie), UserAgent: r.UserAgent(),
-		Exempt: !addr.IsValid() || addr.IsLoopback(),
-	}
-}
 
 // scheme is the public scheme of a request: what a trusted proxy says, else the
 // connection's own.

@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -60,10 +61,10 @@ type Options struct {
 	// and for commands that opened the store themselves.
 	Local bool
 
-	// Cookies of this host. nil: HostCookies without a portal or a domain.
-	Cookies Cookies
+	// Cookies must agree with Portal.
+	Cookies web.Cookies
 	// Client is who is asking, past trusted proxies. nil: the peer.
-	Client func(*http.Request) login.Client
+	Client func(*http.Request) netip.Addr
 	// Scheme is what the browser speaks, where there is no portal that says
 	// so. nil: what this process was reached by.
 	Scheme func(*http.Request) string
@@ -99,13 +100,10 @@ func New(o Options) (*API, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Client == nil {
-		o.Client = peer
+		o.Client = web.Peer
 	}
 	if o.Scheme == nil {
 		o.Scheme = web.Scheme
-	}
-	if o.Cookies == nil {
-		o.Cookies = HostCookies{Scheme: o.Scheme, Clock: o.Clock}
 	}
 	o.Portal = strings.TrimSuffix(o.Portal, "/")
 	if o.SetupBase == "" {

@@ -95,7 +95,7 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, route Route) (*calle
 		}
 		return c, nil
 	}
-	c.client = a.Client(r)
+	c.client = web.Caller(r, a.Client(r))
 	origin := a.origin(r)
 	if origin == foreign {
 		return nil, problem(http.StatusForbidden, "foreign_origin", "Pages of other sites may not call this.")
@@ -132,7 +132,7 @@ func (a *API) identify(c *caller, r *http.Request, origin origin, route Route) e
 	if origin == listed {
 		return unauthenticated() // a foreign page never acts by a cookie
 	}
-	cookie := a.Cookies.Session(r)
+	cookie := a.Cookies.Portal(r.Header, a.Scheme(r))
 	if cookie == "" {
 		return unauthenticated()
 	}
@@ -221,15 +221,6 @@ func (a *API) origin(r *http.Request) origin {
 		return listed
 	}
 	return foreign
-}
-
-// peer is the client where no shell says who it is. Where everybody seems to
-// be this host, a proxy stands in front, and a limit per network would shut
-// all out together.
-func peer(r *http.Request) login.Client {
-	addr := web.Peer(r)
-	return login.Client{Addr: addr, Exempt: !addr.IsValid() || addr.IsLoopback(), UserAgent: r.UserAgent(),
-		Browser: web.Cookie(r.Header, web.BrowserCookie)}
 }
 
 // ownOrigin is the origin of the pages of this site, as a browser writes it.

@@ -84,7 +84,7 @@ func (a *API) passed(ctx context.Context, c *caller, next *login.Next) (*loginOu
 		return nil, err
 	}
 	if a.origin(c.r) != listed { // a foreign page gets tokens, never cookies
-		a.Cookies.SetSession(c.w, c.r, next)
+		a.Cookies.SetLogin(c.w, a.Scheme(c.r), next, a.Clock())
 	}
 	return &loginOutput{Body: LoginAnswer{Status: "ok", AccessToken: pair.AccessToken, RefreshToken: pair.RefreshToken,
 		TokenType: pair.TokenType, ExpiresIn: pair.ExpiresIn, RecoveryCodes: next.RecoveryCodes}}, nil
@@ -203,7 +203,7 @@ func (a *API) logout(ctx context.Context, c *caller, _ *struct{}) (*struct{}, er
 	if err := a.Doors.Logout(ctx, c.live); err != nil {
 		return nil, err
 	}
-	a.Cookies.ClearSession(c.w, c.r)
+	a.Cookies.ClearSession(c.w, a.Scheme(c.r))
 	return nil, nil
 }
 

@@ -161,7 +161,7 @@ func (a *API) endOwnSession(ctx context.Context, c *caller, in *idInput) (*struc
 		return a.record(tx, c, ownEvent(c, s.ID))
 	})
 	if err == nil && in.ID == c.live.ID {
-		a.Cookies.ClearSession(c.w, c.r)
+		a.Cookies.ClearSession(c.w, a.Scheme(c.r))
 	}
 	return nil, err
 }

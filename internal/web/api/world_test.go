@@ -95,10 +95,10 @@ func newWorld(t *testing.T, o worldOptions) *world {
 	options := api.Options{
 		Store: st, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Doors: doors, Hasher: hasher,
 		Audit: log, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
-		Cookies: api.HostCookies{Names: web.Cookies{Scheme: "https", Domain: o.domain}, Clock: w.clock.Now},
+		Cookies: web.Cookies{Scheme: "https", Domain: o.domain},
 	}
 	if o.noPortal {
-		options.Portal, options.Cookies, options.SetupBase = "", nil, "http://localhost:9091"
+		options.Portal, options.Cookies, options.SetupBase = "", web.Cookies{}, "http://localhost:9091"
 	}
 	w.api, err = api.New(options)
 	must(t, err)

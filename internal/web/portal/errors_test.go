@@ -28,7 +28,7 @@ func TestErrorsBecomePages(t *testing.T) {
 		retry  string
 		logged bool
 	}{
-		{&secret.Busy{RetryAfter: 3 * time.Second}, 503, "Try again in 3 seconds", "3", true},
+		{&secret.Busy{RetryAfter: 3 * time.Second}, 503, "Try again in 3 seconds", "3", false},
 		{&throttle.Throttled{RetryAfter: 90*time.Second + 1, Cause: "principal"}, 429, "Try again in 91 seconds", "91", false},
 		{&throttle.Throttled{RetryAfter: time.Hour, Cause: "closed"}, 429, "Use a recovery code", "3600", false},
 		{fmt.Errorf("open: %w", store.ErrNoSpace), 503, "Try again", "1", true},
