@@ -138,6 +138,9 @@ func (x *exchange) recognise() error {
 	if err != nil {
 		return err
 	}
+	if !x.guarded && !live.Portal {
+		return nil // the domain's cookie under the portal's name: it is for the guard alone
+	}
 	x.live = live
 	return nil
 }
