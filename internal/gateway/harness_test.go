@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -539,4 +540,8 @@ func TestBothDoorsLeadInAtEveryShape(t *testing.T) {
 			t.Error(fmt.Sprint("the demo page does not show who is there: ", a.body))
 		}
 	})
+}
+
+func basic(name, password string) string {
+	return base64.StdEncoding.EncodeToString([]byte(name + ":" + password))
 }
