@@ -170,7 +170,8 @@ func TestNewcomerInChromiumWithoutJavaScript(t *testing.T) {
 		t.Fatalf("the QR code says %v", uri)
 	}
 	root := person{name: "root", secret: uri.Query().Get("secret")}
-	b.code(root.code(t, 0))
+	enrolled := root.code(t, 0)
+	b.code(enrolled)
 	b.shows("ecovery codes")
 
 	b.open(s.base + "/")
@@ -190,7 +191,7 @@ func TestNewcomerInChromiumWithoutJavaScript(t *testing.T) {
 	b.typeInto(nameField, "root@admin")
 	b.typeInto(passwordNow, goodPassword)
 	b.enter(passwordNow)
-	b.code(root.code(t, 0)) // the code of the enrolment, again
+	b.code(enrolled) // again
 	if at := b.location(); at == s.base+"/" {
 		t.Fatal("the code of the enrolment worked again")
 	}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sallyport-auth/sallyport/internal/principal"
 )
 
 func (l *line) serve() *cobra.Command {
@@ -96,6 +99,11 @@ func (l *line) explain() *cobra.Command {
 				return usage("--factors and --groups say something about a user: name one with --as NAME@REALM")
 			}
 			q.Method, q.URL = args[0], args[1]
+			if q.As != "" && !cmd.Flags().Changed("groups") {
+				if err := l.lookUp(cmd.Context(), &q); err != nil {
+					return err
+				}
+			}
 			answer, err := l.shell.Explain(cmd.Context(), l.global, q)
 			if err != nil {
 				return err
@@ -108,11 +116,39 @@ func (l *line) explain() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&q.As, "as", "", "ask as this user, `name@realm` (default: a stranger)")
-	f.StringSliceVar(&q.Groups, "groups", nil, "take the user to be in these `groups`")
+	f.StringSliceVar(&q.Groups, "groups", nil, "take the user to be in these `groups` (default: those of the store)")
 	f.IntVar(&q.Factors, "factors", 0, "take the session to have so many `factors`: 0, 1 or 2")
 	f.StringVar(&q.Client, "client", "", "ask from this client `address`")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// lookUp asks the running server, or the state that is there, for the groups of
+// the user. A name that nobody has is explained without groups.
+func (l *line) lookUp(ctx context.Context, q *Question) error {
+	c, err := l.dial(ctx)
+	if err != nil {
+		return err
+	}
+	if c == nil && (l.shell.HasState == nil || !l.shell.HasState(l.global)) {
+		return nil
+	}
+	return l.with(ctx, func(c *client) error {
+		ref, err := principal.ParseRef(q.As, "users")
+		if err != nil {
+			return err
+		}
+		var found struct {
+			Groups   []string `json:"groups"`
+			Disabled bool     `json:"disabled"`
+		}
+		err = c.call(http.MethodGet, userPath(ref), nil, &found)
+		if refused(err, "unknown_user") || refused(err, "unknown_realm") {
+			return nil
+		}
+		q.Groups, q.Disabled = found.Groups, found.Disabled
+		return err
+	})
 }
 
 func printExplanation(cmd *cobra.Command, e Explanation) error {

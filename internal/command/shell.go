@@ -38,6 +38,9 @@ type Shell struct {
 	// through it have the paths of the API and a host that means nothing.
 	AdminDial func(ctx context.Context, g Global) (http.RoundTripper, error)
 
+	// HasState says whether OpenDirect would find a state. Nil: it would not.
+	HasState func(g Global) bool
+
 	// OpenDirect opens the store in this process and returns the handler that
 	// the admin socket would have (actor: local), and what closes it again.
 	// It makes no state directory unless one was named (Global.State not
@@ -86,8 +89,10 @@ type Question struct {
 	URL    string // absolute
 	// As is name@realm, or empty for a stranger.
 	As string
-	// Groups are those that the user is taken to be in.
+	// Groups are those that the user is in, or is taken to be in.
 	Groups []string
+	// Disabled says that the user is.
+	Disabled bool
 	// Factors is the number of factors in the session: 0, 1 or 2.
 	Factors int
 	// Client is the address of the caller, empty for one that no rule names.

@@ -115,7 +115,13 @@ func Explain(_ context.Context, g command.Global, q command.Question) (command.E
 	if err != nil {
 		return command.Explanation{}, err
 	}
+	if q.Disabled { // whose sessions have ended
+		who, q.Factors = nil, 0
+	}
 	d, steps := p.rules.Explain(req, who, q.Factors)
+	if q.Disabled {
+		d.Reason += " (the user is disabled, so no session is open)"
+	}
 	e := command.Explanation{Decision: d.Outcome.String(), Rule: d.Rule, RuleName: d.RuleName, Reason: d.Reason}
 	if d.Outcome != guard.Allow && d.Outcome != guard.Challenge {
 		e.Decision = guard.Deny.String()

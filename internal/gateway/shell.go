@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 
 	"github.com/sallyport-auth/sallyport/internal/command"
 )
@@ -25,6 +26,14 @@ func CommandShell(version string) command.Shell {
 				return nil, err
 			}
 			return DialAdmin(ctx, dir)
+		},
+		HasState: func(g command.Global) bool {
+			dir, err := stateOf(g)
+			if err != nil {
+				return false
+			}
+			_, err = os.Stat(filepath.Join(dir, dbName))
+			return err == nil
 		},
 		OpenDirect: func(ctx context.Context, g command.Global) (http.Handler, func() error, error) {
 			return openDirect(ctx, g, version)
