@@ -65,13 +65,13 @@ func (g *Gateway) site(host string) (s *site, guarded bool) {
 	if err != nil {
 		return g.sites[0], true
 	}
-	best := g.sites[0]
+	best, longest := g.sites[0], 0
 	for _, s := range g.sites {
 		if s.host == name {
 			return s, false
 		}
-		if s.domain != "" && (name == s.domain || strings.HasSuffix(name, "."+s.domain)) && len(s.domain) > len(best.domain) {
-			best = s
+		if s.domain != "" && (name == s.domain || strings.HasSuffix(name, "."+s.domain)) && len(s.domain) > longest {
+			best, longest = s, len(s.domain)
 		}
 	}
 	return best, true
