@@ -161,12 +161,22 @@ func (c *Config) planSites(p *plan, _ bool) error {
 		if portalHost != host && !strings.HasSuffix(portalHost, "."+host) {
 			return c.At(at, "cookie_domain: the portal %.200s is not below %s, so no browser would take its cookie", portal, host)
 		}
-		p.sites = append(p.sites, siteplan{portal: strings.TrimSuffix(portal, "/"), domain: host})
+		p.sites = append(p.sites, siteplan{portal: asBrowsersSay(portal), domain: host})
 	}
 	if len(p.sites) == 0 {
-		p.sites = []siteplan{{portal: strings.TrimSuffix(c.Portal, "/")}}
+		p.sites = []siteplan{{portal: asBrowsersSay(c.Portal)}}
 	}
 	return nil
+}
+
+// asBrowsersSay writes a valid origin as a browser does in Origin, which is
+// compared with it letter for letter. None stays none.
+func asBrowsersSay(portal string) string {
+	u, err := url.Parse(portal)
+	if err != nil {
+		return ""
+	}
+	return web.OwnOrigin(u.Scheme, u.Host)
 }
 
 // origin demands scheme://host[:port] and nothing more.
