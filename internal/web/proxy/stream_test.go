@@ -131,19 +131,22 @@ func TestStreamEndsWithTheSession(t *testing.T) {
 // A session that ends between the decision and the subscription is not missed.
 func TestStreamOfASessionThatJustEnded(t *testing.T) {
 	h := build(t, nil, nil)
-	started := make(chan struct{})
+	cut := make(chan struct{})
 	h.upstream.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.sessions.mu.Lock()
 		delete(h.sessions.live, "alice") // nobody is told
 		h.sessions.mu.Unlock()
 		w.(http.Flusher).Flush()
-		close(started)
 		<-r.Context().Done()
+		close(cut)
 	})
-	res, _ := h.ask(t, "GET", "/", "app.example", "alice")
-	<-started
-	if res.StatusCode != 200 {
-		t.Fatalf("%d", res.StatusCode)
+	// Whether the head of the answer still gets out is a race that does not
+	// matter; that the stream ends at all is what is promised.
+	h.ask(t, "GET", "/", "app.example", "alice")
+	select {
+	case <-cut:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the stream goes on")
 	}
 }
 
