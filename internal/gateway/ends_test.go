@@ -243,6 +243,7 @@ func TestStreamsCloseWithTheSessionThroughTheWholeGateway(t *testing.T) {
 		{"deletion", func(w *world, _ *browser, p *person) { w.must("DELETE", p.path(), nil) }},
 		{"loss of the group", func(w *world, _ *browser, p *person) { w.must("PATCH", p.path(), map[string]any{"groups": []string{}}) }},
 		{"end of all sessions", func(w *world, _ *browser, p *person) { w.must("DELETE", p.path()+"/sessions", nil) }},
+		{"the clock: idle", func(w *world, _ *browser, _ *person) { w.pass(8*time.Hour + time.Second) }},
 		{"reset of factors", func(w *world, _ *browser, p *person) { w.must("DELETE", p.path()+"/methods", nil) }},
 	} {
 		t.Run(c.what, func(t *testing.T) {
