@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sallyport-auth/sallyport/internal/gateway"
@@ -89,22 +90,22 @@ func TestD6EndlessBodiesAreCut(t *testing.T) {
 			}
 			res.Body.Close()
 		}
-		if sent.n > 16<<20 { // what fits into buffers on the way
-			t.Errorf("%s: took %d bytes", path, sent.n)
+		if n := sent.n.Load(); n > 16<<20 { // what fits into buffers on the way
+			t.Errorf("%s: took %d bytes", path, n)
 		}
 	}
 }
 
-type endless struct{ n int }
+type endless struct{ n atomic.Int64 }
 
 func (e *endless) Read(p []byte) (int, error) {
-	if e.n > 64<<20 {
+	if e.n.Load() > 64<<20 {
 		return 0, io.EOF
 	}
 	for i := range p {
 		p[i] = 'a'
 	}
-	e.n += len(p)
+	e.n.Add(int64(len(p)))
 	return len(p), nil
 }
 
