@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -69,27 +70,39 @@ func (t *Trusted) TrustsPeer(r *http.Request) bool {
 	return t.Contains(Peer(r))
 }
 
+// ErrForwardedFor: an element of X-Forwarded-For that had to be read is not an
+// address.
+var ErrForwardedFor = errors.New("X-Forwarded-For is malformed")
+
 // Client returns who is asking: the peer, or what a trusted peer's
-// X-Forwarded-For says, read from the right past trusted addresses. Garbage on
-// the way there means the peer. It is not valid where a unix socket's peer
-// says nothing.
+// X-Forwarded-For says, read from the right past trusted addresses. Reading
+// ends at garbage too: the address beside it is the client, and garbage at the
+// right end means the peer. It is not valid where a unix socket's peer says
+// nothing.
 func (t *Trusted) Client(r *http.Request) netip.Addr {
-	peer := Peer(r)
+	client, _ := t.ForwardedClient(r)
+	return client
+}
+
+// ForwardedClient is Client for those who refuse what they cannot read.
+// Errors: ErrForwardedFor, for an element that was read. What stands left of an
+// untrusted address is that client's own text, and is not read.
+func (t *Trusted) ForwardedClient(r *http.Request) (netip.Addr, error) {
+	client := Peer(r)
 	if !t.TrustsPeer(r) {
-		return peer
+		return client, nil
 	}
 	lines := r.Header["X-Forwarded-For"]
-	client := peer
 	for i := len(lines) - 1; i >= 0; i-- {
 		for rest := lines[i]; ; {
 			at := strings.LastIndexByte(rest, ',')
 			ip, err := netip.ParseAddr(strings.Trim(rest[at+1:], " \t"))
 			if err != nil || ip.Zone() != "" {
-				return peer
+				return client, ErrForwardedFor
 			}
 			client = ip.Unmap()
 			if !t.Contains(client) {
-				return client
+				return client, nil
 			}
 			if at < 0 {
 				break
@@ -97,7 +110,7 @@ func (t *Trusted) Client(r *http.Request) netip.Addr {
 			rest = rest[:at]
 		}
 	}
-	return client
+	return client, nil
 }
 
 // ClientOf is Trusted.Client.

@@ -170,8 +170,9 @@ func TestH1AllHeadersAlways(t *testing.T) {
 	}
 }
 
-// X3 (authentik), X4: garbage in X-Forwarded-For, or anything from a stranger,
-// means the peer.
+// X3 (authentik), X4: garbage in X-Forwarded-For means the last address that a
+// trusted proxy wrote right of it, the peer where there is none; anything from
+// a stranger means the stranger.
 func TestX3X4Client(t *testing.T) {
 	trusted, err := web.ParseTrusted([]string{"127.0.0.0/8", "10.0.0.0/8", "2001:db8::1"}, true)
 	if err != nil {
@@ -197,6 +198,9 @@ func TestX3X4Client(t *testing.T) {
 		{"127.0.0.1:1", []string{"203.0.113.7:80"}, "127.0.0.1"},
 		{"127.0.0.1:1", []string{"[::1"}, "127.0.0.1"},
 		{"127.0.0.1:1", []string{"203.0.113.7, x"}, "127.0.0.1"},
+		{"127.0.0.1:1", []string{"203.0.113.7, x, 10.2.3.4"}, "10.2.3.4"},
+		{"127.0.0.1:1", []string{"x", "10.2.3.4"}, "10.2.3.4"},
+		{"127.0.0.1:1", []string{", 10.0.0.9, 10.2.3.4"}, "10.0.0.9"},
 		{"127.0.0.1:1", []string{""}, "127.0.0.1"},
 		{"127.0.0.1:1", []string{long}, "127.0.0.1"},
 		{"127.0.0.1:1", []string{"２０３.0.113.7"}, "127.0.0.1"},
@@ -221,6 +225,32 @@ func TestX3X4Client(t *testing.T) {
 	}
 	if _, err := web.ParseTrusted([]string{"nonsense"}, false); err == nil {
 		t.Error("nonsense is a network")
+	}
+}
+
+// X3. Attack: nginx on this host appends ($proxy_add_x_forwarded_for), and the
+// office's network is trusted. A client in it sends "X-Forwarded-For: x". If
+// garbage meant the peer, that client would be 127.0.0.1: it would match rules
+// for this host's network and escape every limit per network.
+func TestX3GarbageMakesNobodyLoopback(t *testing.T) {
+	trusted, err := web.ParseTrusted([]string{"127.0.0.1/32", "10.0.0.0/8"}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, garbage := range []string{"x", "", "10.9.9.9:80", "[::1]", "127.0.0.1;", "fe80::1%lo", strings.Repeat("a", 10<<10)} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = "127.0.0.1:5000"
+		r.Header.Set("X-Forwarded-For", garbage+", 10.1.2.3")
+		if got := trusted.Client(r); got.String() != "10.1.2.3" {
+			t.Errorf("%.20q: the client is %v", garbage, got)
+		}
+		if _, err := trusted.ForwardedClient(r); !errors.Is(err, web.ErrForwardedFor) {
+			t.Errorf("%.20q was read: %v", garbage, err)
+		}
+		r.Header.Set("X-Forwarded-For", garbage+", 203.0.113.7, 10.1.2.3")
+		if got, err := trusted.ForwardedClient(r); err != nil || got.String() != "203.0.113.7" {
+			t.Errorf("%.20q is the client's own text and nobody's business: %v, %v", garbage, got, err)
+		}
 	}
 }
 

@@ -155,10 +155,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusBadRequest, "original_request", err.Error(), 0)
 		return
 	}
+	client, err := h.o.Trusted.ForwardedClient(r)
+	if err != nil && k != extAuthz { // X-Forwarded-For is none of Envoy's own headers
+		refuse(w, r, http.StatusBadRequest, "original_request", errClient.Error(), 0)
+		return
+	}
 	site := h.o.Site(o.host)
 	req := guard.Request{
 		Method: o.method, Scheme: o.scheme, Host: o.host, Path: o.path,
-		Client:     h.o.Trusted.Client(r),
+		Client:     client,
 		Cookie:     site.Cookies.Guard(r.Header, o.scheme),
 		Preflight:  web.Preflight(o.method, r.Header),
 		Navigation: web.Navigation(r.Header),

@@ -75,6 +75,29 @@ func TestX9MalformedIsNever2xx(t *testing.T) {
 	}
 }
 
+// X3 (authentik, CVE-2024-47070). Attack: X-Forwarded-For that nobody can read,
+// so that the proxy itself seems to ask: a rule for its network would let the
+// client in with fewer factors. What is read must be addresses; what the client
+// wrote, left of its own address, is not read.
+func TestX3MalformedForwardedFor(t *testing.T) {
+	h := build(t, nil)
+	for _, e := range endpoints {
+		for xff, want := range map[string]int{
+			"garbage": 400, "10.0.0.1, garbage": 400, ",": 400, "1.2.3.4:80": 400, "10.0.0.1,": 400, "[::1": 400,
+			"x, 127.0.0.1": 400, "fe80::1%lo": 400, strings.Repeat("a", 10<<10): 400, "\xef\xbc\x91.2.3.4": 400,
+			"203.0.113.7": 200, "x, 203.0.113.7": 200, ",203.0.113.7, 127.0.0.1": 200, "127.0.0.1": 200,
+		} {
+			w := h.ask(question{endpoint: e, cookie: "alice", header: http.Header{"X-Forwarded-For": {xff}}})
+			if strings.HasSuffix(e, "ext-authz") {
+				want = 200 // none of its own headers: what cannot be read changes nothing
+			}
+			if w.StatusCode != want {
+				t.Errorf("%s X-Forwarded-For %.20q: %d, want %d", e, xff, w.StatusCode, want)
+			}
+		}
+	}
+}
+
 // FuzzX9 sends anything as the original request: no panic, and a 2xx only
 // where the guard allowed just before (invariant 1).
 func FuzzX9(f *testing.F) {

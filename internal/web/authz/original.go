@@ -38,6 +38,7 @@ const (
 	errMissing refusal = "A header with the original request is missing, doubled or spelled otherwise."
 	errProto   refusal = "The original scheme is neither http nor https."
 	errHost    refusal = "The original host is not valid."
+	errClient  refusal = "X-Forwarded-For is not a list of addresses."
 	errURI     refusal = "The original URI is not valid."
 	errQuery   refusal = "A query parameter of the check URL is not valid: realm, groups, factors (0, 1, 2) and fresh (15m), each once."
 )
