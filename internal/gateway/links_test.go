@@ -61,6 +61,9 @@ func TestX6LinksComeFromTheConfigurationAlone(t *testing.T) {
 	lone, _ := guarding(t)
 	lone.bare("alice", "users", nil)
 	wantStatus(t, lone.local("POST", "/users/users/alice/invite", map[string]any{}), http.StatusConflict)
+	if link := lone.must("POST", "/setup-link", nil)["url"].(string); !strings.HasPrefix(link, "http://localhost:9091/sallyport/setup?token=") {
+		t.Errorf("without a portal the setup link is %s", link)
+	}
 }
 
 // A client that no proxy stands before says X-Forwarded-Proto, -Prefix, -Port,
