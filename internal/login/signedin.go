@@ -59,28 +59,6 @@ func (d *Doors) StepUp(ctx context.Context, live session.Live, c Client, target 
 	})
 }
 
-// Fresh checks a code of somebody who is signed in, for a change in the same
-// request. It takes a one-time code or a recovery code and burns it. A wrong
-// one counts as at the second door. Errors: ErrDenied, *throttle.Throttled,
-// ErrCodeNeeded (code is empty; nothing is counted), ErrNoFactor.
-func (d *Doors) Fresh(ctx context.Context, live session.Live, code string, c Client) error {
-	var who principal.ID
-	var name string
-	_, err := d.decide(ctx, func(tx store.Tx) (*Next, error) {
-		u, err := d.self(tx, live)
-		if err != nil {
-			return nil, err
-		}
-		who, name = u.ID, u.Ref().String()
-		if u.Factors() == 0 {
-			return nil, ErrNoFactor
-		}
-		return nil, d.fresh(tx, u, code, c, live.ID)
-	})
-	d.noteThrottled(err, who, name, c, "fresh")
-	return err
-}
-
 // fresh judges a code in the caller's transaction, which commits in any case.
 func (d *Doors) fresh(tx store.Tx, u *account.User, code string, c Client, sessionID string) error {
 	if code == "" {
