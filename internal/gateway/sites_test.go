@@ -180,6 +180,10 @@ func TestX4NetworksAreReadFromTheRight(t *testing.T) {
 		"010.1.2.3": 401, "0x0a.1.2.3": 401, "10.1": 401, "１０.1.2.3": 401,
 	} {
 		a := b.forwardAuth("/sallyport/authz/forward-auth", "GET", "/", http.Header{"X-Forwarded-For": {chain}})
+		if want == 401 { // garbage may be refused as such: it never counts as inside
+			wantStatus(t, a, 401, 400)
+			continue
+		}
 		wantStatus(t, a, want)
 	}
 }
