@@ -28,13 +28,27 @@ type refusal struct {
 	Code   string `json:"code"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
+	Errors []struct {
+		Location string `json:"location"`
+		Message  string `json:"message"`
+	} `json:"errors"`
 }
 
 func (r *refusal) Error() string {
-	if r.Detail != "" {
-		return strings.TrimSuffix(r.Detail, ".")
+	text := strings.TrimSuffix(r.Detail, ".")
+	if text == "" {
+		text = fmt.Sprintf("the server answered %d %s", r.Status, r.Title)
 	}
-	return fmt.Sprintf("the server answered %d %s", r.Status, r.Title)
+	fields := make([]string, len(r.Errors))
+	for i, e := range r.Errors {
+		if fields[i] = e.Message; e.Location != "" {
+			fields[i] = strings.TrimPrefix(e.Location, "body.") + ": " + e.Message
+		}
+	}
+	if len(fields) > 0 {
+		text += ": " + strings.Join(fields, "; ")
+	}
+	return text
 }
 
 // refused reports whether err is the API's refusal with this code.
@@ -56,9 +70,17 @@ func (l *line) open(ctx context.Context) (*client, error) {
 	if err != nil || c != nil {
 		return c, err
 	}
+	found := l.shell.HasState == nil || l.shell.HasState(l.global)
 	handler, closeStore, err := l.shell.OpenDirect(ctx, l.global)
 	if err != nil {
 		return nil, err
+	}
+	if !found {
+		where := "the storage that the configuration names"
+		if l.global.State != "" {
+			where = clean(l.global.State)
+		}
+		fmt.Fprintf(l.stderr, "There was no state yet in %s: made it.\n", where)
 	}
 	return &client{ctx: ctx, http: inProcess{handler}, close: closeStore}, nil
 }
@@ -67,7 +89,7 @@ func (l *line) open(ctx context.Context) (*client, error) {
 func (l *line) dial(ctx context.Context) (*client, error) {
 	transport, err := l.shell.AdminDial(ctx, l.global)
 	if err != nil {
-		return nil, fmt.Errorf("reach the running server: %w", err)
+		return nil, err // names the socket, or the mistake in the configuration
 	}
 	if transport == nil {
 		return nil, nil

@@ -94,6 +94,9 @@ func (l *line) realmSet() *cobra.Command {
 				return err
 			}
 			changed := cmd.Flags().Changed
+			if changed("factors") && factors != 1 && factors != 2 {
+				return usage("--factors is 1 or 2")
+			}
 			return l.with(cmd.Context(), func(c *client) error {
 				var r realm
 				// stored=true: what was set, without the defaults that would

@@ -61,6 +61,7 @@ func Run(ctx context.Context, shell Shell, args []string, stdin io.Reader, stdou
 type line struct {
 	shell  Shell
 	global Global
+	stderr io.Writer
 }
 
 // New returns the command line. It prints no errors by itself (Run does, or
@@ -71,14 +72,16 @@ func New(shell Shell) *cobra.Command {
 		shell.Use = "sallyport"
 	}
 	root := group(&cobra.Command{
-		Use:   shell.Use,
-		Short: "An authentication gateway with two doors",
+		Use:     shell.Use,
+		Version: shell.Version,
+		Short:   "An authentication gateway with two doors",
 		Long: "Sallyport guards upstreams that know nothing of logins: a password, then a\n" +
 			"one-time code, then the upstream.\n\n" +
 			"Commands that manage users, realms and sessions talk to the running server\n" +
 			"through its admin socket, and open the state directory themselves when no\n" +
 			"server runs.",
 	})
+	root.SetVersionTemplate("sallyport {{.Version}}\n") // as `version` prints it
 	flags := root.PersistentFlags()
 	flags.StringVar(&l.global.State, "state", os.Getenv("SALLYPORT_STATE"), "state `directory` (SALLYPORT_STATE)")
 	flags.StringVar(&l.global.Config, "config", os.Getenv("SALLYPORT_CONFIG"), "configuration `file` (SALLYPORT_CONFIG)")
@@ -86,6 +89,7 @@ func New(shell Shell) *cobra.Command {
 	flags.Lookup("state").DefValue = ""
 	flags.Lookup("config").DefValue = ""
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		l.stderr = cmd.ErrOrStderr()
 		l.global.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 	}
 	for _, add := range []func() *cobra.Command{l.serve, l.check, l.explain} {

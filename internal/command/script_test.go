@@ -118,8 +118,8 @@ func (m *machine) shell(stdout, stderr io.Writer) command.Shell {
 	return command.Shell{
 		Version: "v0.0.0-test",
 		Serve: func(_ context.Context, g command.Global, f command.ServeFlags) error {
-			if f.Listen == "busy" {
-				return errors.New("listen on busy: address already in use")
+			if f.Listen == "127.0.0.1:2" {
+				return errors.New("listen on 127.0.0.1:2: address already in use")
 			}
 			return json.NewEncoder(stderr).Encode(map[string]any{"state": g.State, "config": g.Config, "flags": f})
 		},

@@ -30,6 +30,9 @@ func (l *line) serve() *cobra.Command {
 			if flags.Demo && flags.Upstream != "" {
 				return usage("--demo and --upstream exclude each other: the demo page is the upstream")
 			}
+			if err := flags.check(); err != nil {
+				return err
+			}
 			return l.shell.Serve(cmd.Context(), l.global, flags)
 		},
 	}
@@ -153,14 +156,15 @@ func (l *line) lookUp(ctx context.Context, q *Question) error {
 
 func printExplanation(cmd *cobra.Command, e Explanation) error {
 	out := cmd.OutOrStdout()
-	which := "no rule matches"
+	which := ""
 	if e.Rule > 0 {
 		which = "rule " + strconv.Itoa(e.Rule)
 		if e.RuleName != "" {
 			which += " (" + clean(e.RuleName) + ")"
 		}
+		which += ": "
 	}
-	fmt.Fprintf(out, "%s: %s: %s\n", clean(e.Decision), which, clean(e.Reason))
+	fmt.Fprintf(out, "%s: %s%s\n", clean(e.Decision), which, clean(e.Reason))
 	for _, step := range e.Trace {
 		fmt.Fprintln(out, "  "+clean(step))
 	}

@@ -44,14 +44,14 @@ func (l *line) token() *cobra.Command {
 
 func seedText(cmd *cobra.Command, file string) (string, error) {
 	if file == "" {
-		return readSecret(cmd.InOrStdin(), "standard input")
+		return readSecret(cmd.Context(), cmd.InOrStdin(), "standard input")
 	}
 	f, err := os.Open(file)
 	if err != nil {
 		return "", fmt.Errorf("open the seed file: %w", err)
 	}
 	defer f.Close()
-	return readSecret(f, file)
+	return readSecret(cmd.Context(), f, file)
 }
 
 // currentCode returns the code of this moment. Errors never repeat the seed.

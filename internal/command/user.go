@@ -294,6 +294,28 @@ func (l *line) userResetFactors() *cobra.Command {
 			return err
 		}
 		say(cmd, "%s has no second factor any more. All sessions have ended.", ref)
+		if ref.Realm == adminRealm {
+			return c.adviseWithoutAdmin(cmd, ref)
+		}
 		return nil
 	})
+}
+
+// adminRealm is where administrators live.
+const adminRealm = "admin"
+
+// adviseWithoutAdmin says what comes next where the last administrator has
+// just lost the second factor, and with it the administration.
+func (c *client) adviseWithoutAdmin(cmd *cobra.Command, ref principal.Ref) error {
+	admins, err := c.users(adminRealm, "")
+	if err != nil {
+		return err
+	}
+	for _, u := range admins {
+		if !u.Disabled && len(u.Methods) > 0 {
+			return nil
+		}
+	}
+	say(cmd, "No administrator is left. Next: `sallyport setup-link` while the server runs (or start it: it prints the link), and give the name %s again.", ref.Name)
+	return nil
 }

@@ -41,9 +41,12 @@ func (l *line) userAdd() *cobra.Command {
 		Use:   "add NAME[@REALM]",
 		Short: "Add a user, and the realm where it is missing",
 		Long: "Add a user. A missing realm is made, without capabilities.\n\n" +
-			"The password comes from standard input, from a prompt on a terminal, or is\n" +
-			"chosen by the user with the link that --invite prints. With --totp the user has\n" +
-			"a second factor at once; its secret and recovery codes are printed once.\n" +
+			"On a terminal the password is asked for. With --password-stdin it is read from\n" +
+			"standard input, which is not looked at otherwise. With --invite the user chooses\n" +
+			"it. Without any of these the user has none, and cannot sign in until you set one\n" +
+			"with `user reset-password` or print a link with `user invite`.\n\n" +
+			"With --totp the user has a second factor at once; its secret and recovery codes\n" +
+			"are printed once. --invite needs a portal in the configuration.\n" +
 			"Administrators (NAME@admin) need --totp or --invite.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -73,7 +76,7 @@ func (c *client) addUser(cmd *cobra.Command, name string, flags *addFlags) error
 	if err != nil {
 		return err
 	}
-	if ref.Realm == "admin" && !flags.totp && !flags.invite {
+	if ref.Realm == adminRealm && !flags.totp && !flags.invite {
 		return usage("an administrator needs a second factor: add --totp (printed here) or --invite (enrolled by the user)")
 	}
 	body := newUser{Realm: ref.Realm, Name: ref.Name, Email: flags.email, FullName: flags.fullName, Phone: flags.phone, Groups: flags.groups}
@@ -91,9 +94,18 @@ func (c *client) addUser(cmd *cobra.Command, name string, flags *addFlags) error
 		return err
 	}
 	if flags.asJSON {
-		return document(cmd.OutOrStdout(), result)
+		err = document(cmd.OutOrStdout(), result)
+	} else {
+		err = printAdded(cmd, result, flags.qr)
 	}
-	return printAdded(cmd, result, flags.qr)
+	if body.Password == "" && !flags.invite {
+		hint := ""
+		if _, person := terminal(cmd); !person {
+			hint = " (standard input is read with --password-stdin alone)"
+		}
+		say(cmd, "Added %s, without a password%s: nobody can sign in as %s until you set one with `user reset-password` or print a link with `user invite`.", ref, hint, ref.Name)
+	}
+	return err
 }
 
 // create makes the user, and first the realm where it is missing.
