@@ -38,7 +38,9 @@ type Enrollment struct {
 // active at once, the older one is gone, and the epoch rises.
 //
 // A person who has a factor must prove it freshly before: that is the
-// caller's question. Errors: ErrUnknownMethod where the realm does not offer
+// caller's question. Whether one who has none may set up a first one is
+// answered here, and again by Confirm and Adopt, so that no door can forget it.
+// Errors: ErrEnrollmentClosed, ErrUnknownMethod where the realm does not offer
 // TOTP, invalid Params, and those of account.
 func (f *Factors) Enroll(tx store.Tx, actor account.Actor, id principal.ID, o EnrollOptions) (*Enrollment, error) {
 	u, err := f.dir.ByID(tx, id)
@@ -46,6 +48,9 @@ func (f *Factors) Enroll(tx store.Tx, actor account.Actor, id principal.ID, o En
 		return nil, err
 	}
 	if err := f.authorize(tx, actor, u); err != nil {
+		return nil, err
+	}
+	if err := f.mayBegin(tx, actor, u); err != nil {
 		return nil, err
 	}
 	seed, err := f.draft(tx, u.Ref(), o)
@@ -117,8 +122,8 @@ func (d *Draft) record(after int64, at time.Time) *seedRecord {
 
 // Adopt gives a draft to a person who has no factor yet, active at once, with
 // the step that Check returned burned. The epoch rises. It returns the
-// recovery codes. Errors: ErrDenied where there is a factor meanwhile, and
-// those of account.
+// recovery codes. Errors: ErrDenied where there is a factor meanwhile,
+// ErrEnrollmentClosed, and those of account.
 func (f *Factors) Adopt(tx store.Tx, actor account.Actor, id principal.ID, d *Draft, step int64) ([]string, error) {
 	u, err := f.dir.ByID(tx, id)
 	if err != nil {
@@ -127,16 +132,23 @@ func (f *Factors) Adopt(tx store.Tx, actor account.Actor, id principal.ID, d *Dr
 	if u.Factors() > 0 {
 		return nil, ErrDenied
 	}
+	if err := f.mayBegin(tx, actor, u); err != nil {
+		return nil, err
+	}
 	return f.activate(tx, actor, u, &totpRecord{}, d.record(step, tx.Now()))
 }
 
 // Confirm checks the first code of the pending method and makes it the
 // confirmed one. The code's step is burned, so that it opens no door
 // afterwards, and the epoch rises. With the first factor come recovery codes.
-// Errors: ErrDenied, ErrReplay, ErrNoPending, and those of account.
+// Errors: ErrDenied, ErrReplay, ErrNoPending, ErrEnrollmentClosed (the code was
+// not looked at), and those of account.
 func (f *Factors) Confirm(tx store.Tx, actor account.Actor, id principal.ID, code string) ([]string, error) {
 	u, err := f.dir.ByID(tx, id)
 	if err != nil {
+		return nil, err
+	}
+	if err := f.mayBegin(tx, actor, u); err != nil {
 		return nil, err
 	}
 	rec, err := loadTOTP(tx, id)
@@ -195,6 +207,20 @@ func (f *Factors) Abandon(tx store.Tx, actor account.Actor, id principal.ID) err
 	}
 	rec.Pending = nil
 	return store.Save(tx, totpKey(id), rec, time.Time{})
+}
+
+// mayBegin refuses a first factor that a person makes for the own account, who
+// proved a password alone, where the realm's setting enrollment is closed to
+// them: otherwise whoever has a leaked password takes the account over.
+func (f *Factors) mayBegin(tx store.Tx, actor account.Actor, u *account.User) error {
+	if !actor.Is(u.ID) || u.Factors() > 0 {
+		return nil
+	}
+	ok, _, err := f.dir.MayEnroll(tx, u)
+	if err == nil && !ok {
+		err = ErrEnrollmentClosed
+	}
+	return err
 }
 
 // draft makes the record of a new authenticator with a seed of 160 bits.

@@ -74,6 +74,9 @@ var (
 	ErrNoMethod = errors.New("no such method is set up")
 	// ErrUnknownMethod: no such method exists, or the realm does not allow it.
 	ErrUnknownMethod = errors.New("this method is not offered")
+	// ErrEnrollmentClosed: the person has no factor, and the realm's setting
+	// enrollment lets nobody set up a first one with a password alone now.
+	ErrEnrollmentClosed = errors.New("setting up a second factor needs an invitation: ask your administrator")
 	// ErrLastFactor: the realm demands two factors, and this is the last one.
 	ErrLastFactor = errors.New("the last factor stays, because two are demanded: set up another one first")
 )

@@ -52,7 +52,8 @@ var (
 	ErrDenied = errors.New("denied")
 	// ErrEnrollmentClosed is said after the right password only: two factors
 	// are demanded, there is none, and the realm lets nobody enrol now.
-	ErrEnrollmentClosed = errors.New("setting up a second factor needs an invitation: ask your administrator")
+	// It is the same at every door.
+	ErrEnrollmentClosed = factor.ErrEnrollmentClosed
 	// ErrSetupDone: an administrator exists.
 	ErrSetupDone = errors.New("an administrator exists already")
 	// ErrCodeNeeded: a signed-in person who has a factor sent no code.

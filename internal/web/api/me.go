@@ -177,11 +177,16 @@ func ownEvent(c *caller, which string) audit.Event {
 
 // record stores an event with who caused it, and from where.
 func (a *API) record(tx store.Tx, c *caller, e audit.Event) error {
+	return a.Audit.Record(tx, told(c, e))
+}
+
+// told fills in who caused an event, and from where.
+func told(c *caller, e audit.Event) audit.Event {
 	e.Client, e.Session = c.client.Addr, c.live.ID
 	if c.local {
 		e.Actor = "local"
 	} else if c.live.Identity != nil && c.live.Identity.ID != e.Principal {
 		e.Actor = c.live.Identity.Name + "@" + c.live.Identity.Realm
 	}
-	return a.Audit.Record(tx, e)
+	return e
 }

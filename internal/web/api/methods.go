@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/store"
@@ -104,7 +106,19 @@ func (a *API) activate(ctx context.Context, c *caller, in *activateInput) (*acti
 		out = &activateOutput{Body: Activation{OTPAuthURI: e.URI, QRPNGURL: a.qrURL(ref.Realm, ref.Name)}}
 		return nil
 	})
+	a.noteClosed(c, err)
 	return out, gone(err)
+}
+
+// noteClosed notes that somebody with a password alone tried to set up a first
+// factor where the realm does not let them.
+func (a *API) noteClosed(c *caller, err error) {
+	if !errors.Is(err, factor.ErrEnrollmentClosed) {
+		return
+	}
+	who := c.live.Identity
+	a.Audit.Note(told(c, audit.Event{Time: a.Clock(), Kind: audit.KindFactorAdd, Outcome: audit.Denied, Cause: "enrollment_closed",
+		Principal: who.ID, Name: who.Name + "@" + who.Realm, Method: string(factor.TOTP)}))
 }
 
 // freshOwner demands a factor of at most account.Fresh from whoever has one.
@@ -165,6 +179,7 @@ func (a *API) confirm(ctx context.Context, c *caller, in *confirmInput) (*confir
 		codes, err = a.Factors.Confirm(tx, c.self(), c.live.Identity.ID, in.Body.Code)
 		return err
 	})
+	a.noteClosed(c, err)
 	if err != nil {
 		return nil, err
 	}
