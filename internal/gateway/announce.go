@@ -14,7 +14,7 @@ import (
 // no administrator exists, the link that makes one. The link is written here
 // and nowhere else: it is a secret, and logs are kept.
 func (g *Gateway) Announce(ctx context.Context, w io.Writer, addr net.Addr) {
-	fmt.Fprintf(w, "Sallyport %s listens on %s; state in %s\n", g.version, addr, g.state.Dir)
+	fmt.Fprintf(w, "Sallyport %s listens on %s; state in %s\n%s\n", g.version, addr, g.state.Dir, g.door())
 	token, err := g.sites[0].doors.SetupLink(ctx)
 	switch {
 	case errors.Is(err, login.ErrSetupDone):
@@ -23,7 +23,23 @@ func (g *Gateway) Announce(ctx context.Context, w io.Writer, addr net.Addr) {
 		fmt.Fprintf(w, "No setup link could be made: %v\n", err)
 		return
 	}
-	fmt.Fprintf(w, "\nNo administrator exists yet. Open this link within an hour to create one:\n\n    %s\n\n", g.setupURL(token.Reveal()))
+	how := "Open this link within an hour to create one"
+	if g.setupBase() == "" {
+		how = "Open this path through your proxy within an hour to create one"
+	}
+	fmt.Fprintf(w, "\nNo administrator exists yet. %s:\n\n    %s\n\n", how, g.setupURL(token.Reveal()))
+}
+
+// door says what to type into a browser.
+func (g *Gateway) door() string {
+	base, path := g.setupBase(), "/sallyport/"
+	if (g.plan.upstream != nil || g.demo) && g.plan.sites[0].portal == "" {
+		path = "/"
+	}
+	if base == "" {
+		return "Open it through your proxy, at " + path
+	}
+	return "Open " + base + path
 }
 
 // setupURL is the address of a setup link; a path alone where nothing says

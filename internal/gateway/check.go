@@ -29,7 +29,7 @@ func Check(_ context.Context, g command.Global) (command.Report, error) {
 	if _, _, err := c.StateDir(g.State); err != nil {
 		return command.Report{}, err
 	}
-	r := command.Report{File: c.file, Rules: []command.RuleReport{}, Warnings: slices.Clone(p.warnings)}
+	r := command.Report{File: c.file, Rules: []command.RuleReport{}, Warnings: slices.Concat(p.warnings, p.hints)}
 	if r.Warnings == nil {
 		r.Warnings = []string{}
 	}
@@ -119,10 +119,7 @@ func Explain(_ context.Context, g command.Global, q command.Question) (command.E
 		who, q.Factors = nil, 0
 	}
 	d, steps := p.rules.Explain(req, who, q.Factors)
-	if q.Disabled {
-		d.Reason += " (the user is disabled, so no session is open)"
-	}
-	e := command.Explanation{Decision: d.Outcome.String(), Rule: d.Rule, RuleName: d.RuleName, Reason: d.Reason}
+	e := command.Explanation{Decision: d.Outcome.String(), Rule: d.Rule, RuleName: d.RuleName, Reason: p.because(&d, &q)}
 	if d.Outcome != guard.Allow && d.Outcome != guard.Challenge {
 		e.Decision = guard.Deny.String()
 	}
@@ -130,6 +127,57 @@ func Explain(_ context.Context, g command.Global, q command.Question) (command.E
 		e.Trace = append(e.Trace, step(s))
 	}
 	return e, nil
+}
+
+// because is the guard's reason, with what only the question and the written
+// rule can add.
+func (p *plan) because(d *guard.Decision, q *command.Question) string {
+	switch d.Reason {
+	case guard.ReasonNoRule:
+		if len(p.written) == 0 {
+			return "there are no rules (`serve --upstream` would imply one: realms users and admin, two factors, every host)"
+		}
+	case guard.ReasonViews:
+		return "the request would be refused (400): the path can be read in more ways than one, and they select different rules"
+	case guard.ReasonHost, guard.ReasonPath, guard.ReasonMethod:
+		return "the request would be refused (400): " + d.Reason
+	case guard.ReasonMethodClosed:
+		return "the request would be refused (405): " + d.Reason
+	case guard.ReasonAnonymous:
+		switch {
+		case q.Disabled:
+			return d.Reason + " (the user is disabled, so no session is open)"
+		case q.As != "":
+			return "0 factors (see --factors), so nobody is signed in"
+		}
+	case guard.ReasonFactors:
+		return fmt.Sprintf("%s: the session has %d, %d are demanded", d.Reason, q.Factors, d.Demand.Factors)
+	case guard.ReasonNotAdmitted:
+		return d.Reason + ": " + outside(&p.written[d.Rule-1], d.Identity)
+	}
+	return d.Reason
+}
+
+// outside names the list of a rule that somebody is not on.
+func outside(r *guard.Rule, who *account.Identity) string {
+	if len(r.Realms) > 0 && !slices.Contains(r.Realms, who.Realm) {
+		return "the realm is not " + either(r.Realms)
+	}
+	var lists []string
+	if len(r.Groups) > 0 {
+		lists = append(lists, "in group "+either(r.Groups))
+	}
+	if len(r.Users) > 0 {
+		lists = append(lists, "named "+either(r.Users))
+	}
+	if len(lists) == 0 {
+		return "it is not on the rule's lists"
+	}
+	groups := "none"
+	if len(who.Groups) > 0 {
+		groups = strings.Join(who.Groups, ", ")
+	}
+	return "not " + strings.Join(lists, ", nor ") + " (groups: " + groups + ")"
 }
 
 func request(q command.Question) (*guard.Request, error) {

@@ -36,10 +36,11 @@ import (
 
 // Options are what a shell knows besides the configuration.
 type Options struct {
-	StateDir string // named on the command line; wins over Config.Storage
-	Demo     bool   // guard the built-in demo page
-	Offline  bool   // only AdminHandler will be used: nobody logs in here
-	MinFree  uint64 // bytes kept free on the disk; 0: the engine's default
+	StateDir string        // named on the command line; wins over Config.Storage
+	Demo     bool          // guard the built-in demo page
+	Offline  bool          // only AdminHandler will be used: nobody logs in here
+	MinFree  uint64        // bytes kept free on the disk; 0: the engine's default
+	BodyTime time.Duration // for the body of a request to us to arrive; 0: 30 s
 	Version  string
 	Clock    func() time.Time // nil: time.Now
 	Logger   *slog.Logger     // nil: silent
@@ -53,6 +54,7 @@ type Gateway struct {
 	clock    func() time.Time
 	version  string
 	demo     bool
+	bodyTime time.Duration
 	state    *State
 	audit    *audit.Log
 	accounts *account.Directory
@@ -80,11 +82,15 @@ type site struct {
 // Open understands the configuration, opens the state and wires the rooms. A
 // mistake in the configuration is found before anything is opened.
 func Open(ctx context.Context, cfg Config, o Options) (*Gateway, error) {
-	if o.Clock == nil {
+	own := o.Clock != nil
+	if !own {
 		o.Clock = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.BodyTime == 0 {
+		o.BodyTime = defaultBodyTime
 	}
 	p, err := cfg.plan(o.Demo)
 	if err != nil {
@@ -94,14 +100,14 @@ func Open(ctx context.Context, cfg Config, o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	state, err := OpenState(ctx, StateOptions{Dir: dir, MasterKey: cfg.MasterKey, Hasher: p.hasher, MinFree: o.MinFree, Clock: o.Clock, Logger: o.Logger})
+	state, err := OpenState(ctx, StateOptions{Dir: dir, MasterKey: cfg.MasterKey, Hasher: p.hasher, MinFree: o.MinFree, Clock: o.Clock, TestClock: own, Logger: o.Logger})
 	if err != nil {
 		return nil, err
 	}
 	if !o.Offline {
 		state.Hasher.Measure(ctx) // the floor of a login's answer
 	}
-	g := &Gateway{cfg: cfg, plan: p, log: o.Logger, clock: o.Clock, version: o.Version, demo: o.Demo, state: state}
+	g := &Gateway{cfg: cfg, plan: p, log: o.Logger, clock: o.Clock, bodyTime: o.BodyTime, version: o.Version, demo: o.Demo, state: state}
 	if err := g.wire(ctx); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/web"
@@ -10,11 +11,21 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/web/authz"
 )
 
+// defaultBodyTime is how long the body of a request to us may take to arrive. Longer
+// than the queue for a password hash, because its end also ends the request.
+const defaultBodyTime = 30 * time.Second
+
 // Handler answers the network. It looks at the raw request target before any
 // mux, because a mux cleans paths and redirects.
 func (g *Gateway) Handler() http.Handler { return http.HandlerFunc(g.serve) }
 
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// Also of a request that is refused: net/http reads what is left of
+		// the body before it sends the answer. The proxy lifts it for what it
+		// passes on.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.bodyTime))
+	}
 	switch {
 	case authz.Owns(r.RequestURI) && g.ownsAuthz(r):
 		g.authz.ServeHTTP(w, r)
@@ -61,7 +72,7 @@ func (g *Gateway) site(host string) (s *site, guarded bool) {
 	if len(g.sites) == 1 && g.sites[0].Portal == "" {
 		return g.sites[0], false
 	}
-	name, err := guard.CanonicalHost(host)
+	name, err := guard.RequestHost(host)
 	if err != nil {
 		return g.sites[0], true
 	}

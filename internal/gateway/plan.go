@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -41,6 +43,7 @@ type plan struct {
 	passwords secret.PasswordPolicy
 	hasher    secret.HasherOptions
 	warnings  []string
+	hints     []string // what `check` adds: known only here, or known to everybody who runs on loopback
 }
 
 // siteplan is one portal and the cookie domain that it serves. The zero
@@ -102,10 +105,16 @@ func (c *Config) plan(demo bool) (*plan, error) {
 }
 
 func (c *Config) planNetwork(p *plan, demo bool) error {
+	if err := command.ListenAddress(c.ListenAddress()); err != nil {
+		return c.At("/listen", "listen: %v", err)
+	}
+	if !c.local() {
+		p.warnings = append(p.warnings, "listen: other machines reach this address, and this server speaks no TLS: put a TLS proxy before it")
+	}
 	if c.Upstream != "" {
-		u, err := url.Parse(c.Upstream)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-			return c.At("/upstream", "upstream: expected http://HOST:PORT or https://HOST, without a path")
+		u, err := command.UpstreamURL(c.Upstream)
+		if err != nil {
+			return c.At("/upstream", "upstream: %v", err)
 		}
 		if demo {
 			return c.At("/upstream", "upstream: the demo page is the upstream: leave one of the two out")
@@ -115,10 +124,10 @@ func (c *Config) planNetwork(p *plan, demo bool) error {
 	proxying := p.upstream != nil || demo
 	unix := strings.HasPrefix(c.ListenAddress(), "unix:")
 	if c.TrustedProxies == nil {
-		if !proxying {
+		if !proxying { // with an upstream nobody is trusted who was not named
 			p.trusted = web.Loopback()
+			p.trusted.Unix = unix
 		}
-		p.trusted.Unix = unix
 		return nil
 	}
 	networks, at, err := prefixes(c.TrustedProxies)
@@ -138,6 +147,9 @@ func (c *Config) planSites(p *plan, _ bool) error {
 	if c.Portal != "" {
 		if err := origin(c.Portal); err != nil {
 			return c.At("/portal", "portal: %v", err)
+		}
+		if u, _ := url.Parse(c.Portal); u.Scheme == "http" && !loopback(u.Hostname()) {
+			p.warnings = append(p.warnings, "portal: http is read and changed on the way: use https for anything but loopback")
 		}
 	}
 	for i, d := range c.CookieDomain {
@@ -316,11 +328,24 @@ func (c *Config) planRules(p *plan, demo bool) error {
 	}
 	p.rules = rules
 	if len(p.written) == 0 {
-		p.warnings = append(p.warnings, "there are no rules: every request is denied; name an upstream, or write rules")
+		p.warnings = append(p.warnings, "there are no rules: every request is denied; write rules, or name an upstream (`serve --upstream` does), which implies one")
 		return nil
 	}
 	p.warnings = append(p.warnings, rules.Warnings()...)
+	for i := range p.written {
+		for _, realm := range p.written[i].Realms {
+			if !c.knows(realm) {
+				p.hints = append(p.hints, fmt.Sprintf("rule %d: the realm %.64s is not configured here: until `realm set` or `user add` makes it, it admits nobody", i+1, realm))
+			}
+		}
+	}
 	return nil
+}
+
+// knows reports whether a realm exists without a look into the state.
+func (c *Config) knows(realm string) bool {
+	_, configured := c.Realms[realm]
+	return configured || slices.Contains([]string{c.defaultRealm(), account.AdminRealm, account.AuthRealm}, realm)
 }
 
 func (c *Config) defaultRealm() string {
@@ -340,7 +365,42 @@ func (c *Config) planRest(p *plan, demo bool) error {
 		}
 	}
 	if c.Portal == "" && len(c.CookieDomain) == 0 {
-		p.warnings = append(p.warnings, "there is no portal: invitations are off (a link needs an address to point to), and the pages share their origin with whatever is guarded, which must then be trusted like the gateway")
+		text := "there is no portal: invitations are off, and what is guarded shares its origin with the pages, so it must be trusted"
+		if c.local() {
+			p.hints = append(p.hints, text)
+		} else {
+			p.warnings = append(p.warnings, text)
+		}
+	}
+	return c.planMasterKey()
+}
+
+// planMasterKey looks at the form of the key; whether it is the right one only
+// the store knows.
+func (c *Config) planMasterKey() error {
+	if c.MasterKey == "" {
+		if _, written := c.lines["/master_key"]; written { // an empty file is no wish for another key
+			return c.At("/master_key", "master_key is empty: 32 bytes in base64 or hexadecimal are expected")
+		}
+		return nil
+	}
+	if _, err := secret.ParseMasterKey([]byte(c.MasterKey)); err != nil {
+		return c.At("/master_key", "master_key %s", keyFault(err))
 	}
 	return nil
+}
+
+// local reports whether the server listens on this machine alone.
+func (c *Config) local() bool {
+	address := c.ListenAddress()
+	if strings.HasPrefix(address, "unix:") {
+		return true
+	}
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && loopback(host)
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback() || strings.EqualFold(host, "localhost") || strings.HasSuffix(strings.ToLower(host), ".localhost")
 }

@@ -81,6 +81,16 @@ func ListenAdmin(dir string) (net.Listener, error) {
 	return &ownPeers{UnixListener: ln}, nil
 }
 
+// bare drops the "dial unix /path: connect:" before the errno, in a sentence
+// that names the path.
+func bare(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}
+
 // ownPeers accepts connections of our own user and of root.
 type ownPeers struct{ *net.UnixListener }
 
@@ -109,7 +119,7 @@ func DialAdmin(ctx context.Context, dir string) (http.RoundTripper, error) {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("reach the server at %s: %w", path, err)
+		return nil, fmt.Errorf("reach the running server at %s: %w", path, bare(err))
 	}
 	_ = conn.Close()
 	if err := safeSocketDir(path, false); err != nil {

@@ -31,6 +31,7 @@ type StateOptions struct {
 	Hasher    secret.HasherOptions
 	MinFree   uint64 // bytes kept free on the disk; 0: the engine's default
 	Clock     func() time.Time
+	TestClock bool // Clock is not the real one: the engine removes nothing by itself
 	Logger    *slog.Logger
 }
 
@@ -61,9 +62,9 @@ func (s *State) unseal(ctx context.Context, o StateOptions) error {
 	if err != nil {
 		return err
 	}
-	s.Store, err = store.OpenSealed(ctx, s.engine, store.SealedOptions{Keyring: ring, Clock: o.Clock, Logger: o.Logger})
+	s.Store, err = store.OpenSealed(ctx, s.engine, store.SealedOptions{Keyring: ring, Clock: o.Clock, Logger: o.Logger, NoTTL: o.TestClock})
 	if errors.Is(err, store.ErrWrongKey) {
-		return fmt.Errorf("the state in %s was sealed with another master key; bring that key back, or name another directory with --state (nothing was changed): %w", s.Dir, err)
+		return wrongKey(fmt.Sprintf("the state in %s was sealed with another master key: bring that key back, or name another directory with --state (nothing was changed)", s.Dir))
 	}
 	return err
 }
@@ -74,7 +75,7 @@ func (s *State) masterKey(ctx context.Context, o StateOptions) (secret.Key, erro
 	if o.MasterKey != "" {
 		key, err := secret.ParseMasterKey([]byte(o.MasterKey))
 		if err != nil {
-			return key, fmt.Errorf("master_key: %w", err)
+			return key, fmt.Errorf("master_key %s", keyFault(err))
 		}
 		return key, nil
 	}
@@ -87,8 +88,8 @@ func (s *State) masterKey(ctx context.Context, o StateOptions) (secret.Key, erro
 		return key, err
 	}
 	if !empty {
-		return key, fmt.Errorf("the master key %s is missing, and the state in %s cannot be read without it: bring the file back from a backup (nothing was changed): %w",
-			filepath.Join(s.Dir, keyName), s.Dir, store.ErrWrongKey)
+		return key, wrongKey(fmt.Sprintf("the master key %s is missing, and the state cannot be read without it: bring the file back from a backup, or name the --config that holds master_key (nothing was changed)",
+			filepath.Join(s.Dir, keyName)))
 	}
 	return makeKey(s.Dir)
 }

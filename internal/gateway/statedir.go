@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
 // What stands in a state directory.
@@ -116,10 +117,19 @@ func readKey(dir string) (secret.Key, error) {
 	}
 	key, err := secret.ParseMasterKey(text)
 	if err != nil {
-		return secret.Key{}, fmt.Errorf("the master key %s: %w", path, err)
+		return secret.Key{}, fmt.Errorf("the master key %s %s", path, keyFault(err))
 	}
 	return key, nil
 }
+
+// keyFault is what is wrong with a master key, for a sentence that named it.
+func keyFault(err error) string { return strings.TrimPrefix(err.Error(), "the master key ") }
+
+// wrongKey is store.ErrWrongKey in a sentence that says it better.
+type wrongKey string
+
+func (e wrongKey) Error() string { return string(e) }
+func (e wrongKey) Unwrap() error { return store.ErrWrongKey }
 
 // makeKey writes a new master key and does not return before it is on disk: a
 // store without its key is lost.

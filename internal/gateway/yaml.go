@@ -94,7 +94,7 @@ func syntaxError(file string, err error) error {
 	e := &ConfigError{File: file, Text: "this is not YAML"}
 	if errors.As(err, &where) && where.GetToken() != nil && where.GetToken().Position != nil {
 		e.Line = where.GetToken().Position.Line
-		e.Text = "this is not YAML here or shortly before (check indentation, quotes, colons, and that no key stands twice)"
+		e.Text = "this is not YAML here or shortly before (check indentation, colons, that no key stands twice, and that values which begin with * or { have quotes)"
 	}
 	return e
 }
@@ -155,7 +155,7 @@ func (c *converter) write(enc *jsontext.Encoder, n ast.Node, at string) error {
 	case *ast.AliasNode:
 		target, ok := c.anchors[n.Value.GetToken().Value]
 		if !ok {
-			return c.fail(n, "this alias has no anchor above it")
+			return c.fail(n, "put quotes around a value that begins with * (without them it is an alias, and no anchor of that name stands above)")
 		}
 		return c.write(enc, target, at)
 	}

@@ -49,7 +49,7 @@ func (g *Guard) Check(ctx context.Context, req *Request) (d Decision) {
 func (r *Rules) find(req *Request, d *Decision) *compiled {
 	rules, named := r.exact[req.Host] // its keys are canonical
 	if !named {
-		host, err := CanonicalHost(req.Host)
+		host, err := RequestHost(req.Host)
 		if err != nil {
 			d.Outcome, d.Reason = BadRequest, ReasonHost
 			return nil

@@ -62,7 +62,7 @@ func (g *Guard) Explain(req *Request, as *account.Identity, factors int) (Decisi
 }
 
 func (r *Rules) trace(req *Request) []Step {
-	host, err := CanonicalHost(req.Host)
+	host, err := RequestHost(req.Host)
 	if err != nil {
 		return nil
 	}

@@ -47,6 +47,32 @@ func CanonicalHost(s string) (string, error) {
 	return host, nil
 }
 
+// RequestHost is CanonicalHost for what a request says. A name beyond ASCII must
+// be spelled as IDNA writes it, but for capitals: what needs more mapping (wide
+// letters, a soft hyphen, an ideographic full stop) would be mapped by us and not
+// by the next server, which then chooses another site. Errors: ErrHost.
+func RequestHost(s string) (string, error) {
+	host, err := CanonicalHost(s)
+	if err != nil || isASCII(s) {
+		return host, err
+	}
+	name, _, _ := strings.Cut(s, ":")
+	unicode, err := hostProfile.ToUnicode(host)
+	if err != nil || unicode != strings.ToLower(strings.TrimSuffix(name, ".")) {
+		return "", ErrHost
+	}
+	return host, nil
+}
+
+func isASCII(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
 // hostProfile maps case and width as browsers do. It does not use the STD3
 // rules (they refuse underscores); plainHost looks at the result instead.
 var hostProfile = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false), idna.StrictDomainName(false), idna.VerifyDNSLength(true))

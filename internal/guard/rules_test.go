@@ -29,7 +29,7 @@ func TestR1R3HostSpellings(t *testing.T) {
 			guard.Rule{Hosts: []string{"*"}, Factors: num(0)})
 		g := make_(t, everybody(), nil, rules...)
 		for want, hosts := range map[int][]string{
-			first + 1: {"a.example.com", "A.EXAMPLE.COM", "a.example.com.", "a.example.com:443", "A.example.com.:8443", "a.example。com", "ａ.example.com"},
+			first + 1: {"a.example.com", "A.EXAMPLE.COM", "a.example.com.", "a.example.com:443", "A.example.com.:8443"},
 			first + 2: {"x.wild.example.com", "X.y.WILD.example.com:1", "x.wild.example.com."},
 			first + 3: {"bücher.example", "BÜCHER.example", "xn--bcher-kva.example", "XN--BCHER-KVA.example:80", "bücher.example."},
 			first + 4: {"[::1]", "[::1]:9091", "[0:0:0:0:0:0:0:1]", "[0000::0001]:1", "192.0.2.1", "192.0.2.1:80", "192.0.2.1."},
@@ -45,6 +45,7 @@ func TestR1R3HostSpellings(t *testing.T) {
 		for _, host := range []string{"", ".", "a.example.com:", "a.example.com:x", "a.example.com:0", "a.example.com:99999", "a.example.com..", "a..example.com",
 			"u@a.example.com", "a.example.com@evil.test", "a.example.com, evil.test", "a.example.com/x", `a.example.com\x`, "a example.com", "%61.example.com",
 			"::1", "[::1", "[::1]x", "[::1%25eth0]", "[fe80::1%eth0]", "a.example.com\x00", "-a.example.com", "a-.example.com", "0x7f.1", "127.1", "1.2.3.4.5", "192.0.2.0x1", "xn--a",
+			"a.example。com", "ａ.example.com", "a\u00adb.example.com", // only our tables map these: the upstream may not
 			strings.Repeat("a", 64) + ".com", strings.Repeat("a.", 130) + "com", "a.example.com#", "a.example.com?"} {
 			if d := g.Check(t.Context(), get(host, "/", "alice")); d.Outcome != guard.BadRequest {
 				t.Errorf("%q: %v (rule %d), want a refusal", host, d.Outcome, d.Rule)

@@ -3,6 +3,7 @@ package guard
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,10 +14,10 @@ var ErrPath = errors.New("not a valid path")
 const (
 	// maxViews bounds the readings of one path. Honest paths have a handful;
 	// a path beyond it is refused.
-	maxViews = 96
+	maxViews = 48
 	// maxViewedPath bounds the length of a path that has more than one
 	// reading, in bytes.
-	maxViewedPath = 8192
+	maxViewedPath = 4096
 )
 
 // Views returns the readings that upstreams have of a raw path (without the
@@ -37,6 +38,21 @@ func Views(raw string) ([]string, error) {
 		}
 	}
 	return views, nil
+}
+
+// Below reports whether some reading of a raw path is prefix (which ends in a
+// slash) without its slash, or below it. Errors: ErrPath, where that cannot be
+// told. A path with one reading is told without allocating.
+func Below(raw, prefix string) (bool, error) {
+	below := func(v string) bool { return v == prefix[:len(prefix)-1] || strings.HasPrefix(v, prefix) }
+	if ok, capitals := simple(raw); ok && !capitals && raw != "" && raw[0] == '/' {
+		return below(raw), nil
+	}
+	views, err := Views(raw)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(views, below), nil
 }
 
 // simple reports in one pass whether a path has one reading, but for case.
@@ -68,7 +84,7 @@ func readings(raw string) ([]string, error) {
 	if ok, _ := simple(raw); ok {
 		return []string{raw}, nil
 	}
-	if len(raw) > maxViewedPath {
+	if len(raw) > maxViewedPath || strings.IndexByte(raw, ' ') >= 0 { // a raw space ends the target of a request line
 		return nil, ErrPath
 	}
 	if err := printable(raw); err != nil {

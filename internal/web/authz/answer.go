@@ -37,6 +37,16 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, k kind, site *w
 }
 
 func (h *Handler) allow(w http.ResponseWriter, r *http.Request, o *original, d *guard.Decision) {
+	// A 2xx would send the gateway's own paths to the upstream, by one reading
+	// of them or another.
+	switch own, err := guard.Below(o.path, web.Prefix); {
+	case err != nil:
+		refuse(w, r, http.StatusBadRequest, "original_request", "The request can be read in more than one way.", 0)
+		return
+	case own:
+		refuse(w, r, http.StatusForbidden, "reserved", "This path is the gateway's own: send it there without asking.", 0)
+		return
+	}
 	if d.MethodAware && web.MethodOverrides(r.Header) {
 		refuse(w, r, http.StatusBadRequest, "method", "A header would change the method that the rules looked at.", 0)
 		return

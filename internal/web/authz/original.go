@@ -113,7 +113,7 @@ func (o *original) check() error {
 	if o.uri == "" || o.uri[0] != '/' {
 		return errURI
 	}
-	if _, err := guard.CanonicalHost(o.host); err != nil {
+	if _, err := guard.RequestHost(o.host); err != nil {
 		return errHost
 	}
 	o.path, _, _ = strings.Cut(o.uri, "?")

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -103,11 +104,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	path, ok := rawPath(r)
-	if !ok {
+	host, err := guard.RequestHost(r.Host)
+	if !ok || err != nil || strings.ContainsFunc(r.RequestURI, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
 		h.refuse(w, r, http.StatusBadRequest, "request", "The request cannot be read.", 0)
 		return
 	}
-	switch reserved, err := Reserved(path); {
+	// What goes on is the host that the rules saw, not another spelling of it.
+	r.Host = host + port(r.Host)
+	switch reserved, err := guard.Below(path, web.Prefix); {
 	case err != nil:
 		h.refuse(w, r, http.StatusBadRequest, "request", "The address can be read in more than one way.", 0)
 		return
@@ -139,16 +143,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.pass(w, r, req, &d)
 }
 
-// Reserved reports whether some reading of a raw path belongs to the gateway.
-// Errors: guard.ErrPath, where that cannot be told.
-func Reserved(path string) (bool, error) {
-	views, err := guard.Views(path)
-	if err != nil {
-		return false, err
+// port is the port of a Host header that RequestHost took, with its colon.
+func port(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		return host[i:]
 	}
-	return slices.ContainsFunc(views, func(v string) bool {
-		return v == web.Prefix[:len(web.Prefix)-1] || strings.HasPrefix(v, web.Prefix)
-	}), nil
+	return ""
 }
 
 // strip removes identity from headers and trailers. A trailer arrives with the
@@ -159,13 +159,28 @@ func (h *Handler) strip(r *http.Request) {
 		return
 	}
 	h.stripTrailer(r.Trailer)
-	r.Body = &trailerBody{ReadCloser: r.Body, strip: func() { h.stripTrailer(r.Trailer) }}
+	announced := slices.Collect(maps.Keys(r.Trailer))
+	r.Body = &trailerBody{ReadCloser: r.Body, strip: func() {
+		maps.DeleteFunc(r.Trailer, func(name string, _ []string) bool { return !slices.Contains(announced, name) })
+		h.stripTrailer(r.Trailer)
+	}}
 }
 
+// stripTrailer removes what must not come after a body: identity, credentials,
+// and the fields of framing and routing (RFC 9110 section 6.5.1), which a server
+// that merges trailers into headers would believe.
 func (h *Handler) stripTrailer(t http.Header) {
 	h.o.Stripper.Strip(t)
 	web.StripForwarded(t)
 	web.StripMethodOverrides(t)
+	for name := range t {
+		switch http.CanonicalHeaderKey(name) {
+		case "Authorization", "Cookie", "Set-Cookie", "Proxy-Authorization", "Proxy-Authenticate", "Proxy-Connection", "Www-Authenticate",
+			"Host", "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Te", "Trailer", "Upgrade", "Expect",
+			"Content-Type", "Content-Encoding", "Content-Range", "Range", "Max-Forwards", "Origin", "Referer":
+			delete(t, name)
+		}
+	}
 }
 
 // rawPath is the path of the request target as it came, without the query.
@@ -192,8 +207,10 @@ func (h *Handler) scheme(r *http.Request) string {
 	return web.Scheme(r)
 }
 
-// pass sends an allowed request on.
+// pass sends an allowed request on. From here on the body may take its time:
+// until here the shell's deadline held.
 func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Request, d *guard.Decision) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	assertion := ""
 	if d.Assertion != guard.AssertionNone && d.Identity != nil {
 		var err error
