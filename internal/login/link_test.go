@@ -168,6 +168,25 @@ func TestSetupCountsWrongCodes(t *testing.T) {
 	}
 }
 
+// The only administrator lost phone and recovery codes, and had the factors reset
+// on the machine: the setup link takes the same name again, with a new password.
+// What was open under the old one is closed.
+func TestSetupTakesTheFactorlessNameAgain(t *testing.T) {
+	h := newHouse(t, setting{})
+	root := h.someone("root@admin")
+	invitation := h.invite(root)
+	_, cookie := h.setupLink()
+	again := h.begin(cookie, "Root")
+	done, err := h.doors.SetupFinish(t.Context(), cookie, again.code(), again.client)
+	must(t, err)
+	if live := h.mustLive(done); live.Identity.ID != root.id || h.administrators() != 1 {
+		t.Errorf("after setup: %+v, %d administrators", live, h.administrators())
+	}
+	if _, err := h.accept(invitation, secretWords); err == nil {
+		t.Error("the invitation from before still sets a password")
+	}
+}
+
 // What setup refuses, it refuses with a sentence, and nothing is lost.
 func TestSetupRefuses(t *testing.T) {
 	h := newHouse(t, setting{})
@@ -181,9 +200,14 @@ func TestSetupRefuses(t *testing.T) {
 	if _, ok := errors.AsType[*secret.WeakPassword](begin("root", "password")); !ok {
 		t.Error("a common password is taken")
 	}
-	h.someone("root@admin")
-	if err := begin("root", secretWords); !errors.Is(err, account.ErrExists) {
-		t.Errorf("a name that is taken: %v", err)
+	taken := h.someone("taken@admin")
+	taken.provision()
+	h.update(func(tx store.Tx) error {
+		_, err := h.dir.SetDisabled(tx, account.Local(), taken.id, true) // no administrator any more
+		return err
+	})
+	if err := begin("taken", secretWords); !errors.Is(err, account.ErrExists) {
+		t.Errorf("the name of somebody with a factor: %v", err)
 	}
 	h.wantDenied(second(h.doors.SetupFinish(t.Context(), cookie, "123456", from("192.0.2.1"))), "a code before there is a seed")
 	must(t, begin("chief", secretWords))

@@ -168,10 +168,16 @@ func (d *Doors) settingUp(tx store.Tx, cookie string) (ticket, error) {
 	return t, d.setupOpen(tx, t)
 }
 
+// free tells whether the first administrator may have this name. Whoever lost
+// phone and codes, and had the factors reset on this machine, takes the own name
+// again: a name in realm admin without a factor opens nothing by itself.
 func (d *Doors) free(tx store.Tx, ref principal.Ref) error {
-	_, err := d.dir.ByRef(tx, ref)
-	if err == nil {
+	u, err := d.dir.ByRef(tx, ref)
+	if err == nil && u.Factors() > 0 {
 		return account.ErrExists
+	}
+	if err == nil {
+		return nil
 	}
 	if errors.Is(err, account.ErrUnknownUser) {
 		return nil
@@ -208,7 +214,7 @@ func (d *Doors) SetupFinish(ctx context.Context, cookie, code string, c Client) 
 
 func (d *Doors) firstAdministrator(tx store.Tx, t ticket, ref principal.Ref, step int64, c Client) (*Next, error) {
 	actor := account.System("setup").From(c.Addr, "")
-	u, err := d.dir.Create(tx, actor, account.NewUser{Ref: ref, PasswordHash: t.Hash})
+	u, err := d.adminNamed(tx, actor, ref, t.Hash)
 	if err != nil {
 		return nil, err
 	}
@@ -236,6 +242,29 @@ func (d *Doors) firstAdministrator(tx store.Tx, t ticket, ref principal.Ref, ste
 	return next, d.recordSetup(tx, audit.Event{
 		Outcome: audit.OK, Principal: u.ID, Name: ref.String(), Client: c.Addr, Session: next.Opened.ID,
 	})
+}
+
+// adminNamed makes the first administrator, or takes the factorless one of that
+// name, with a new password: the sessions that it had end.
+func (d *Doors) adminNamed(tx store.Tx, actor account.Actor, ref principal.Ref, hash string) (*account.User, error) {
+	u, err := d.dir.ByRef(tx, ref)
+	switch {
+	case errors.Is(err, account.ErrUnknownUser):
+		return d.dir.Create(tx, actor, account.NewUser{Ref: ref, PasswordHash: hash})
+	case err != nil:
+		return nil, err
+	case u.Factors() > 0:
+		return nil, account.ErrExists
+	}
+	if u.Disabled {
+		if u, err = d.dir.SetDisabled(tx, actor, u.ID, false); err != nil {
+			return nil, err
+		}
+	}
+	if err := errors.Join(burnAll(tx, u.ID), dropInvitation(tx, u.ID)); err != nil {
+		return nil, err
+	}
+	return d.dir.SetPassword(tx, actor, u.ID, hash)
 }
 
 func (d *Doors) recordSetup(tx store.Tx, e audit.Event) error {
