@@ -48,11 +48,8 @@ type primaryInput struct {
 }
 
 func (a *API) setPrimary(ctx context.Context, c *caller, in *primaryInput) (*methodsOutput, error) {
-	if err := a.Doors.Fresh(ctx, c.live, in.Body.Code, c.client); err != nil {
-		return nil, err
-	}
-	err := a.Store.Update(ctx, func(tx store.Tx) error {
-		return a.Factors.SetPrimary(tx, c.self(), c.live.Identity.ID, factor.Name(in.Body.Method))
+	err := a.Doors.WithFresh(ctx, c.live, in.Body.Code, c.client, func(tx store.Tx, u *account.User) error {
+		return a.Factors.SetPrimary(tx, c.self(), u.ID, factor.Name(in.Body.Method))
 	})
 	if err != nil {
 		return nil, gone(err)
@@ -95,15 +92,15 @@ func (a *API) activate(ctx context.Context, c *caller, in *activateInput) (*acti
 	}
 	var out *activateOutput
 	err := a.Store.Update(ctx, func(tx store.Tx) error {
-		if err := a.freshOwner(tx, c); err != nil {
-			return err
-		}
-		e, err := a.Factors.Enroll(tx, c.self(), c.live.Identity.ID, factor.EnrollOptions{})
+		u, err := a.freshOwner(tx, c)
 		if err != nil {
 			return err
 		}
-		ref := c.live.Identity
-		out = &activateOutput{Body: Activation{OTPAuthURI: e.URI, QRPNGURL: a.qrURL(ref.Realm, ref.Name)}}
+		e, err := a.Factors.Enroll(tx, c.self(), u.ID, factor.EnrollOptions{})
+		if err != nil {
+			return err
+		}
+		out = &activateOutput{Body: Activation{OTPAuthURI: e.URI, QRPNGURL: a.qrURL(u.Realm, u.Name)}}
 		return nil
 	})
 	a.noteClosed(c, err)
@@ -122,15 +119,15 @@ func (a *API) noteClosed(c *caller, err error) {
 }
 
 // freshOwner demands a factor of at most account.Fresh from whoever has one.
-func (a *API) freshOwner(tx store.Tx, c *caller) error {
+func (a *API) freshOwner(tx store.Tx, c *caller) (*account.User, error) {
 	u, err := a.Directory.ByID(tx, c.live.Identity.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(u.Methods) > 0 && !c.live.Proof.Fresh(tx.Now(), account.Fresh) {
-		return account.ErrNotFresh
+		return nil, account.ErrNotFresh
 	}
-	return nil
+	return u, nil
 }
 
 func (a *API) qrURL(realm, name string) string {
@@ -171,17 +168,19 @@ func (a *API) confirm(ctx context.Context, c *caller, in *confirmInput) (*confir
 		return nil, factor.ErrUnknownMethod
 	}
 	var codes []string
-	err := a.change(ctx, c, func(tx store.Tx) error {
-		if err := a.freshOwner(tx, c); err != nil {
+	err := a.Store.Update(ctx, func(tx store.Tx) error {
+		u, err := a.freshOwner(tx, c)
+		if err != nil {
 			return err
 		}
-		var err error
-		codes, err = a.Factors.Confirm(tx, c.self(), c.live.Identity.ID, in.Body.Code)
-		return err
+		if codes, err = a.Factors.Confirm(tx, c.self(), u.ID, in.Body.Code); err != nil {
+			return err
+		}
+		return a.goOn(tx, c)
 	})
 	a.noteClosed(c, err)
 	if err != nil {
-		return nil, err
+		return nil, gone(err)
 	}
 	return &confirmOutput{Body: Confirmation{RecoveryCodes: codes}}, nil
 }
@@ -201,19 +200,14 @@ func (a *API) confirmLogin(ctx context.Context, c *caller, in *confirmInput) (*c
 		RefreshToken: b.RefreshToken, TokenType: b.TokenType, ExpiresIn: b.ExpiresIn}}, nil
 }
 
-// change runs a change of the own factors that raises the epoch: all other
+// goOn follows a change of the own factors, which raised the epoch: all other
 // sessions end with it, the one that made it goes on.
-func (a *API) change(ctx context.Context, c *caller, fn func(store.Tx) error) error {
-	return gone(a.Store.Update(ctx, func(tx store.Tx) error {
-		if err := fn(tx); err != nil {
-			return err
-		}
-		u, err := a.Directory.ByID(tx, c.live.Identity.ID)
-		if err != nil {
-			return err
-		}
-		return a.Sessions.Raise(tx, c.live.ID, u.Epoch)
-	}))
+func (a *API) goOn(tx store.Tx, c *caller) error {
+	u, err := a.Directory.ByID(tx, c.live.Identity.ID)
+	if err != nil {
+		return err
+	}
+	return a.Sessions.Raise(tx, c.live.ID, u.Epoch)
 }
 
 type deactivateInput struct {
@@ -251,12 +245,12 @@ func (a *API) deactivate(ctx context.Context, c *caller, in *deactivateInput) (*
 	case in.Body == nil || in.Body.Code == "":
 		return nil, login.ErrCodeNeeded
 	}
-	if err := a.Doors.Fresh(ctx, c.live, in.Body.Code, c.client); err != nil {
-		return nil, err
-	}
-	return nil, a.change(ctx, c, func(tx store.Tx) error {
-		return a.Factors.Remove(tx, c.self(), c.live.Identity.ID, method)
-	})
+	return nil, gone(a.Doors.WithFresh(ctx, c.live, in.Body.Code, c.client, func(tx store.Tx, u *account.User) error {
+		if err := a.Factors.Remove(tx, c.self(), u.ID, method); err != nil {
+			return err
+		}
+		return a.goOn(tx, c)
+	}))
 }
 
 // lastFactor refuses early what Factors.Remove would refuse.
@@ -291,13 +285,10 @@ type codeBody struct {
 }
 
 func (a *API) ownRecoveryCodes(ctx context.Context, c *caller, in *codeBody) (*recoveryCodesOutput, error) {
-	if err := a.Doors.Fresh(ctx, c.live, in.Body.Code, c.client); err != nil {
-		return nil, err
-	}
 	out := &recoveryCodesOutput{}
-	err := a.Store.Update(ctx, func(tx store.Tx) error {
+	err := a.Doors.WithFresh(ctx, c.live, in.Body.Code, c.client, func(tx store.Tx, u *account.User) error {
 		var err error
-		out.Body.RecoveryCodes, err = a.Factors.NewRecoveryCodes(tx, c.self(), c.live.Identity.ID)
+		out.Body.RecoveryCodes, err = a.Factors.NewRecoveryCodes(tx, c.self(), u.ID)
 		return err
 	})
 	return out, gone(err)

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,10 +39,13 @@ const (
 // it ever answered or logged.
 type world struct {
 	*testing.T
-	clock *storetest.Clock
-	api   *api.API // as the network sees it
-	local *api.API // as the admin socket sees it
-	dir   *account.Directory
+	clock    *storetest.Clock
+	api      *api.API // as the network sees it
+	local    *api.API // as the admin socket sees it
+	dir      *account.Directory
+	before   []func() // the first is called before the next change that the API begins, and so on
+	sessions *session.Registry
+	store    store.Store
 
 	mu   sync.Mutex
 	said strings.Builder // every answer
@@ -53,6 +57,20 @@ type worldOptions struct {
 	domain   string
 	origins  []string
 	realms   map[string]account.Settings
+}
+
+// hooked lets a test do something in the moment before a change.
+type hooked struct {
+	store.Store
+	w *world
+}
+
+func (h hooked) Update(ctx context.Context, fn func(store.Tx) error) error {
+	if before := h.w.before; len(before) > 0 {
+		h.w.before = before[1:]
+		before[0]()
+	}
+	return h.Store.Update(ctx, fn)
 }
 
 type lockedWriter struct {
@@ -81,11 +99,12 @@ func newWorld(t *testing.T, o worldOptions) *world {
 	factors := factor.New(factor.Options{Directory: w.dir, Audit: log, Derive: st.Derive})
 	sessions, err := session.New(session.Options{Store: st, Derive: st.Derive, Directory: w.dir, Audit: log, Clock: w.clock.Now, Logger: logger, Issuer: portal})
 	must(t, err)
+	w.sessions, w.store = sessions, st
 	t.Cleanup(func() { must(t, sessions.Close()) })
 	counters := throttle.New(throttle.DefaultPolicy(), st.Derive("throttle"))
 	hasher := secret.NewHasher(secret.HasherOptions{Params: secret.HashParams{MemoryKiB: 64, Time: 1, Threads: 1}, Queue: 4096})
 	doors := login.New(login.Options{
-		Store: st, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Hasher: hasher, Audit: log,
+		Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Hasher: hasher, Audit: log,
 		Derive: st.Derive, Clock: w.clock.Now, Logger: logger, CookieDomain: o.domain != "", Floor: func() time.Duration { return 0 },
 	})
 	w.dir.OnDelete(func(tx store.Tx, u *account.User) error {
@@ -93,7 +112,7 @@ func newWorld(t *testing.T, o worldOptions) *world {
 		return errors.Join(err, doors.Forget(tx, u.ID), factors.Forget(tx, u.ID), counters.Forget(tx, u.ID))
 	})
 	options := api.Options{
-		Store: st, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Doors: doors, Hasher: hasher,
+		Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Doors: doors, Hasher: hasher,
 		Audit: log, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
 		Cookies: web.Cookies{Scheme: "https", Domain: o.domain},
 	}
