@@ -160,7 +160,10 @@ func (p *plan) because(d *guard.Decision, q *command.Question) string {
 
 // outside names the list of a rule that somebody is not on.
 func outside(r *guard.Rule, who *account.Identity) string {
-	if len(r.Realms) > 0 && !slices.Contains(r.Realms, who.Realm) {
+	if len(r.Realms) > 0 && !slices.ContainsFunc(r.Realms, func(name string) bool {
+		realm, err := principal.CanonicalRealm(name)
+		return err == nil && realm == who.Realm
+	}) {
 		return "the realm is not " + either(r.Realms)
 	}
 	var lists []string
@@ -170,8 +173,8 @@ func outside(r *guard.Rule, who *account.Identity) string {
 	if len(r.Users) > 0 {
 		lists = append(lists, "named "+either(r.Users))
 	}
-	if len(lists) == 0 {
-		return "it is not on the rule's lists"
+	if len(lists) == 0 || len(r.Realms) == 0 && who.Realm != account.DefaultRealm {
+		return "not on the rule's lists (groups without realms are those of the default realm)"
 	}
 	groups := "none"
 	if len(who.Groups) > 0 {

@@ -344,8 +344,9 @@ func (c *Config) planRules(p *plan, demo bool) error {
 
 // knows reports whether a realm exists without a look into the state.
 func (c *Config) knows(realm string) bool {
+	realm, err := principal.CanonicalRealm(realm)
 	_, configured := c.Realms[realm]
-	return configured || slices.Contains([]string{c.defaultRealm(), account.AdminRealm, account.AuthRealm}, realm)
+	return err != nil || configured || slices.Contains([]string{c.defaultRealm(), account.AdminRealm, account.AuthRealm}, realm)
 }
 
 func (c *Config) defaultRealm() string {

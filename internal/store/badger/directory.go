@@ -82,5 +82,5 @@ func openError(dir string, err error) error {
 			by = "process " + pid
 		}
 	}
-	return fmt.Errorf("open store in %s: %w (%s); stop it, or let it do the work: management commands reach a running server through its admin socket, `caddy reload` passes a new configuration to a running Caddy", dir, store.ErrLocked, by)
+	return fmt.Errorf("open store in %s: %w (%s); stop it, or let it do the work: management commands reach a running server through its admin socket", dir, store.ErrLocked, by)
 }

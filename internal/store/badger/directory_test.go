@@ -91,7 +91,7 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	if _, err := out.Read(make([]byte, 1)); err != nil { // it has written
 		t.Fatal(err)
 	}
-	wantOpenError(t, dir, store.ErrLocked, "process "+strconv.Itoa(victim.Process.Pid), "stop it", "caddy reload")
+	wantOpenError(t, dir, store.ErrLocked, "process "+strconv.Itoa(victim.Process.Pid), "stop it, or let it do the work: management commands reach a running server through its admin socket")
 	if err := victim.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,98 @@
+package gateway_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-auth/sallyport/internal/command"
+	"github.com/sallyport-auth/sallyport/internal/gateway"
+)
+
+func configFile(t *testing.T, text string) command.Global {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return command.Global{Config: file}
+}
+
+func TestCheckWarnsOfWhatIsSeldomMeant(t *testing.T) {
+	const quiet = "portal: https://auth.example.com\n"
+	for _, c := range []struct{ name, text, want string }{
+		{"a realm that nobody made", quiet + "rules: [{hosts: [a.example], realms: [usres]}]", "rule 1: the realm usres is not configured here"},
+		{"a configured realm", quiet + "realms: {staff: {factors: 2}}\nrules: [{hosts: [a.example], realms: [staff, users, admin, auth]}]", ""},
+		{"the default realm", quiet + "default_realm: people\nrules: [{hosts: [a.example], realms: [people]}]", ""},
+		{"a portal in clear", "portal: http://auth.example.com\nrules: [{realms: [users]}]", "portal: http is read"},
+		{"a portal at home", "portal: http://localhost:9091\nrules: [{realms: [users]}]", ""},
+		{"open to the network", quiet + "listen: 0.0.0.0:9091\nrules: [{realms: [users]}]", "listen: other machines reach"},
+		{"every interface", quiet + "listen: :9091\nrules: [{realms: [users]}]", "listen: other machines reach"},
+		{"loopback, version 6", quiet + "listen: '[::1]:9091'\nrules: [{realms: [users]}]", ""},
+		{"a socket", quiet + "listen: unix:/run/x.sock\nrules: [{realms: [users]}]", ""},
+		{"no portal", "rules: [{realms: [users]}]", "there is no portal"},
+		{"no rules", quiet, "there are no rules"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			report, err := gateway.Check(t.Context(), configFile(t, c.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := slices.ContainsFunc(report.Warnings, func(w string) bool { return strings.HasPrefix(w, c.want) })
+			if c.want == "" && len(report.Warnings) > 0 || !found && c.want != "" {
+				t.Errorf("warnings %q, want %q", report.Warnings, c.want)
+			}
+		})
+	}
+}
+
+func TestCheckRefusesWhatNoServerCouldUse(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"rules: [{realms: [users]}]\nmaster_key: c2hvcnQ=\n", "gateway.yaml:2: master_key has 5 bytes: 32 bytes"},
+		{"master_key: ''\n", "gateway.yaml:1: master_key is empty"},
+		{"listen: 9091x\n", "gateway.yaml:1: listen: expected HOST:PORT"},
+		{"upstream: localhost:3000\n", "gateway.yaml:1: upstream: expected http://HOST:PORT"},
+	} {
+		_, err := gateway.Check(t.Context(), configFile(t, c.text))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: got %v, want %s", c.text, err, c.want)
+		}
+	}
+}
+
+func TestExplainNamesWhatFailed(t *testing.T) {
+	const rules = "rules:\n  - {hosts: [a.example], paths: [/admin/*], realms: [users], groups: [ops]}\n  - {hosts: [a.example], realms: [users]}\n"
+	for _, c := range []struct {
+		name, config, method, url string
+		q                         command.Question
+		decision, reason          string
+	}{
+		{"two readings", rules, "GET", "https://a.example/x/..%2fadmin/", command.Question{As: "alice", Factors: 2}, "deny",
+			"the request would be refused (400): the path can be read in more ways than one"},
+		{"a small method", rules, "get", "https://a.example/", command.Question{}, "deny", "the request would be refused (400): the method is not valid"},
+		{"a closed method", rules, "TRACE", "https://a.example/", command.Question{}, "deny", "the request would be refused (405): the method is never passed on"},
+		{"no factors named", rules, "GET", "https://a.example/", command.Question{As: "alice"}, "challenge", "0 factors (see --factors)"},
+		{"one factor", rules, "GET", "https://a.example/", command.Question{As: "alice", Factors: 1}, "challenge", "too few factors: the session has 1, 2 are demanded"},
+		{"another group", rules, "GET", "https://a.example/admin/", command.Question{As: "alice", Factors: 2, Groups: []string{"dev"}}, "deny",
+			"the rule does not admit this principal: not in group ops (groups: dev)"},
+		{"another realm", rules, "GET", "https://a.example/", command.Question{As: "alice@admin", Factors: 2}, "deny",
+			"the rule does not admit this principal: the realm is not users"},
+		{"disabled", rules, "GET", "https://a.example/", command.Question{As: "alice", Factors: 2, Disabled: true}, "challenge", "nobody is signed in (the user is disabled"},
+		{"no rule for the host", rules, "GET", "https://b.example/", command.Question{As: "alice", Factors: 2}, "deny", "no rule matches"},
+		{"no rules at all", "{}", "GET", "https://a.example/", command.Question{}, "deny", "there are no rules (`serve --upstream` would imply one"},
+		{"the implied one", "upstream: http://localhost:3000", "GET", "https://a.example/", command.Question{As: "alice", Factors: 2}, "allow", "admitted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.q.Method, c.q.URL = c.method, c.url
+			e, err := gateway.Explain(t.Context(), configFile(t, c.config), c.q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Decision != c.decision || !strings.HasPrefix(e.Reason, c.reason) {
+				t.Errorf("%s: %s\nwant %s: %s", e.Decision, e.Reason, c.decision, c.reason)
+			}
+		})
+	}
+}
