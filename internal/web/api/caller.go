@@ -90,6 +90,8 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, route Route) (*calle
 			return nil, problem(http.StatusForbidden, "foreign_origin", "Browsers have no business here.")
 		}
 		switch route.Who {
+		case Anyone: // the doors: management alone is spoken here
+			return nil, notFound()
 		case Owner, OwnerChange, OwnerOrEnrolling:
 			return nil, problem(http.StatusForbidden, "forbidden", "The local administrator has no record of their own here.")
 		}
