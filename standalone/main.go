@@ -21,6 +21,7 @@ func main() {
 
 // run executes one command line and returns the exit code.
 func run(args []string) int {
+	closedUmask()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return command.Run(ctx, shell(), args, os.Stdin, os.Stdout, os.Stderr)

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package main
+
+// closedUmask has nothing to do here.
+func closedUmask() {}
