@@ -22,6 +22,7 @@ func texts() map[string]string {
 		"login.title":    "Sign in",
 		"login.guards":   "to go on to",
 		"login.name":     "Name or e-mail address",
+		"login.realm":    "Administrators write name@admin.",
 		"login.password": "Password",
 		"login.remember": "Keep me signed in on this device",
 		"login.submit":   "Sign in",
@@ -32,6 +33,7 @@ func texts() map[string]string {
 
 		"code.label": "Code from your authenticator",
 		"code.hint":  "The digits that your app shows now. Each code works once.",
+		"code.proof": "Code from your authenticator, or a recovery code",
 
 		"second.title":    "Second step",
 		"second.as":       "Signing in as",
@@ -39,7 +41,7 @@ func texts() map[string]string {
 		"second.other":    "Another way",
 		"second.recovery": "Use a recovery code",
 		"second.again":    "Start again with another name",
-		"second.denied":   "That code is not right, or it was used already. Wait for the next one and try again.",
+		"second.denied":   "That code is not right, or it was used already. Wait for the next one and try again. If none is right, see that the phone's clock is set by the network.",
 		"second.expired":  "This sign-in has ended: it took too long, was finished already, or had too many wrong codes. Nothing is lost; start again.",
 		"second.gone":     "This sign-in has ended",
 		"second.restart":  "Start again",
@@ -80,7 +82,7 @@ func texts() map[string]string {
 		"setup.title":     "Create the first administrator",
 		"setup.about":     "Nobody can administer this gateway yet. Choose a name and a password; an authenticator follows.",
 		"setup.name":      "Name",
-		"setup.name-hint": "It lives in the realm “admin”.",
+		"setup.name-hint": "You will sign in as this name followed by @admin.",
 		"setup.submit":    "Continue",
 		"setup.bad-name":  "That name is refused: %s.",
 		"setup.taken":     "That name is taken.",
