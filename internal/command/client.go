@@ -158,6 +158,23 @@ func (c *client) send(method, path string, in any) ([]byte, error) {
 	return answer, nil
 }
 
+// pages reads a paged list to its end. next asks with query, and returns the
+// page and the cursor of the following one, empty at the end.
+func pages[T any](query url.Values, next func() ([]T, string, error)) ([]T, error) {
+	list := []T{}
+	for {
+		page, cursor, err := next()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, page...)
+		if cursor == "" {
+			return list, nil
+		}
+		query.Set("cursor", cursor)
+	}
+}
+
 // inProcess is a RoundTripper that calls a handler.
 type inProcess struct{ handler http.Handler }
 

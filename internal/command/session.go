@@ -68,18 +68,11 @@ func (l *line) sessionList() *cobra.Command {
 }
 
 func (c *client) sessions(query url.Values) ([]session, error) {
-	sessions := []session{}
-	for {
+	return pages(query, func() ([]session, string, error) {
 		var page sessionPage
-		if err := c.call(http.MethodGet, "/sessions?"+query.Encode(), nil, &page); err != nil {
-			return nil, err
-		}
-		sessions = append(sessions, page.Sessions...)
-		if page.NextCursor == "" {
-			return sessions, nil
-		}
-		query.Set("cursor", page.NextCursor)
-	}
+		err := c.call(http.MethodGet, "/sessions?"+query.Encode(), nil, &page)
+		return page.Sessions, page.NextCursor, err
+	})
 }
 
 func printSessions(cmd *cobra.Command, sessions []session) error {

@@ -110,18 +110,11 @@ func (c *client) users(realm, q string) ([]user, error) {
 	if q != "" {
 		query.Set("q", q)
 	}
-	users := []user{}
-	for {
+	return pages(query, func() ([]user, string, error) {
 		var page userPage
-		if err := c.call(http.MethodGet, "/users?"+query.Encode(), nil, &page); err != nil {
-			return nil, err
-		}
-		users = append(users, page.Users...)
-		if page.NextCursor == "" {
-			return users, nil
-		}
-		query.Set("cursor", page.NextCursor)
-	}
+		err := c.call(http.MethodGet, "/users?"+query.Encode(), nil, &page)
+		return page.Users, page.NextCursor, err
+	})
 }
 
 func printUsers(cmd *cobra.Command, users []user) error {
