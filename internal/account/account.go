@@ -43,8 +43,8 @@ type Options struct {
 	Passwords    secret.PasswordPolicy // for those who set passwords: see Directory.Passwords
 }
 
-// Directory knows realms and users. It is safe for concurrent use; OnDelete is
-// called before the first use.
+// Directory knows realms and users. It is safe for concurrent use; OnDelete and
+// SetLiving are called before the first use.
 type Directory struct {
 	audit        *audit.Log
 	configured   map[string]Settings
@@ -52,6 +52,7 @@ type Directory struct {
 	passwords    secret.PasswordPolicy
 	lifetimes    *Lifetimes
 	onDelete     []func(store.Tx, *User) error
+	living       Living
 	invalid      error
 }
 

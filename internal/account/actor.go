@@ -52,7 +52,8 @@ func Person(id principal.ID, factors int, factorAt time.Time) Actor {
 	return Actor{kind: person, id: id, factors: factors, factorAt: factorAt}
 }
 
-// From returns the actor with what events say about where it acts from.
+// From returns the actor with what events say about where it acts from, and with
+// the session that must live at the change: see SetLiving.
 func (a Actor) From(client netip.Addr, session string) Actor {
 	a.client, a.session = client, session
 	return a
@@ -69,8 +70,16 @@ type rights struct {
 }
 
 // rights reads them. Errors: ErrForbidden for nobody, and for a person who is
-// unknown or disabled.
+// unknown or disabled; those of Alive.
 func (d *Directory) rights(tx store.Tx, a Actor) (rights, error) {
+	if err := d.Alive(tx, a); err != nil {
+		return rights{}, err
+	}
+	return d.rightsOf(tx, a)
+}
+
+// rightsOf is rights after a change that may have ended the actor's own session.
+func (d *Directory) rightsOf(tx store.Tx, a Actor) (rights, error) {
 	switch a.kind {
 	case local:
 		return rights{actor: a, name: "local", all: true}, nil

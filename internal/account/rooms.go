@@ -13,7 +13,7 @@ func (a Actor) Is(id principal.ID) bool { return a.kind == self && a.id == id }
 // of a person, with the actor's name, client and session. That the actor may make
 // the change has been checked. Errors: ErrForbidden.
 func (d *Directory) Record(tx store.Tx, a Actor, e audit.Event) error {
-	r, err := d.rights(tx, a)
+	r, err := d.rightsOf(tx, a)
 	if err != nil {
 		return err
 	}

@@ -297,7 +297,7 @@ func (f *Factors) Forget(tx store.Tx, id principal.ID) error {
 // the account's record changes that would check it.
 func (f *Factors) authorize(tx store.Tx, actor account.Actor, u *account.User) error {
 	if actor.Is(u.ID) {
-		return nil
+		return f.dir.Alive(tx, actor)
 	}
 	return f.dir.Allowed(tx, actor, account.Update, u.Realm)
 }

@@ -152,6 +152,7 @@ func (g *Gateway) wireRooms(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	g.accounts.SetLiving(g.sessions)
 	g.factors = factor.New(factor.Options{Directory: g.accounts, Audit: g.audit, Derive: st.Derive, Issuer: g.cfg.Name})
 	g.accounts.OnDelete(func(tx store.Tx, u *account.User) error {
 		_, err := g.sessions.RevokeAll(tx, u.ID, "")

@@ -117,6 +117,7 @@ func newHouse(t *testing.T, s setting) *house {
 	must(t, err)
 	t.Cleanup(func() { must(t, sessions.Close()) })
 	h.sessions = sessions
+	h.dir.SetLiving(sessions)
 	policy := throttle.DefaultPolicy()
 	if s.policy != nil {
 		policy = *s.policy

@@ -79,3 +79,60 @@ func TestNoChangeOfTheOwnRecordOutlivesItsSession(t *testing.T) {
 		}
 	}
 }
+
+// Attack: an administrator's session is stolen; in the moment in which it is
+// revoked, a change of somebody else is on its way. Before, who is calling was
+// found out first, and the change came after the revocation.
+func TestNoChangeOfOthersOutlivesTheSessionThatSentIt(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	root, victim := w.member("root@admin"), w.member("alice@users")
+	for _, call := range []struct {
+		method, path string
+		body         any
+	}{
+		{"POST", "/users", map[string]any{"realm": "users", "name": "mallory", "password": goodWords}},
+		{"PATCH", w.path(victim), map[string]any{"password": "rustling leaves beneath lanterns"}},
+		{"PATCH", w.path(victim), map[string]any{"disabled": true}},
+		{"PATCH", w.path(victim), map[string]any{"email": "mallory@example.com"}},
+		{"POST", w.path(victim) + "/totp", map[string]any{}},
+		{"POST", w.path(victim) + "/recovery-codes", nil},
+		{"POST", w.path(victim) + "/invite", nil},
+		{"POST", w.path(victim) + "/verify", map[string]any{"recovery_code": victim.codes[0]}},
+		{"DELETE", w.path(victim) + "/sessions", nil},
+		{"DELETE", w.path(victim) + "/methods", nil},
+		{"DELETE", w.path(victim) + "/methods/totp", nil},
+		{"DELETE", w.path(victim), nil},
+		{"PUT", "/realms/users", map[string]any{"factors": 1}},
+		{"DELETE", "/realms/single", nil},
+		{"PATCH", "/me", map[string]any{"full_name": "Mallory"}},
+		{"POST", "/me/methods/totp/activate", nil},
+	} {
+		v := root.visit()
+		before := w.admin().send("GET", w.path(victim), nil).want(200).body
+		ended := w.cut(root, 1)
+		a := v.send(call.method, call.path, call.body)
+		w.before = nil
+		if a.status != 401 || !*ended {
+			t.Errorf("%s %s: %v (session ended: %v)", call.method, call.path, a, *ended)
+		}
+		if after := w.admin().send("GET", w.path(victim), nil); after.body != before {
+			t.Errorf("%s %s changed %s into %s", call.method, call.path, before, after.body)
+		}
+	}
+	if got := victim.signIn().text("status"); got != "ok" {
+		t.Errorf("the victim's login: %s", got)
+	}
+}
+
+// An administrator who changes several things of the own record at once ends
+// the own session with it, and all of them are done.
+func TestAnAdministratorChangesTheOwnRecord(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	w.member("other@admin")
+	root := w.member("root@admin")
+	root.visit().send("PATCH", w.path(root), map[string]any{"email": "r@example.com", "full_name": "Root",
+		"password": "rustling leaves beneath lanterns", "disabled": false}).want(200)
+	root.password = "rustling leaves beneath lanterns"
+	root.visit().send("POST", w.path(root)+"/recovery-codes", nil).want(200)
+	root.visit().send("DELETE", w.path(root)+"/methods", nil).want(204)
+}

@@ -257,6 +257,13 @@ func (a *API) changeUser(ctx context.Context, c *caller, in *changeUserInput) (*
 		if u.ID != before.ID { // deleted and made again meanwhile: somebody else
 			return account.ErrVersion
 		}
+		// What raises the epoch comes last: an administrator's change of the own
+		// record ends the session that it came with.
+		if b.Disabled != nil && !*b.Disabled {
+			if u, err = a.Directory.SetDisabled(tx, c.actor(), u.ID, false); err != nil {
+				return err
+			}
+		}
 		if b.Email != nil || b.FullName != nil || b.Phone != nil || b.Groups != nil {
 			change := account.Change{Email: b.Email, FullName: b.FullName, Phone: b.Phone, Groups: b.Groups}
 			if u, err = a.Directory.Update(tx, c.actor(), u.ID, change); err != nil {
@@ -268,8 +275,8 @@ func (a *API) changeUser(ctx context.Context, c *caller, in *changeUserInput) (*
 				return err
 			}
 		}
-		if b.Disabled != nil {
-			if u, err = a.Directory.SetDisabled(tx, c.actor(), u.ID, *b.Disabled); err != nil {
+		if b.Disabled != nil && *b.Disabled {
+			if u, err = a.Directory.SetDisabled(tx, c.actor(), u.ID, true); err != nil {
 				return err
 			}
 		}

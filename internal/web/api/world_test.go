@@ -100,6 +100,7 @@ func newWorld(t *testing.T, o worldOptions) *world {
 	sessions, err := session.New(session.Options{Store: st, Derive: st.Derive, Directory: w.dir, Audit: log, Clock: w.clock.Now, Logger: logger, Issuer: portal})
 	must(t, err)
 	w.sessions, w.store = sessions, st
+	w.dir.SetLiving(sessions)
 	t.Cleanup(func() { must(t, sessions.Close()) })
 	counters := throttle.New(throttle.DefaultPolicy(), st.Derive("throttle"))
 	hasher := secret.NewHasher(secret.HasherOptions{Params: secret.HashParams{MemoryKiB: 64, Time: 1, Threads: 1}, Queue: 4096})

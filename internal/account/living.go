@@ -1,0 +1,25 @@
+package account
+
+import "github.com/sallyport-auth/sallyport/internal/store"
+
+// Living knows which sessions live. Alive answers an error unless this one does,
+// as the transaction sees it.
+type Living interface {
+	Alive(tx store.Tx, sessionID string) error
+}
+
+// SetLiving has every change ask whether the session lives that the actor came
+// with (see Actor.From), in the transaction of the change: who is calling was
+// found out earlier, and the session may have been revoked since. It is called
+// before the first use; without it nobody asks.
+func (d *Directory) SetLiving(l Living) { d.living = l }
+
+// Alive answers what Living says of the session that an actor came with; nil
+// where it came with none. Rooms that change their own records of a person ask
+// it where no right has to be checked. Errors: those of Living.
+func (d *Directory) Alive(tx store.Tx, a Actor) error {
+	if d.living == nil || a.session == "" {
+		return nil
+	}
+	return d.living.Alive(tx, a.session)
+}
