@@ -495,7 +495,7 @@ func TestCredentials(t *testing.T) {
 func TestTightening(t *testing.T) {
 	h := build(t, nil)
 	for query, want := range map[string][2]int{ // forward-auth, ext-authz
-		"": {200, 200}, "factors=2": {200, 200}, "fresh=15m": {401, 200}, "fresh=2h": {200, 200}, "realm=staff": {403, 200}, "realm=users": {200, 200}, "groups=ops,x": {200, 200}, "groups=x": {403, 200}, "factors=0": {200, 200}, "other=1": {200, 200},
+		"": {200, 200}, "factors=2": {200, 200}, "fresh=15m": {401, 200}, "fresh=2h": {200, 200}, "realm=staff": {403, 200}, "realm=users": {200, 200}, "groups=ops,x": {200, 200}, "groups=x": {403, 200}, "factors=0": {200, 200}, "authelia_url=https://a.example": {200, 200}, "group=ops": {400, 200}, "other=1": {400, 200},
 		"factors=3": {400, 200}, "factors=": {400, 200}, "factors=1&factors=2": {400, 200}, "fresh=x": {400, 200}, "fresh=-1m": {400, 200}, "realm=a.b": {400, 200}, "groups=a,,b": {400, 200}, "%zz=1": {400, 200}, "realm=users;factors=2": {400, 200},
 	} {
 		if res := h.ask(question{endpoint: endpoints[0], cookie: "alice", query: query}); res.StatusCode != want[0] {

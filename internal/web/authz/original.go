@@ -35,12 +35,11 @@ type refusal string
 func (r refusal) Error() string { return string(r) }
 
 const (
-	errMissing refusal = "A header with the original request is missing, doubled or spelled otherwise."
 	errProto   refusal = "The original scheme is neither http nor https."
 	errHost    refusal = "The original host is not valid."
 	errClient  refusal = "X-Forwarded-For is not a list of addresses."
 	errURI     refusal = "The original URI is not valid."
-	errQuery   refusal = "A query parameter of the check URL is not valid: realm, groups, factors (0, 1, 2) and fresh (15m), each once."
+	errQuery   refusal = "A query parameter of the check URL is not valid: expected realm, groups, factors (0, 1, 2) and fresh (15m), each once."
 )
 
 var errNoSigner = errors.New("sign an assertion: no signer is there")
@@ -57,8 +56,8 @@ func read(k kind, rest string, r *http.Request) (original, error) {
 }
 
 func readForward(query string, h http.Header) (o original, err error) {
-	if !once(h, forwardHeaders[:]) {
-		return o, errMissing
+	if err := once(h, forwardHeaders[:]); err != nil {
+		return o, err
 	}
 	o.method, o.host, o.uri = h["X-Forwarded-Method"][0], h["X-Forwarded-Host"][0], h["X-Forwarded-Uri"][0]
 	if o.scheme, err = scheme(h["X-Forwarded-Proto"][0]); err != nil {
@@ -71,8 +70,8 @@ func readForward(query string, h http.Header) (o original, err error) {
 }
 
 func readRequest(query string, h http.Header) (o original, err error) {
-	if !once(h, requestHeaders[:]) {
-		return o, errMissing
+	if err := once(h, requestHeaders[:]); err != nil {
+		return o, err
 	}
 	o.method = h["X-Original-Method"][0]
 	proto, rest, ok := strings.Cut(h["X-Original-Url"][0], "://")
@@ -93,8 +92,8 @@ func readRequest(query string, h http.Header) (o original, err error) {
 // readEnvoy reads the request itself: Envoy puts its own path in front of the
 // original one. The query is the client's and tightens nothing.
 func readEnvoy(rest string, r *http.Request) (o original, err error) {
-	if !once(r.Header, envoyHeaders[:]) {
-		return o, errMissing
+	if err := once(r.Header, envoyHeaders[:]); err != nil {
+		return o, err
 	}
 	o.method, o.host, o.uri = r.Method, r.Host, rest
 	if o.scheme, err = scheme(r.Header["X-Forwarded-Proto"][0]); err != nil {
@@ -132,19 +131,24 @@ func scheme(s string) (string, error) {
 	return "", errProto
 }
 
-// once reports whether each of names is there with one value, in its own
-// spelling alone.
-func once(h http.Header, names []string) bool {
+// once demands that each of names is there with one value, in its own spelling
+// alone, and says which one is not.
+func once(h http.Header, names []string) error {
 	for _, name := range names {
 		if v := h[name]; len(v) != 1 || v[0] == "" {
-			return false
+			return refusal("The proxy must send " + name + " exactly once.")
 		}
 	}
-	return !web.OtherSpelling(h, names)
+	if web.OtherSpelling(h, names) {
+		return refusal("A header with the original request is there in a second spelling.")
+	}
+	return nil
 }
 
 // tighten reads the query of the check URL, which the proxy's configuration
-// wrote. Other parameters are not ours.
+// wrote. A name that is not ours is refused: group=ops, meant as groups=ops,
+// would otherwise admit everybody. rd and authelia_url stand in the snippets of
+// Authelia's users and mean nothing here.
 func tighten(query string) (d guard.Demand, err error) {
 	if query == "" {
 		return d, nil
@@ -162,6 +166,9 @@ func tighten(query string) (d guard.Demand, err error) {
 			if err := demand(&d, name, v[0]); err != nil {
 				return d, errQuery
 			}
+		case "rd", "authelia_url":
+		default:
+			return d, errQuery
 		}
 	}
 	return d, nil
