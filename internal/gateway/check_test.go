@@ -62,6 +62,39 @@ func TestCheckRefusesWhatNoServerCouldUse(t *testing.T) {
 	}
 }
 
+// What the manual prints is what a newcomer pastes.
+func TestExamplesOfTheManual(t *testing.T) {
+	for _, c := range []struct {
+		file, from, to string
+		rules          int
+	}{
+		{"README.md", "<<'END'\n", "END\n", 2},
+		{"docs/configuration.md", "```yaml\n", "```\n", 3},
+	} {
+		t.Run(c.file, func(t *testing.T) {
+			manual, err := os.ReadFile(filepath.Join("../..", c.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, rest, found := strings.Cut(string(manual), c.from)
+			text, _, ended := strings.Cut(rest, c.to)
+			if !found || !ended {
+				t.Fatalf("no example between %q and %q", c.from, c.to)
+			}
+			g := configFile(t, text)
+			report, err := gateway.Check(t.Context(), g)
+			if err != nil || len(report.Rules) != c.rules || len(report.Warnings) > 0 {
+				t.Fatalf("%+v, %v; want %d rules and no warning", report, err, c.rules)
+			}
+			e, err := gateway.Explain(t.Context(), g, command.Question{Method: "GET",
+				URL: "https://grafana.example.com/admin/", As: "alice@users", Groups: []string{"ops"}, Factors: 2})
+			if err != nil || e.Decision != "allow" {
+				t.Errorf("%+v, %v; want alice of ops let in", e, err)
+			}
+		})
+	}
+}
+
 func TestExplainNamesWhatFailed(t *testing.T) {
 	const rules = "rules:\n  - {hosts: [a.example], paths: [/admin/*], realms: [users], groups: [ops]}\n  - {hosts: [a.example], realms: [users]}\n"
 	for _, c := range []struct {
