@@ -119,12 +119,16 @@ func (r *Registry) slide(e *entry, at second) {
 // maxLoads bounds how often a load is repeated because commits overtook it.
 const maxLoads = 100
 
-var errOvertaken = errors.New("find session: commits overtook every attempt")
-
 // load asks the store and tells the index. A commit between the snapshot and the
 // index would be lost on us, and a revoked session back for good; the index
 // notices, and the store is asked again.
+//
+// The index may also be behind: a commit that is in the snapshot is still being
+// told around. Then the snapshot is the answer, for this request alone. It is so
+// too where commits overtook every attempt: the last snapshot is younger than the
+// request, and what is not in the index does not last.
 func (r *Registry) load(ctx context.Context, key name, hash []byte, at second, slide bool) (Live, error) {
+	var l Live
 	for range maxLoads {
 		generation, people := r.index.generation(key), r.people.now()
 		var rec *record
@@ -147,14 +151,17 @@ func (r *Registry) load(ctx context.Context, key name, hash []byte, at second, s
 		if err != nil {
 			return Live{}, fmt.Errorf("find session: %w", err)
 		}
-		if !r.index.insert(rec.entry(key), who, generation, &people) {
-			continue
+		if r.index.insert(rec.entry(key), who, generation, &people) {
+			if l, sure := r.known(key, at, slide); sure {
+				return l, l.refused()
+			}
 		}
-		if l, sure := r.known(key, at, slide); sure {
-			return l, l.refused()
+		l = rec.live(who, key == rec.id())
+		if r.index.generation(key) == generation && r.people.unchanged(who.ID, &people) {
+			break // nothing overtook us: the index has yet to hear of what we have read
 		}
 	}
-	return Live{}, errOvertaken
+	return l, nil
 }
 
 // lookup finds the record of a portal token or a domain token by its hash, or

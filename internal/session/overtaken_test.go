@@ -137,6 +137,107 @@ func TestRaiseOvertakesALoad(t *testing.T) {
 	}
 }
 
+// A session goes on at a new epoch, and the commit that says so is being told
+// around: the store has the new epoch, the index still the old one. A request in
+// that moment is of a living session. Before, it was asked for again and again
+// without a pause, found the same, and failed: 503 at the guard, 500 on the pages,
+// for everybody who changed a password while many others did something.
+func TestLivingSessionWhileACommitIsToldAround(t *testing.T) {
+	for _, token := range []string{"portal", "domain", "access"} {
+		t.Run(token, func(t *testing.T) {
+			var armed atomic.Bool
+			committed, answered := make(chan struct{}), make(chan struct{})
+			w := newWorldOver(t, func(s store.Store) store.Store {
+				s.Watch(account.UserKeyPrefix(), func(store.Change) { // stands before the registry's own
+					if armed.CompareAndSwap(true, false) {
+						close(committed)
+						<-answered
+					}
+				})
+				return s
+			})
+			u := w.user("alice")
+			o := w.open(u, domain)
+			w.passes(w.open(u).Cookie.Reveal()) // a sibling: the index knows alice
+			w.access(o.Live)                    // the signing keys are made
+			armed.Store(true)
+			var change sync.WaitGroup
+			change.Go(func() {
+				w.update(func(tx store.Tx) error {
+					u, err := w.dir.SetPassword(tx, account.Local(), u.ID, phc)
+					if err != nil {
+						return err
+					}
+					return w.Raise(tx, o.ID, u.Epoch)
+				})
+			})
+			<-committed
+			show := func() (session.Live, error) {
+				switch token {
+				case "portal":
+					return w.live(o.Cookie.Reveal())
+				case "domain":
+					return w.live(o.DomainCookie.Reveal())
+				}
+				raised := o.Live
+				raised.Epoch++
+				return w.VerifyAccess(t.Context(), w.access(raised))
+			}
+			l, err := show()
+			close(answered)
+			change.Wait()
+			if err != nil || l.Epoch != u.Epoch+1 || l.Identity.Epoch != u.Epoch+1 || l.ID != o.ID || l.Portal != (token != "domain") {
+				t.Fatalf("a living session: %+v, %v", l, err)
+			}
+			if l, err = show(); err != nil || l.Epoch != u.Epoch+1 {
+				t.Fatalf("after the commit: %+v, %v", l, err)
+			}
+			w.update(func(tx store.Tx) error { return w.Revoke(tx, o.ID) })
+			if _, err := show(); !errors.Is(err, session.ErrNone) {
+				t.Fatalf("revoked, and yet: %v", err)
+			}
+		})
+	}
+}
+
+// Attack: a stolen cookie is shown while its owner is locked out, and every time
+// just as the answer comes something else of that person is written, so that what
+// was read is never what the index may take in. A request gets the answer that was
+// true while it ran, and nothing that was old stays behind it.
+func TestRevocationBehindManyOtherCommits(t *testing.T) {
+	var slow *slowStore
+	w := newWorldOver(t, func(s store.Store) store.Store { slow = &slowStore{Store: s}; return slow })
+	u := w.user("alice")
+	o := w.open(u)
+	writes := 0
+	var again func()
+	again = func() {
+		writes++
+		w.update(func(tx store.Tx) error {
+			if writes < 300 { // of this very person, so that what was read is old each time
+				name := names(writes)[writes-1]
+				_, err := w.dir.Update(tx, account.Local(), u.ID, account.Change{FullName: &name})
+				return err
+			}
+			_, err := w.dir.SetDisabled(tx, account.Local(), u.ID, true)
+			return err
+		})
+		if writes < 300 {
+			slow.next(again)
+		}
+	}
+	slow.next(again)
+	for writes < 300 {
+		if l, err := w.live(o.Cookie.Reveal()); err != nil && !errors.Is(err, session.ErrNone) {
+			t.Fatalf("after %d commits: %+v, %v", writes, l, err)
+		}
+	}
+	w.refused(o.Cookie.Reveal())
+	if w.Known() != 0 {
+		t.Error("the index took in what was old")
+	}
+}
+
 // Two registries over one store: what ends in one has ended in the other when the
 // Update returns, and a session that is used in one does not idle out in the other.
 func TestTwoRegistries(t *testing.T) {

@@ -55,6 +55,15 @@ func (p *people) now() generations {
 	return p.generations
 }
 
+// unchanged reports whether no commit has concerned a principal since loaded was
+// read, as far as this process has heard.
+func (p *people) unchanged(id principal.ID, loaded *generations) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g := generationOf(id)
+	return p.generations[g] == loaded[g]
+}
+
 func generationOf(id principal.ID) int { return int(id[15]) % len(generations{}) }
 
 // acquire counts one more entry of a principal. Who is known already stays as
