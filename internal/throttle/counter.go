@@ -47,15 +47,26 @@ func (t *Throttle) saveCounter(tx store.Tx, try Try, c *counter) error {
 	if c.Wrong == 0 && len(c.Open) == 0 {
 		return tx.Delete(key)
 	}
-	expires := time.Time{}
+	return store.Save(tx, key, c, t.expiry(tx.Now(), try, c))
+}
+
+// expiry is when nothing of a counter counts any more. A closed place must not
+// open because its counter is forgotten: nothing says that again. So the codes of
+// a place live as long as it may be known, counted from the latest wrong one;
+// Succeeded prolongs both.
+func (t *Throttle) expiry(now time.Time, try Try, c *counter) time.Time {
 	switch {
+	case try.asked:
+		return now.Add(day + undecided)
 	case try.daily():
-		expires = c.Since.Add(day)
+		return c.Since.Add(day)
 	case try.kind.forgets() && t.policy.Window > 0:
 		tries := time.Duration(c.Wrong + len(c.Open) + 1)
-		expires = tx.Now().Add(tries*t.policy.Window + undecided)
+		return now.Add(tries*t.policy.Window + undecided)
+	case !try.kind.forgets() && try.place != elsewhere:
+		return now.Add(KnownFor)
 	}
-	return store.Save(tx, key, c, expires)
+	return time.Time{}
 }
 
 // settleOld makes tries wrong that nobody settled.
@@ -70,6 +81,10 @@ func (c *counter) settleOld(now time.Time) {
 func (c *counter) forget(now time.Time, window time.Duration, try Try) {
 	switch {
 	case c.Wrong == 0:
+	case try.asked:
+		if now.Sub(c.Last) >= day {
+			c.Wrong = 0
+		}
 	case try.daily():
 		if now.Sub(c.Since) >= day {
 			c.Wrong = 0

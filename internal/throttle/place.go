@@ -20,23 +20,35 @@ type known struct {
 }
 
 // Succeeded remembers, after a full login, the browser and the network as known
-// places for 30 days. It does nothing for unknown names.
+// places for 30 days. It does nothing for unknown names and callers.
 func (t *Throttle) Succeeded(tx store.Tx, s Subject, o Origin) error {
-	if s.unknown {
+	if s.unknown || s.caller != "" {
 		return nil
 	}
 	for _, place := range t.places(o) {
 		if err := store.Save(tx, knownKey(s, place), &known{At: tx.Now()}, tx.Now().Add(KnownFor)); err != nil {
 			return err
 		}
+		if err := t.prolong(tx, Try{subject: s.key, kind: Code, place: place}); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// prolong lets the codes of a place live as long as the place may be known.
+func (t *Throttle) prolong(tx store.Tx, try Try) error {
+	c, err := t.loadCounter(tx, try)
+	if err != nil || c.Wrong == 0 {
+		return err
+	}
+	return t.saveCounter(tx, try, c)
 }
 
 // Known reports whether the browser or the network is a known place.
 func (t *Throttle) Known(tx store.Tx, s Subject, o Origin) (bool, error) {
 	place, err := t.place(tx, s, o)
-	return place != elsewhere, err
+	return place != elsewhere && s.caller == "", err
 }
 
 // Reset opens closed places and sets all counters of a principal to 0: after a
@@ -66,8 +78,12 @@ func removeAll(tx store.Tx, prefix []byte) error {
 	return nil
 }
 
-// place is where a try counts: the first known place, or elsewhere.
+// place is where a try counts: the first known place, or elsewhere. A caller
+// stands in the place's stead.
 func (t *Throttle) place(tx store.Tx, s Subject, o Origin) (string, error) {
+	if s.caller != "" {
+		return s.caller, nil
+	}
 	for _, place := range t.places(o) {
 		_, err := store.Load[known](tx, knownKey(s, place))
 		if err == nil {

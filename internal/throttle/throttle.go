@@ -30,7 +30,9 @@
 //   - Wrong codes are not forgotten with time, nor by a right password. A good code
 //     or recovery code sets the counter of its place to 0. Closed of them close the
 //     place: only a recovery code (at least 64 bits, so beyond guessing) is still
-//     taken there, at the pace of DelayMax, until Reset.
+//     taken there, at the pace of DelayMax, until Reset, or until the place is no
+//     longer known and counts as elsewhere. Elsewhere stays closed.
+//   - What a caller asks about somebody counts for the two of them: see Between.
 //   - A service's wrong tokens count like passwords where it is known; from
 //     elsewhere Tokens of them are free in each 24 hours that begin with a wrong
 //     one, and then none until those hours end.
@@ -115,6 +117,7 @@ type Origin struct {
 // Subject is whose try it is. The zero Subject is nobody, and Count panics over it.
 type Subject struct {
 	key     string
+	caller  string // who asks about the principal, as a place; "": the principal's own tries
 	unknown bool
 }
 
@@ -124,8 +127,8 @@ func Of(id principal.ID) Subject { return Subject{key: string(id[:])} }
 // Throttled refuses a try before it is judged; nothing was counted.
 type Throttled struct {
 	// RetryAfter is the wait after which a try is judged, unless others come
-	// first. For the Cause "closed" it is 0: waiting does not help, so send no
-	// Retry-After.
+	// first. For the Cause "closed" it is 0, unless a caller asked (Between):
+	// waiting does not help, so send no Retry-After.
 	RetryAfter time.Duration
 	Cause      string // CausePrincipal, CauseNetwork or CauseClosed
 }
@@ -208,6 +211,16 @@ func New(p Policy, key []byte) *Throttle {
 func (t *Throttle) Unknown(realm, name string) Subject {
 	mac := t.mac("unknown", []byte(realm), []byte(name))
 	return Subject{key: "u" + string(mac[:2]), unknown: true}
+}
+
+// Between is the subject of what a caller, such as a service that asks whether
+// somebody's code is good, tries for a principal. It has a counter of its own,
+// so that nobody is shut out of the own doors by what others ask, nor others by
+// one caller. Its wrong tries are forgotten 24 hours after the last one, codes
+// too; no network counts them, and it has no places. Reset and Forget of the
+// principal reach it.
+func (t *Throttle) Between(caller string, id principal.ID) Subject {
+	return Subject{key: Of(id).key, caller: "c" + string(t.mac("caller", []byte(caller))[:16])}
 }
 
 func (t *Throttle) mac(purpose string, parts ...[]byte) []byte {

@@ -13,6 +13,7 @@ type Try struct {
 	subject string
 	kind    Kind
 	place   string
+	asked   bool // between two: see Between
 	mark    mark
 	last    time.Time // of the counter, before this try
 	since   time.Time // likewise
@@ -23,7 +24,7 @@ type Try struct {
 }
 
 // daily tells whether the day's limit of services holds, and no delays.
-func (try Try) daily() bool { return try.kind == Token && try.place == elsewhere }
+func (try Try) daily() bool { return try.kind == Token && try.place == elsewhere && !try.asked }
 
 // Count counts one wrong try now, or answers *Throttled; then nothing is counted
 // and the try must not be judged. The transaction must commit, whatever else it
@@ -36,7 +37,7 @@ func (t *Throttle) Count(tx store.Tx, s Subject, k Kind, o Origin) (Try, error) 
 	if err != nil {
 		return Try{}, err
 	}
-	try := Try{subject: s.key, kind: k, place: place}
+	try := Try{subject: s.key, kind: k, place: place, asked: s.caller != ""}
 	try.networked = place == elsewhere && !o.Exempt && t.policy.Network > 0 && t.policy.Window > 0
 	c, err := t.loadCounter(tx, try)
 	if err != nil {
@@ -58,7 +59,11 @@ func (t *Throttle) Count(tx store.Tx, s Subject, k Kind, o Origin) (Try, error) 
 // refusal is a *Throttled where the try has to wait, with the longest of the waits.
 func (t *Throttle) refusal(now time.Time, try Try, c *counter, n *network) error {
 	if t.policy.Closed > 0 && try.kind == Code && c.Wrong >= t.policy.Closed {
-		return &Throttled{Cause: CauseClosed}
+		closed := &Throttled{Cause: CauseClosed}
+		if try.asked {
+			closed.RetryAfter = min(c.Last.Add(day).Sub(now), day)
+		}
+		return closed
 	}
 	own := t.wait(now, try, c)
 	others := time.Duration(0)
