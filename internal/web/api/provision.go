@@ -161,22 +161,29 @@ func (a *API) verify(ctx context.Context, c *caller, in *verifyInput) (*verdictO
 }
 
 // judge counts, compares and burns. What one caller asks about a person is
-// counted apart from the person's own doors: nobody is shut out by it.
+// counted apart from the person's own doors: nobody is shut out by it. Who asks
+// too often hears FAIL like everybody else, and stores nothing.
 func (a *API) judge(tx store.Tx, c *caller, u *account.User, in *verifyInput) (factor.Result, error) {
 	asking := "local"
 	if !c.local {
 		asking = c.live.Identity.ID.String()
 	}
-	subject := a.Throttle.Unknown("verify "+asking, u.ID.String())
-	try, err := a.Throttle.Count(tx, subject, throttle.Code, throttle.Origin{Exempt: true})
+	kind := throttle.Code
+	if in.Body.RecoveryCode != "" {
+		kind = throttle.Recovery
+	}
+	try, err := a.Throttle.Count(tx, a.Throttle.Between(asking, u.ID), kind, throttle.Origin{})
 	if errors.As(err, new(*throttle.Throttled)) {
-		return factor.Wrong, a.record(tx, c, verdictEvent(u, audit.Denied, "throttled"))
+		event := told(c, verdictEvent(u, audit.Denied, "throttled"))
+		event.Time = tx.Now()
+		tx.After(func() { a.Audit.Note(event) })
+		return factor.Wrong, nil
 	}
 	if err != nil {
 		return factor.Wrong, err
 	}
 	var result factor.Result
-	if in.Body.RecoveryCode != "" {
+	if kind == throttle.Recovery {
 		result, _, err = a.Factors.VerifyRecovery(tx, u.ID, in.Body.RecoveryCode)
 	} else {
 		result, err = a.Factors.Verify(tx, u.ID, "", in.Body.Code)
