@@ -2,11 +2,12 @@ package portal
 
 import (
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"unicode/utf8"
+
+	"github.com/sallyport-auth/sallyport/internal/web"
 )
 
 const (
@@ -55,7 +56,7 @@ func readForm(w http.ResponseWriter, r *http.Request, many string) (fields, []st
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, nil, errNotForm
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	body, err := web.ReadBody(w, r, maxForm)
 	if err != nil {
 		var over *http.MaxBytesError
 		if errors.As(err, &over) {

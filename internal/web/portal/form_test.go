@@ -8,6 +8,31 @@ import (
 	"unicode/utf8"
 )
 
+// timed notes the read deadlines of a connection.
+type timed struct {
+	*httptest.ResponseRecorder
+	deadlines []time.Time
+}
+
+func (w *timed) SetReadDeadline(t time.Time) error {
+	w.deadlines = append(w.deadlines, t)
+	return nil
+}
+
+// D6. Attack: a form that never arrives whole holds a connection for ever. Its
+// body has a time to arrive, which is over when it has.
+func TestD6FormHasATimeToArrive(t *testing.T) {
+	r := httptest.NewRequest("POST", "/sallyport/login", strings.NewReader("code=123456"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := &timed{ResponseRecorder: httptest.NewRecorder()}
+	if f, _, err := readForm(w, r, ""); err != nil || f["code"] != "123456" {
+		t.Fatal(f, err)
+	}
+	if d := w.deadlines; len(d) != 2 || time.Until(d[0]) > 10*time.Second || !d[1].IsZero() {
+		t.Errorf("read deadlines: %v", d)
+	}
+}
+
 // Whatever is posted: no panic, and what comes out is UTF-8 within its limit.
 func FuzzForm(f *testing.F) {
 	for _, seed := range []string{"", "code=123456", "code=1&code=2", "code=%zz", "a;b", "recovery_code=a&recovery_code=b",
