@@ -19,23 +19,13 @@ const (
 	maxPhone    = 15  // digits (ITU-T E.164)
 )
 
-// canonicalName is the one spelling of a name in a realm with this setting names.
-// Exact names are kept as they are, within what no name may hold.
-func canonicalName(names, name string) (string, error) {
-	if names != NamesExact {
-		canonical, err := principal.CanonicalName(name)
-		if err != nil {
-			return "", refuse(ErrInvalid, "%v", err)
-		}
-		return canonical, nil
+// canonicalName is the one spelling of a name.
+func canonicalName(name string) (string, error) {
+	canonical, err := principal.CanonicalName(name)
+	if err != nil {
+		return "", refuse(ErrInvalid, "%v", err)
 	}
-	excluded := func(r rune) bool {
-		return r == ',' || r == '@' || r == '/' || unicode.IsControl(r) || unicode.IsSpace(r)
-	}
-	if name == "" || len(name) > principal.MaxName || !utf8.ValidString(name) || name == "." || name == ".." || strings.ContainsFunc(name, excluded) {
-		return "", refuse(ErrInvalid, "a name has 1 to %d bytes without comma, @, /, spaces and control characters", principal.MaxName)
-	}
-	return name, nil
+	return canonical, nil
 }
 
 func canonicalEmail(email string) (string, error) {

@@ -51,6 +51,7 @@ func (d *Directory) List(tx store.Tx, realm, q, cursor string, limit int) (users
 	if len(q) > maxQuery {
 		return users, "", nil
 	}
+	q = strings.ToLower(q) // as names and addresses are
 	for _, r := range realms {
 		for _, index := range []string{keyName, keyAddress} {
 			here := place{Realm: r.Name, Index: index}
@@ -60,7 +61,7 @@ func (d *Directory) List(tx store.Tx, realm, q, cursor string, limit int) (users
 			if here.same(p) {
 				here.After = p.After
 			}
-			last, full, err := d.listIndex(tx, here, startOf(r, q), limit, &users)
+			last, full, err := d.listIndex(tx, here, q, limit, &users)
 			if err != nil {
 				return nil, "", err
 			}
@@ -72,25 +73,10 @@ func (d *Directory) List(tx store.Tx, realm, q, cursor string, limit int) (users
 	return users, "", nil
 }
 
-// start is what names and addresses are to begin with.
-type start struct{ name, address string }
-
-func startOf(r Realm, q string) start {
-	s := start{name: strings.ToLower(q), address: strings.ToLower(q)}
-	if r.Names == NamesExact {
-		s.name = q
-	}
-	return s
-}
-
 // listIndex adds users of one index until there are limit of them; full says that
 // the index has more behind last.
-func (d *Directory) listIndex(tx store.Tx, p place, q start, limit int, users *[]User) (last place, full bool, err error) {
-	open := q.name
-	if p.Index == keyAddress {
-		open = q.address
-	}
-	prefix := store.KStart(store.PrefixAccount, p.Index, p.Realm, store.OpenString(open))
+func (d *Directory) listIndex(tx store.Tx, p place, q string, limit int, users *[]User) (last place, full bool, err error) {
+	prefix := store.KStart(store.PrefixAccount, p.Index, p.Realm, store.OpenString(q))
 	var from []byte
 	if p.After != "" {
 		from = store.Next(store.K(store.PrefixAccount, p.Index, p.Realm, p.After))
@@ -114,7 +100,7 @@ func (d *Directory) listIndex(tx store.Tx, p place, q start, limit int, users *[
 		if err != nil {
 			return last, false, err
 		}
-		if p.Index == keyAddress && strings.HasPrefix(u.Name, q.name) {
+		if p.Index == keyAddress && strings.HasPrefix(u.Name, q) {
 			continue // came by name
 		}
 		*users = append(*users, *u)

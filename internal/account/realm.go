@@ -21,8 +21,7 @@ const (
 const (
 	ReplayDeny  = "deny"
 	ReplayAllow = "allow"
-	NamesPrecis = "precis"
-	NamesExact  = "exact"
+	NamesPrecis = "precis" // the one spelling of RFC 8265, at every door
 )
 
 // RecoverySettings say how recovery codes are made.
@@ -114,7 +113,7 @@ func (d *Directory) effective(r *Realm) Realm {
 	e.Settings = d.defaults(r.Name).over(r.Settings).over(d.configured[r.Name]).clone()
 	if r.Name == AdminRealm {
 		two := 2
-		e.Factors, e.Names = &two, NamesPrecis
+		e.Factors = &two
 		if e.Enrollment == EnrollFirstLogin {
 			e.Enrollment = EnrollInvitation
 		}
@@ -180,7 +179,7 @@ func (d *Directory) SetRealm(tx store.Tx, a Actor, name string, s Settings, gran
 	} else {
 		r.Version++
 	}
-	if err := d.setSettings(tx, r, s); err != nil {
+	if err := d.setSettings(r, s); err != nil {
 		return Realm{}, err
 	}
 	if grants != nil {
@@ -194,7 +193,7 @@ func (d *Directory) SetRealm(tx store.Tx, a Actor, name string, s Settings, gran
 	return d.effective(r), d.record(tx, rights, audit.Event{Kind: audit.KindRealmSet, Name: "@" + name})
 }
 
-func (d *Directory) setSettings(tx store.Tx, r *Realm, s Settings) error {
+func (d *Directory) setSettings(r *Realm, s Settings) error {
 	if err := s.validate(r.Name); err != nil {
 		return err
 	}
@@ -202,16 +201,8 @@ func (d *Directory) setSettings(tx store.Tx, r *Realm, s Settings) error {
 	if conflict != "" {
 		return refuse(ErrConfigured, "%s of the realm %s is set in the configuration; change it there", conflict, r.Name)
 	}
-	before := d.effective(r).Names
 	r.Settings = rest.clone()
-	if d.effective(r).Names == before {
-		return nil
-	}
-	members, err := loadCount(tx, membersKey(r.Name))
-	if err == nil && members.N > 0 {
-		return refuse(ErrNotEmpty, "names can change only while the realm %s has no members: theirs would not be found any more", r.Name)
-	}
-	return err
+	return nil
 }
 
 // DeleteRealm removes a realm that has no principals. Reserved realms stay, and so

@@ -99,7 +99,7 @@ func TestSettingsInLayers(t *testing.T) {
 // says so and wherever.
 func TestAdminIsNeverLoosened(t *testing.T) {
 	for what, s := range map[string]account.Settings{
-		"factors": {Factors: number(1)}, "enrollment": {Enrollment: account.EnrollFirstLogin}, "names": {Names: account.NamesExact},
+		"factors": {Factors: number(1)}, "enrollment": {Enrollment: account.EnrollFirstLogin},
 	} {
 		d := newDirectory(t, nil)
 		d.want(account.ErrInvalid, what+" stored", func(tx store.Tx) error {
@@ -188,10 +188,6 @@ func TestOnlyEmptyRealmsAreDeleted(t *testing.T) {
 	d := newDirectory(t, nil)
 	alice := d.add("alice@staff")
 	d.want(account.ErrNotEmpty, "a member is left", func(tx store.Tx) error { return d.DeleteRealm(tx, account.Local(), "staff") })
-	d.want(account.ErrNotEmpty, "other names for members", func(tx store.Tx) error {
-		_, err := d.SetRealm(tx, account.Local(), "staff", account.Settings{Names: account.NamesExact}, nil, 0)
-		return err
-	})
 	d.must(func(tx store.Tx) error { return d.Delete(tx, account.Local(), alice.ID) })
 	d.must(func(tx store.Tx) error { return d.DeleteRealm(tx, account.Local(), "staff") })
 	d.wantEvents(audit.KindRealmSet, audit.KindUserCreate, audit.KindUserDelete, audit.KindRealmDelete)

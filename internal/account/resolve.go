@@ -48,7 +48,7 @@ func (d *Directory) spellName(tx store.Tx, name, realm string) (spelling, error)
 	if err != nil {
 		return spelling{}, err
 	}
-	canonical, err := canonicalName(r.Names, name)
+	canonical, err := canonicalName(name)
 	if err != nil {
 		return spelling{ref: raw(name, r.Name)}, nil
 	}

@@ -123,11 +123,8 @@ func (s Settings) validate(realm string) error {
 	if err := oneOf("replay", s.Replay, ReplayDeny, ReplayAllow); err != nil {
 		return err
 	}
-	if err := oneOf("names", s.Names, NamesPrecis, NamesExact); err != nil {
+	if err := oneOf("names", s.Names, NamesPrecis); err != nil {
 		return err
-	}
-	if realm == AdminRealm && s.Names == NamesExact {
-		return refuse(ErrInvalid, "the realm admin has names precis")
 	}
 	if s.OTP != nil {
 		if err := s.OTP.Validate(); err != nil {

@@ -149,7 +149,7 @@ func (d *Directory) realmOfNew(tx store.Tx, rights rights, name string, make boo
 func newUser(tx store.Tx, realm string, s Settings, n NewUser) (*User, error) {
 	u := &User{ID: principal.NewID(), Realm: realm, Epoch: 1, CreatedAt: tx.Now()}
 	var err error
-	if u.Name, err = canonicalName(s.Names, n.Ref.Name); err != nil {
+	if u.Name, err = canonicalName(n.Ref.Name); err != nil {
 		return nil, err
 	}
 	if u.Email, err = canonicalEmail(n.Email); err != nil {

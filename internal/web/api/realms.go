@@ -20,7 +20,7 @@ type RealmSettings struct {
 	RecoveryCodes *CodeSettings  `json:"recovery_codes,omitempty"`
 	Session       *SessionLives  `json:"session,omitempty"`
 	Replay        string         `json:"replay,omitempty" enum:"deny,allow"`
-	Names         string         `json:"names,omitempty" enum:"precis,exact"`
+	Names         string         `json:"names,omitempty" enum:"precis"`
 	Capabilities  *[]RealmGrants `json:"capabilities,omitempty" maxItems:"16" doc:"What members may do to others. Left out in PUT: they stay."`
 }
 

@@ -225,3 +225,12 @@ func TestDescription(t *testing.T) {
 		get("GET", path).want(404)
 	}
 }
+
+// Attack: two spellings of one name, of which a door folds one into the other.
+// No realm can be told to keep them apart.
+func TestNoRealmKeepsNamesExact(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	w.admin().send("PUT", "/realms/adjure", map[string]any{"names": "exact"}).want(422, "invalid")
+	w.admin().send("GET", "/realms/adjure", nil).want(404, "unknown_realm")
+	w.admin().send("PUT", "/realms/adjure", map[string]any{"names": "precis"}).want(200)
+}
