@@ -321,18 +321,19 @@ func (g *Guard) basicName(ctx context.Context, credential string) (ref principal
 // bad, so that a shell that proxies takes it out before the upstream. Where
 // that cannot be told it is ours.
 func (g *Guard) Ours(ctx context.Context, authorization string) bool {
-	scheme, credential, _ := strings.Cut(authorization, " ")
-	credential = strings.Trim(credential, " ")
+	end := max(strings.IndexAny(authorization, " \t"), 0) // some upstreams part at a tab too
+	scheme, credential := authorization[:end], strings.Trim(authorization[end:], " \t")
+	bearer, basic := strings.EqualFold(scheme, "Bearer"), strings.EqualFold(scheme, "Basic")
 	switch {
-	case len(authorization) > maxAuthorization:
+	case !bearer && !basic:
 		return false
-	case strings.EqualFold(scheme, "Bearer"):
+	case len(authorization) > maxAuthorization: // not looked at, however much of it is padding
+		return true
+	case bearer:
 		return g.ours(credential)
-	case strings.EqualFold(scheme, "Basic"):
-		_, _, ours, err := g.basicName(ctx, credential)
-		return ours || err != nil
 	}
-	return false
+	_, _, ours, err := g.basicName(ctx, credential)
+	return ours || err != nil
 }
 
 // fail makes d the answer to a failure of the store.

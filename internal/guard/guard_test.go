@@ -375,6 +375,26 @@ func TestFailuresAreClosed(t *testing.T) {
 	}
 }
 
+// H10. Attack: a program's token, padded so that the guard does not look at it,
+// beside the cookie of somebody who may pass: the upstream would read a
+// credential that opens the gateway itself.
+func TestH10PaddedCredentialIsOurs(t *testing.T) {
+	g := make_(t, everybody(), nil, guard.Rule{Realms: []string{"users"}})
+	token, own := strings.TrimPrefix(basic("deploy@robots:123456"), "Basic "), strings.TrimPrefix(basic("upstream:own"), "Basic ")
+	for value, want := range map[string]bool{
+		"Basic " + token: true, "bAsIc   " + token + " ": true, "Basic\t" + token: true, "Bearer\tours.alice": true,
+		"Basic " + strings.Repeat(" ", 9000) + token:         true,
+		"Basic " + token + strings.Repeat(" ", 9000):         true,
+		"Bearer " + strings.Repeat(" ", 9000) + "ours.alice": true,
+		"Basic " + own: false, "Bearer theirs": false, "Negotiate " + strings.Repeat("a", 9000): false,
+		"": false, "Basic": false, "Basic ": false, token: false,
+	} {
+		if got := g.Ours(t.Context(), value); got != want {
+			t.Errorf("%.40q of %d bytes is ours: %v", value, len(value), got)
+		}
+	}
+}
+
 // R11 (Authelia, Pomerium): somebody leaves a group and keeps coming in until
 // a cache runs out. Check keeps nothing between two requests.
 func TestR11GroupIsSeenAtOnce(t *testing.T) {

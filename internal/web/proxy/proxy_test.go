@@ -284,13 +284,13 @@ func TestWhatPasses(t *testing.T) {
 	}
 	ours := "Basic " + base64.StdEncoding.EncodeToString([]byte("deploy@robots:123456"))
 	for _, host := range []string{"app.example", "open.example"} {
-		for _, line := range []string{"Bearer ours.alice", ours} {
+		for _, line := range []string{"Bearer ours.alice", ours, "Basic" + strings.Repeat(" ", 9000) + ours[len("Basic "):], "Basic\t" + ours[len("Basic "):]} {
 			if _, ok := h.passed(); ok {
 				t.Fatal("a request too many")
 			}
 			res, _ := h.ask(t, "GET", "/", host, "alice", "Authorization: "+line)
 			if s, ok := h.passed(); !ok || res.StatusCode != 200 || s.Header.Get("Authorization") != "" {
-				t.Errorf("%s %s: %d, upstream got %q", host, line, res.StatusCode, s.Header.Get("Authorization"))
+				t.Errorf("%s %.40s: %d, upstream got %.40q", host, line, res.StatusCode, s.Header.Get("Authorization"))
 			}
 		}
 	}
