@@ -35,11 +35,11 @@ type refusal string
 func (r refusal) Error() string { return string(r) }
 
 const (
-	errProto   refusal = "The original scheme is neither http nor https."
-	errHost    refusal = "The original host is not valid."
-	errClient  refusal = "X-Forwarded-For is not a list of addresses."
-	errURI     refusal = "The original URI is not valid."
-	errQuery   refusal = "A query parameter of the check URL is not valid: expected realm, groups, factors (0, 1, 2) and fresh (15m), each once."
+	errProto  refusal = "The original scheme is neither http nor https."
+	errHost   refusal = "The original host is not valid."
+	errClient refusal = "X-Forwarded-For is not a list of addresses."
+	errURI    refusal = "The original URI is not valid."
+	errQuery  refusal = "A query parameter of the check URL is not valid: expected realm, groups, factors (0, 1, 2) and fresh (15m), each once."
 )
 
 var errNoSigner = errors.New("sign an assertion: no signer is there")
