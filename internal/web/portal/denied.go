@@ -39,7 +39,8 @@ func (p *Portal) Denied(w http.ResponseWriter, r *http.Request, d guard.Decision
 }
 
 // Refuse answers with the page of a bare status, for shells that proxy by
-// themselves. A Retry-After that is set already is said in words.
+// themselves. A Retry-After that is set already is said in words; a 429
+// without one is a place where no waiting helps.
 func (p *Portal) Refuse(w http.ResponseWriter, r *http.Request, status int) {
 	x := p.exchange(w, r)
 	switch status {
@@ -47,8 +48,11 @@ func (p *Portal) Refuse(w http.ResponseWriter, r *http.Request, status int) {
 		after := retryAfter
 		if n, err := strconv.Atoi(w.Header().Get("Retry-After")); err == nil && n > 0 {
 			after = time.Duration(n) * time.Second
+		} else if status == http.StatusTooManyRequests {
+			x.finish(x.closed())
+			return
 		}
-		x.finish(x.wait(status, after, false))
+		x.finish(x.wait(status, after))
 		return
 	}
 	if _, ok := p.texts["error."+strconv.Itoa(status)]; !ok {

@@ -93,14 +93,14 @@ func (x *exchange) answer(err error) error {
 	var throttled *throttle.Throttled
 	var down *unavailable
 	switch {
-	case errors.As(err, &throttled) && throttled.Cause == "closed":
-		return x.wait(status, after, true)
+	case errors.As(err, &throttled) && throttled.Cause == throttle.CauseClosed && after <= 0:
+		return x.closed()
 	case errors.As(err, &down):
-		return x.wait(http.StatusServiceUnavailable, max(down.after, retryAfter), false)
+		return x.wait(http.StatusServiceUnavailable, max(down.after, retryAfter))
 	case status == http.StatusTooManyRequests:
-		return x.wait(status, after, false)
+		return x.wait(status, after)
 	case status == http.StatusServiceUnavailable:
-		return x.wait(status, max(after, time.Second), false)
+		return x.wait(status, max(after, time.Second))
 	case status >= http.StatusInternalServerError:
 		return x.status(http.StatusInternalServerError)
 	}
@@ -134,16 +134,15 @@ func (x *exchange) sentence(code int, key string) error {
 }
 
 // wait says how long to wait, in a header for programs and in words.
-func (x *exchange) wait(code int, d time.Duration, closed bool) error {
+func (x *exchange) wait(code int, d time.Duration) error {
 	d = max(d, time.Second)
 	web.SetRetryAfter(x.w.Header(), d)
-	text := x.p.say("error."+strconv.Itoa(code), x.p.wait(d))
-	if closed {
-		text = x.p.say("error.closed")
-	}
-	return x.message(code, message{Title: x.p.say("title." + strconv.Itoa(code)), Text: text,
+	return x.message(code, message{Title: x.p.say("title." + strconv.Itoa(code)), Text: x.p.say("error."+strconv.Itoa(code), x.p.wait(d)),
 		Link: "/sallyport/", LinkText: x.p.say("error.start")})
 }
+
+// closed says what opens a place where no waiting helps.
+func (x *exchange) closed() error { return x.sentence(http.StatusTooManyRequests, "error.closed") }
 
 // askSignIn leads to the first door and back, or says so to a form, whose
 // content would be lost on the way.

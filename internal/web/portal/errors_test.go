@@ -30,7 +30,8 @@ func TestErrorsBecomePages(t *testing.T) {
 	}{
 		{&secret.Busy{RetryAfter: 3 * time.Second}, 503, "Try again in 3 seconds", "3", false},
 		{&throttle.Throttled{RetryAfter: 90*time.Second + 1, Cause: "principal"}, 429, "Try again in 91 seconds", "91", false},
-		{&throttle.Throttled{RetryAfter: time.Hour, Cause: "closed"}, 429, "Use a recovery code", "3600", false},
+		{&throttle.Throttled{Cause: throttle.CauseClosed}, 429, "Use a recovery code, or ask an administrator", "", false}, // no waiting helps
+		{&throttle.Throttled{RetryAfter: time.Hour, Cause: throttle.CauseClosed}, 429, "Try again in", "3600", false},
 		{fmt.Errorf("open: %w", store.ErrNoSpace), 503, "Try again", "1", true},
 		{errors.New("disk /var/lib/x is on fire"), 500, "Something went wrong", "", true},
 		{login.ErrDenied, 401, "This sign-in has ended", "", false},
