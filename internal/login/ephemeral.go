@@ -52,6 +52,20 @@ type held struct {
 type heldToken struct {
 	Hash    []byte    `json:"hash"`
 	Expires time.Time `json:"expires"`
+	Kind    string    `json:"kind,omitempty"`
+}
+
+// kind tells half logins from what a page makes by being opened. Each kind has
+// its own limit: otherwise whoever has a session, or a link, opens a page twenty
+// times, and the owner's half login elsewhere is gone.
+func (e *ephemeral) kind() string {
+	switch {
+	case e.StepUp:
+		return "step_up"
+	case e.State == Setup || e.State == Invited:
+		return "link"
+	}
+	return ""
 }
 
 func ephemeralKey(hash []byte) store.Key { return store.K(store.PrefixLogin, "ephemeral", hash) }
@@ -65,8 +79,8 @@ type ticket struct {
 	hash []byte
 }
 
-// issue stores a new ephemeral token. The owner's oldest is burned where there
-// are too many.
+// issue stores a new ephemeral token. The owner's oldest of its kind is burned
+// where there are too many.
 func issue(tx store.Tx, rec *ephemeral, life time.Duration) (secret.Token, error) {
 	token := secret.NewToken(secret.Ephemeral)
 	hash := token.Hash()
@@ -75,17 +89,28 @@ func issue(tx store.Tx, rec *ephemeral, life time.Duration) (secret.Token, error
 	if err != nil {
 		return secret.Token{}, err
 	}
-	for len(list.Tokens) >= EphemeralLimit {
-		if err := tx.Delete(ephemeralKey(list.Tokens[0].Hash)); err != nil {
+	if oldest, full := list.full(rec.kind()); full {
+		if err := tx.Delete(ephemeralKey(list.Tokens[oldest].Hash)); err != nil {
 			return secret.Token{}, err
 		}
-		list.Tokens = list.Tokens[1:]
+		list.Tokens = slices.Delete(list.Tokens, oldest, oldest+1)
 	}
-	list.Tokens = append(list.Tokens, heldToken{Hash: hash[:], Expires: rec.Expires})
+	list.Tokens = append(list.Tokens, heldToken{Hash: hash[:], Expires: rec.Expires, Kind: rec.kind()})
 	if err := saveHeld(tx, rec.Principal, list); err != nil {
 		return secret.Token{}, err
 	}
 	return token, store.Save(tx, ephemeralKey(hash[:]), rec, rec.Expires)
+}
+
+// full finds the oldest token of a kind, and says whether it has to go.
+func (h *held) full(kind string) (oldest int, full bool) {
+	n := 0
+	for i, t := range slices.Backward(h.Tokens) {
+		if t.Kind == kind {
+			oldest, n = i, n+1
+		}
+	}
+	return oldest, n >= EphemeralLimit
 }
 
 // save writes a changed record back; its life stays as it is.

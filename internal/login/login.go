@@ -67,8 +67,9 @@ const (
 	EphemeralLife = 5 * time.Minute
 	// EphemeralTries is how many wrong codes burn an ephemeral token.
 	EphemeralTries = 5
-	// EphemeralLimit bounds the living ephemeral tokens of a principal, so that
-	// a flood of logins does not fill the store: the oldest is burned.
+	// EphemeralLimit bounds the living ephemeral tokens of a principal, for half
+	// logins, step-ups and links each, so that a flood of them does not fill the
+	// store: the oldest of the kind is burned.
 	EphemeralLimit = 20
 	// LinkCookieLife is how long the cookie lives that a link is traded for.
 	LinkCookieLife = 10 * time.Minute

@@ -83,6 +83,43 @@ func TestStepUpByEnrollment(t *testing.T) {
 	h.mustBeDead(elsewhere, "the first factor")
 }
 
+// Attack: a page that anybody may link to, opened with a session, makes a
+// step-up token each time; twenty of them burned the half login that the same
+// person had begun on another device. And nobody's tokens grow without bound.
+func TestStepUpsBurnNoHalfLogin(t *testing.T) {
+	h := newHouse(t, setting{})
+	alice := h.member("alice")
+	old := alice.login()
+	live := h.mustLive(old)
+	h.next()
+	phone := alice.first()
+	var steps []*login.Next
+	for range login.EphemeralLimit + 1 {
+		next, err := h.doors.StepUp(t.Context(), live, alice.client, "")
+		must(t, err)
+		steps = append(steps, next)
+	}
+	alive := func(next *login.Next) bool {
+		_, err := h.doors.Peek(t.Context(), next.Ephemeral.Reveal(), login.Portal)
+		return err == nil
+	}
+	if alive(steps[0]) || !alive(steps[1]) {
+		t.Error("the oldest step-up, and it alone, is to be burned")
+	}
+	if !alive(phone) {
+		t.Fatal("the half login is burned")
+	}
+	var halves []*login.Next
+	for range login.EphemeralLimit {
+		halves = append(halves, alice.first())
+	}
+	if alive(phone) || !alive(halves[0]) || !alive(steps[1]) {
+		t.Error("the oldest half login, and it alone, is to be burned")
+	}
+	_, err := h.doors.Code(t.Context(), alice.second(halves[0], alice.code()))
+	must(t, err)
+}
+
 // Signing out ends the session, for good and at once; twice is no error.
 func TestLogout(t *testing.T) {
 	h := newHouse(t, setting{})
