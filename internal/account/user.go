@@ -107,11 +107,10 @@ func (d *Directory) Create(tx store.Tx, a Actor, n NewUser) (*User, error) {
 	if err := rights.over(tx, Create, realm); err != nil {
 		return nil, err
 	}
-	settings, err := d.realmOfNew(tx, rights, realm, n.MakeRealm)
-	if err != nil {
+	if err := d.realmOfNew(tx, rights, realm, n.MakeRealm); err != nil {
 		return nil, err
 	}
-	u, err := newUser(tx, realm, settings, n)
+	u, err := newUser(tx, realm, n)
 	if err != nil {
 		return nil, err
 	}
@@ -131,22 +130,18 @@ func (d *Directory) Create(tx store.Tx, a Actor, n NewUser) (*User, error) {
 }
 
 // realmOfNew finds the realm of a user who is being created, or makes it.
-func (d *Directory) realmOfNew(tx store.Tx, rights rights, name string, make bool) (Settings, error) {
-	r, err := loadRealm(tx, name)
+func (d *Directory) realmOfNew(tx store.Tx, rights rights, name string, make bool) error {
+	_, err := loadRealm(tx, name)
 	if errors.Is(err, ErrUnknownRealm) && make {
-		r = newRealm(tx, name)
-		if err = saveRealm(tx, r); err == nil {
+		if err = saveRealm(tx, newRealm(tx, name)); err == nil {
 			err = d.record(tx, rights, audit.Event{Kind: audit.KindRealmSet, Name: "@" + name})
 		}
 	}
-	if err != nil {
-		return Settings{}, err
-	}
-	return d.effective(r).Settings, nil
+	return err
 }
 
 // newUser is the record of a new user, canonical and within all limits.
-func newUser(tx store.Tx, realm string, s Settings, n NewUser) (*User, error) {
+func newUser(tx store.Tx, realm string, n NewUser) (*User, error) {
 	u := &User{ID: principal.NewID(), Realm: realm, Epoch: 1, CreatedAt: tx.Now()}
 	var err error
 	if u.Name, err = canonicalName(n.Ref.Name); err != nil {
