@@ -62,6 +62,15 @@ type Realm struct {
 	CreatedAt time.Time `json:"created_at"`
 }
 
+// Demanded is the number of factors of a full login. Unset is two, and nothing
+// lowers it for administrators.
+func (r Realm) Demanded() int {
+	if r.Factors == nil || r.Name == AdminRealm {
+		return 2
+	}
+	return *r.Factors
+}
+
 // noExpiry marks records that stay until they are deleted.
 var noExpiry time.Time
 

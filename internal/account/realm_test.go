@@ -196,6 +196,24 @@ func TestOnlyEmptyRealmsAreDeleted(t *testing.T) {
 	}
 }
 
+// One place says how many factors a realm demands: unset is two, and admin's are
+// two whatever a record says.
+func TestDemanded(t *testing.T) {
+	for _, c := range []struct {
+		realm account.Realm
+		want  int
+	}{
+		{account.Realm{}, 2},
+		{account.Realm{Name: "users", Settings: account.Settings{Factors: number(1)}}, 1},
+		{account.Realm{Name: "users", Settings: account.Settings{Factors: number(2)}}, 2},
+		{account.Realm{Name: "admin", Settings: account.Settings{Factors: number(1)}}, 2},
+	} {
+		if got := c.realm.Demanded(); got != c.want {
+			t.Errorf("%s %v: %d", c.realm.Name, c.realm.Settings, got)
+		}
+	}
+}
+
 // The default realm is a word of the configuration, and reserved under it.
 func TestDefaultRealmMayBeNamedOtherwise(t *testing.T) {
 	s := storetest.Open(t, nil)

@@ -248,18 +248,10 @@ func (f *Factors) mayGo(tx store.Tx, u *account.User) error {
 	if err != nil {
 		return err
 	}
-	if demanded(realm) >= 2 {
+	if realm.Demanded() >= 2 {
 		return ErrLastFactor
 	}
 	return nil
-}
-
-// demanded is the number of factors that a realm asks for. Unset is two.
-func demanded(realm account.Realm) int {
-	if realm.Factors == nil {
-		return 2
-	}
-	return *realm.Factors
 }
 
 // Reset takes everything away: methods, pending enrolments, recovery codes.

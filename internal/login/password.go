@@ -299,7 +299,7 @@ func (d *Doors) pastFirst(tx store.Tx, u *account.User, p passage) (*Next, error
 	if u.Factors() > 0 {
 		return d.between(tx, u, rec)
 	}
-	if max(demanded(realm), p.demand) < 2 {
+	if max(realm.Demanded(), p.demand) < 2 {
 		p.kind = audit.KindLogin
 		return d.open(tx, u, p)
 	}
@@ -308,15 +308,6 @@ func (d *Doors) pastFirst(tx store.Tx, u *account.User, p passage) (*Next, error
 	}
 	rec.State = Enroll
 	return d.between(tx, u, rec)
-}
-
-// demanded is the number of factors of a full login. Unset is two, and nothing
-// lowers it for administrators.
-func demanded(realm account.Realm) int {
-	if realm.Factors == nil || realm.Name == account.AdminRealm {
-		return 2
-	}
-	return *realm.Factors
 }
 
 // mayEnroll answers ErrEnrollmentClosed where the realm lets this person set up

@@ -263,7 +263,7 @@ func (a *API) lastFactor(tx store.Tx, c *caller) error {
 	if err != nil {
 		return err
 	}
-	if len(u.Methods) == 1 && (realm.Factors == nil || *realm.Factors > 1) {
+	if u.Factors() == 1 && realm.Demanded() > 1 {
 		return factor.ErrLastFactor
 	}
 	return nil
