@@ -110,7 +110,7 @@ func answer(err error) (p *Problem, failure bool) {
 	if status == http.StatusUnauthorized {
 		p.with("WWW-Authenticate", "Bearer")
 	}
-	return p, web.Failed(err) && code != "busy" // who is turned away at a full door is no failure
+	return p, web.Failed(err)
 }
 
 // fromHuma replaces huma's own error answers, which repeat what was sent. It is
