@@ -92,8 +92,15 @@ func (r *Registry) flush(ctx context.Context) error {
 		if len(batch) == 0 {
 			return nil
 		}
-		if err := r.store.Update(ctx, func(tx store.Tx) error { return r.settle(tx, batch) }); err != nil {
+		var unreadable []error
+		if err := r.store.Update(ctx, func(tx store.Tx) (err error) {
+			unreadable, err = r.settle(tx, batch)
+			return err
+		}); err != nil {
 			return fmt.Errorf("write idle limits of sessions: %w", err)
+		}
+		for _, err := range unreadable {
+			r.log.Error("an idle limit could not be written and is given up", "error", err)
 		}
 		r.behind.done(batch)
 		if len(batch) < flushBatch {
@@ -103,33 +110,44 @@ func (r *Registry) flush(ctx context.Context) error {
 }
 
 // settle writes a batch. It only ever moves an idle limit forward, and ends only
-// what the records themselves prove dead.
-func (r *Registry) settle(tx store.Tx, batch map[name]wait) error {
+// what the records themselves prove dead. A session whose records cannot be read
+// is left out and named, so that it does not hold up all others; err is a store
+// that does not answer.
+func (r *Registry) settle(tx store.Tx, batch map[name]wait) (unreadable []error, err error) {
 	for id, w := range batch {
-		rec, err := loadRecord(tx, id)
-		if errors.Is(err, ErrNone) {
-			continue
+		err := r.settleOne(tx, id, w)
+		switch {
+		case err == nil:
+		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrClosed):
+			return nil, err
+		default:
+			unreadable = append(unreadable, fmt.Errorf("session %s: %w", id, err))
 		}
-		if err != nil {
-			return err
-		}
-		if w.idleUntil > rec.IdleUntil {
-			rec.IdleUntil = w.idleUntil
-			if err := rec.save(tx); err != nil {
-				return err
-			}
-		}
-		if w.deadAt == 0 {
-			continue
-		}
-		if _, err = r.judge(tx, rec, w.deadAt); errors.Is(err, ErrNone) {
-			err = r.end(tx, id)
-		}
-		if err != nil {
+	}
+	return unreadable, nil
+}
+
+func (r *Registry) settleOne(tx store.Tx, id name, w wait) error {
+	rec, err := loadRecord(tx, id)
+	if errors.Is(err, ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if w.idleUntil > rec.IdleUntil {
+		rec.IdleUntil = w.idleUntil
+		if err := rec.save(tx); err != nil {
 			return err
 		}
 	}
-	return nil
+	if w.deadAt == 0 {
+		return nil
+	}
+	if _, err = r.judge(tx, rec, w.deadAt); errors.Is(err, ErrNone) {
+		err = r.end(tx, id)
+	}
+	return err
 }
 
 // run is the one background goroutine over the store.

@@ -27,6 +27,15 @@ func (r *Registry) Sweep() {
 	}
 }
 
+// SessionKey is where the record of a session stands.
+func SessionKey(id string) []byte {
+	n, ok := parseID(id)
+	if !ok {
+		panic("not an id")
+	}
+	return sessionKey(n)
+}
+
 // Known is the number of tokens in the index.
 func (r *Registry) Known() int { return r.index.len() }
 

@@ -331,6 +331,41 @@ func TestSlideCountsBeforeItIsWritten(t *testing.T) {
 	w.refused(o.DomainCookie.Reveal())
 }
 
+// One record is damaged. Before, the batch that it stood in was never written, and
+// everybody was signed out at the end of an idle limit that he had moved.
+func TestDamagedRecordStopsNoOtherSlide(t *testing.T) {
+	w := newWorld(t)
+	damaged, good, ended := w.open(w.userIn("mallory", "admin")), w.open(w.userIn("root", "admin")), w.open(w.userIn("eve", "admin"))
+	for _, o := range []*session.Opened{damaged, good, ended} {
+		w.passes(o.Cookie.Reveal())
+	}
+	w.clock.Advance(20 * time.Minute)
+	w.passes(damaged.Cookie.Reveal())
+	w.passes(good.Cookie.Reveal())
+	w.update(func(tx store.Tx) error {
+		return tx.Put(session.SessionKey(damaged.ID), []byte("no record"), damaged.Expires)
+	})
+	w.clock.Advance(15 * time.Minute)
+	w.passes(good.Cookie.Reveal())
+	w.refused(ended.Cookie.Reveal()) // dead, to be reaped with the others
+	w.Beat()
+	if n := w.Waiting(); n != 0 {
+		t.Errorf("%d sessions wait to be written", n)
+	}
+	w.restart()
+	w.clock.Advance(20 * time.Minute)
+	w.passes(good.Cookie.Reveal())
+	if l, err := w.live(damaged.Cookie.Reveal()); err == nil || errors.Is(err, session.ErrNone) || l.Identity != nil {
+		t.Errorf("a damaged record is a failure: %+v, %v", l, err)
+	}
+	w.update(func(tx store.Tx) error {
+		if _, err := tx.Get(session.SessionKey(ended.ID)); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the dead session is still there: %v", err)
+		}
+		return nil
+	})
+}
+
 // Attack: the clock is set back (a bad time server) to bring back a session that
 // has ended.
 func TestClockGoingBackRevivesNothing(t *testing.T) {
