@@ -26,6 +26,9 @@ func (d *Directory) SetPassword(tx store.Tx, a Actor, id principal.ID, hash stri
 			return nil, err
 		}
 	}
+	if err := noteForeign(tx, hash); err != nil {
+		return nil, err
+	}
 	u.Password, u.PasswordAt = hash, tx.Now()
 	u.Epoch++
 	if err := d.save(tx, rights, u); err != nil {

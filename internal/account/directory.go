@@ -96,6 +96,7 @@ const (
 	keyMembers  = "m" // realm → number of its principals
 	keySequence = "q" // the last number given
 	keyGuard    = "g" // the administrators
+	keyForeign  = "f" // the dearest foreign password hashes
 )
 
 // UserKeyPrefix is the start of all users' keys, for Watch and Scan.

@@ -163,6 +163,9 @@ func newUser(tx store.Tx, realm string, n NewUser) (*User, error) {
 		if err := validHash(n.PasswordHash); err != nil {
 			return nil, err
 		}
+		if err := noteForeign(tx, n.PasswordHash); err != nil {
+			return nil, err
+		}
 		u.Password, u.PasswordAt = n.PasswordHash, tx.Now()
 	}
 	if n.Invited {
