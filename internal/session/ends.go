@@ -58,11 +58,6 @@ func (r *Registry) Subscribe(id string, fn func(ended bool)) (stop func()) {
 	}
 }
 
-// OnEnd is Subscribe for those who ask the guard again in either case.
-func (r *Registry) OnEnd(id string, fn func()) (stop func()) {
-	return r.Subscribe(id, func(bool) { fn() })
-}
-
 func add[K comparable](m map[K]map[*stream]struct{}, key K, s *stream) {
 	if m[key] == nil {
 		m[key] = map[*stream]struct{}{}

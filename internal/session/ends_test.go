@@ -124,7 +124,7 @@ func TestManyStreamsEndOnce(t *testing.T) {
 		ids = append(ids, o.ID)
 		for range 4 {
 			all.Add(1)
-			w.OnEnd(o.ID, func() {}) // beside it
+			w.Subscribe(o.ID, func(bool) {}) // beside it
 			w.Subscribe(o.ID, func(ended bool) {
 				if ended {
 					mu.Lock()

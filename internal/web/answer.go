@@ -116,12 +116,6 @@ func WriteProblem(w http.ResponseWriter, status int, code, detail string, retryA
 	_ = json.NewEncoder(w).Encode(Problem{Title: http.StatusText(status), Status: status, Code: code, Detail: detail})
 }
 
-// WriteError answers with the problem that Answer makes of err.
-func WriteError(w http.ResponseWriter, err error) {
-	status, code, text, wait := Answer(err)
-	WriteProblem(w, status, code, text, wait)
-}
-
 // SetRetryAfter sets Retry-After in whole seconds, rounded up; 0 sets nothing.
 func SetRetryAfter(h http.Header, wait time.Duration) {
 	if wait > 0 {

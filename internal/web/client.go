@@ -2,7 +2,6 @@ package web
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -21,26 +20,6 @@ type Trusted struct {
 // socket.
 func Loopback() Trusted {
 	return Trusted{Prefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, Unix: true}
-}
-
-// ParseTrusted reads prefixes and addresses. unix adds our own socket.
-func ParseTrusted(texts []string, unix bool) (Trusted, error) {
-	t := Trusted{Unix: unix}
-	for _, text := range texts {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			ip, ipErr := netip.ParseAddr(text)
-			if ipErr != nil {
-				return Trusted{}, err
-			}
-			p = netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen())
-		}
-		if p.Addr().Is4In6() {
-			return Trusted{}, fmt.Errorf("%s: an IPv4 network is written as such", p)
-		}
-		t.Prefixes = append(t.Prefixes, p.Masked())
-	}
-	return t, nil
 }
 
 // Contains reports whether an address is one of Prefixes.
@@ -112,6 +91,3 @@ func (t *Trusted) ForwardedClient(r *http.Request) (netip.Addr, error) {
 	}
 	return client, nil
 }
-
-// ClientOf is Trusted.Client.
-func ClientOf(r *http.Request, trusted Trusted) netip.Addr { return trusted.Client(r) }

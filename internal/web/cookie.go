@@ -9,12 +9,9 @@ import (
 // Names of our cookies. On https they carry a __Host- or __Secure- prefix, see
 // Cookies.
 const (
-	SessionCookie   = "sallyport_session"
-	PortalCookie    = "sallyport_portal"    // with a cookie domain: account, admin and API
-	BrowserCookie   = "sallyport_browser"   // a known browser: no prefix, no proof of anything
-	EphemeralCookie = "sallyport_ephemeral" // between the doors
-	LinkCookie      = "sallyport_link"      // a setup, invitation or reset link that was traded in
-	DeviceCookie    = "sallyport_device"    // a trusted browser
+	SessionCookie = "sallyport_session"
+	PortalCookie  = "sallyport_portal"  // with a cookie domain: account, admin and API
+	BrowserCookie = "sallyport_browser" // a known browser: no prefix, no proof of anything
 )
 
 // Cookies knows the names of our cookies, and sets and reads them. The zero
@@ -110,9 +107,13 @@ func (c Cookies) ClearForeign(w http.ResponseWriter, scheme string) {
 	}
 }
 
-// SetHost sets a cookie of the portal's host alone, by its plain name.
-func (c Cookies) SetHost(w http.ResponseWriter, scheme, name, value string, until time.Time) {
-	c.set(w, scheme, c.HostName(name, scheme), value, "", until)
+// SetHost sets a cookie of the portal's host alone, by its plain name. It
+// counts by the browser's clock from when it arrives, so that a clock that is
+// wrong does not end it.
+func (c Cookies) SetHost(w http.ResponseWriter, scheme, name, value string, life time.Duration) {
+	cookie := c.cookie(scheme, c.HostName(name, scheme), value, "")
+	cookie.MaxAge = max(1, int(life.Seconds()))
+	http.SetCookie(w, &cookie)
 }
 
 // ClearHost clears it.
@@ -134,14 +135,23 @@ func (c Cookies) SetBrowser(w http.ResponseWriter, scheme, value string, until t
 var cleared = time.Unix(1, 0)
 
 func (c Cookies) set(w http.ResponseWriter, scheme, name, value, domain string, until time.Time) {
-	cookie := http.Cookie{
-		Name: name, Value: value, Domain: domain, Path: "/", Expires: until,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.https(scheme),
-	}
+	cookie := c.cookie(scheme, name, value, domain)
+	cookie.Expires = until
 	if until.Equal(cleared) {
 		cookie.MaxAge = -1
 	}
 	http.SetCookie(w, &cookie)
+}
+
+// cookie is what all of ours have in common. SameSite is Lax, not Strict: who
+// comes from a link in a mail, or is sent here by the site that he wanted,
+// arrives from elsewhere. What changes anything is a POST, and those are checked
+// for their origin.
+func (c Cookies) cookie(scheme, name, value, domain string) http.Cookie {
+	return http.Cookie{
+		Name: name, Value: value, Domain: domain, Path: "/",
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: c.https(scheme),
+	}
 }
 
 // Cookie returns the value of the one cookie of this exact name, "" where

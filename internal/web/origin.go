@@ -40,9 +40,6 @@ func SiteOf(r *http.Request, self ...string) Site {
 	return site
 }
 
-// CrossSite reports whether a request is foreign.
-func CrossSite(r *http.Request, self ...string) bool { return SiteOf(r, self...) == SiteForeign }
-
 // Unsafe reports whether a method may change something (RFC 9110 section
 // 9.2.1).
 func Unsafe(method string) bool {

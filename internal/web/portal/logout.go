@@ -21,7 +21,7 @@ func logoutSubmit(x *exchange) error {
 	}
 	x.p.cookies.ClearSession(x.w, x.scheme)
 	for id := range x.pendings() {
-		x.clear(x.pendingPrefix() + id)
+		x.forget(id)
 	}
 	if given && target != "" {
 		return x.see(target)

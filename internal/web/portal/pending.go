@@ -3,7 +3,6 @@ package portal
 import (
 	"crypto/rand"
 	"encoding/base32"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,30 +49,19 @@ func isPendingID(id string) bool {
 	return true
 }
 
-// pendingPrefix is the cookie's name without the id. On https it is a __Host-
-// cookie: the browser itself refuses one that a sibling host or plain http
-// tried to set.
-func (x *exchange) pendingPrefix() string { return x.p.cookies.HostName(pendingName, x.scheme) }
-
 // pendings returns the logins that the browser holds, by id. A name that
 // comes twice is none: one of the two was set by somebody else.
 func (x *exchange) pendings() map[string]string {
-	prefix := x.pendingPrefix()
-	found, doubled := map[string]string{}, map[string]bool{}
+	prefix := x.p.cookies.HostName(pendingName, x.scheme)
+	held := map[string]string{}
 	for _, c := range x.r.Cookies() {
-		id, ok := strings.CutPrefix(c.Name, prefix)
-		if !ok || !isPendingID(id) {
-			continue
+		if id, ok := strings.CutPrefix(c.Name, prefix); ok && isPendingID(id) {
+			if token := x.p.cookies.Host(x.r.Header, x.scheme, pendingName+id); token != "" {
+				held[id] = token
+			}
 		}
-		if _, again := found[id]; again {
-			doubled[id] = true
-		}
-		found[id] = c.Value
 	}
-	for id := range doubled {
-		delete(found, id)
-	}
-	return found
+	return held
 }
 
 // hold looks up the login that the request is about: the one it names, or,
@@ -93,7 +81,7 @@ func (x *exchange) hold() (bool, error) {
 	}
 	state, err := x.p.doors.Peek(x.r.Context(), token, login.Portal)
 	if denied(err) {
-		x.clear(x.pendingPrefix() + id)
+		x.forget(id)
 		return false, nil
 	}
 	if err != nil {
@@ -105,45 +93,32 @@ func (x *exchange) hold() (bool, error) {
 
 // begin gives the browser the token of a new login and returns its id.
 func (x *exchange) begin(token string, life time.Duration) string {
-	id, prefix := newPendingID(x.now), x.pendingPrefix()
+	id := newPendingID(x.now)
 	older := make([]string, 0, maxPending)
 	for held := range x.pendings() {
 		older = append(older, held)
 	}
 	slices.Sort(older)
 	for len(older) >= maxPending {
-		x.clear(prefix + older[0])
+		x.forget(older[0])
 		older = older[1:]
 	}
-	x.cookie(prefix+id, token, life)
+	x.keep(id, token, life)
 	return id
 }
 
 // end forgets the login that the request is about.
 func (x *exchange) end() {
 	if x.id != "" {
-		x.clear(x.pendingPrefix() + x.id)
+		x.forget(x.id)
 	}
 }
 
-// cookie sets one of the portal's own cookies, for this host alone.
-// SameSite is Lax, not Strict: who comes from a link in a mail, or is sent
-// here by the site that he wanted, arrives from elsewhere. What changes
-// anything is a POST, and those are checked for their origin.
-func (x *exchange) cookie(name, value string, life time.Duration) {
-	http.SetCookie(x.w, &http.Cookie{
-		Name: name, Value: value, Path: "/", MaxAge: max(1, int(life.Seconds())),
-		HttpOnly: true, Secure: x.https(), SameSite: http.SameSiteLaxMode,
-	})
+// keep gives the browser the cookie of a login, for this host alone: on https
+// the browser itself refuses one that a sibling host or plain http tried to set.
+func (x *exchange) keep(id, token string, life time.Duration) {
+	x.p.cookies.SetHost(x.w, x.scheme, pendingName+id, token, life)
 }
 
-// clear removes a cookie of this host.
-func (x *exchange) clear(name string) {
-	http.SetCookie(x.w, &http.Cookie{
-		Name: name, Path: "/", MaxAge: -1,
-		HttpOnly: true, Secure: x.https(), SameSite: http.SameSiteLaxMode,
-	})
-}
-
-// https reports whether cookies are to be sent over TLS alone.
-func (x *exchange) https() bool { return strings.HasPrefix(x.pendingPrefix(), "__Host-") }
+// forget takes the cookie of a login away.
+func (x *exchange) forget(id string) { x.p.cookies.ClearHost(x.w, x.scheme, pendingName+id) }

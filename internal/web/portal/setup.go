@@ -71,7 +71,7 @@ func setupBegin(x *exchange) error {
 	if err != nil {
 		return x.endedLink(err, "setup.expired")
 	}
-	x.cookie(x.pendingPrefix()+x.id, x.token, login.LinkCookieLife) // its life has begun anew
+	x.keep(x.id, x.token, login.LinkCookieLife) // its life has begun anew
 	return x.see(at("/sallyport/setup/code", "l", x.id))
 }
 
