@@ -91,3 +91,15 @@ func (t *Trusted) ForwardedClient(r *http.Request) (netip.Addr, error) {
 	}
 	return client, nil
 }
+
+// Scheme is the scheme by which a browser reached us: the connection's own, or
+// what one X-Forwarded-Proto of a trusted peer says. Anything but http and https
+// there, and two of them, say nothing.
+func (t *Trusted) Scheme(r *http.Request) string {
+	if proto := r.Header["X-Forwarded-Proto"]; len(proto) == 1 && t.TrustsPeer(r) {
+		if proto[0] == "https" || proto[0] == "http" {
+			return proto[0]
+		}
+	}
+	return Scheme(r)
+}

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -226,6 +227,36 @@ func TestX3X4Client(t *testing.T) {
 		var nobody web.Trusted
 		if got, peer := nobody.Client(r), web.Peer(r); got != peer {
 			t.Errorf("nobody is trusted and %q became %v", c.xff, got)
+		}
+	}
+}
+
+// X5, X7: X-Forwarded-Proto says the scheme where a trusted peer wrote it, once
+// and in one of two words; from anybody else it has no effect.
+func TestX7Scheme(t *testing.T) {
+	trusted := trusts("10.0.0.0/8")
+	for _, c := range []struct {
+		peer  string
+		tls   bool
+		proto []string
+		want  string
+	}{
+		{"10.0.0.1:1", false, nil, "http"}, {"10.0.0.1:1", true, nil, "https"},
+		{"10.0.0.1:1", false, []string{"https"}, "https"}, {"10.0.0.1:1", true, []string{"http"}, "http"}, {"@", false, []string{"https"}, "https"},
+		{"10.0.0.1:1", false, []string{"https", "https"}, "http"}, {"10.0.0.1:1", false, []string{"https,http"}, "http"},
+		{"10.0.0.1:1", false, []string{"HTTPS"}, "http"}, {"10.0.0.1:1", true, []string{"javascript"}, "https"}, {"10.0.0.1:1", false, []string{""}, "http"},
+		{"203.0.113.7:1", false, []string{"https"}, "http"}, {"203.0.113.7:1", true, []string{"http"}, "https"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = c.peer
+		if c.proto != nil {
+			r.Header["X-Forwarded-Proto"] = c.proto
+		}
+		if c.tls {
+			r.TLS = &tls.ConnectionState{}
+		}
+		if got := trusted.Scheme(r); got != c.want {
+			t.Errorf("%+v: %s", c, got)
 		}
 	}
 }

@@ -123,7 +123,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, http.StatusBadRequest, "request", "The request names two credentials.", 0)
 		return
 	}
-	scheme := h.scheme(r)
+	scheme := h.o.Trusted.Scheme(r)
 	req := &guard.Request{
 		Method: r.Method, Scheme: scheme, Host: r.Host, Path: path,
 		Client:        h.o.Trusted.Client(r),
@@ -195,16 +195,6 @@ func rawPath(r *http.Request) (string, bool) {
 	}
 	path, _, _ := strings.Cut(target, "?")
 	return path, path != "" && path[0] == '/'
-}
-
-// scheme is the request's; a trusted proxy may say another.
-func (h *Handler) scheme(r *http.Request) string {
-	if h.o.Trusted.TrustsPeer(r) {
-		if proto := r.Header["X-Forwarded-Proto"]; len(proto) == 1 && (proto[0] == "https" || proto[0] == "http") {
-			return proto[0]
-		}
-	}
-	return web.Scheme(r)
 }
 
 // pass sends an allowed request on. From here on the body may take its time:
