@@ -134,6 +134,9 @@ func (a *API) ownSessions(ctx context.Context, c *caller, _ *struct{}) (*session
 
 func (a *API) endOtherSessions(ctx context.Context, c *caller, _ *struct{}) (*struct{}, error) {
 	return nil, a.Store.Update(ctx, func(tx store.Tx) error {
+		if err := a.Directory.Alive(tx, c.self()); err != nil {
+			return err
+		}
 		if _, err := a.Sessions.RevokeAll(tx, c.live.Identity.ID, c.live.ID); err != nil {
 			return err
 		}
@@ -148,6 +151,9 @@ type idInput struct {
 // endOwnSession knows no session but the caller's own.
 func (a *API) endOwnSession(ctx context.Context, c *caller, in *idInput) (*struct{}, error) {
 	err := a.Store.Update(ctx, func(tx store.Tx) error {
+		if err := a.Directory.Alive(tx, c.self()); err != nil {
+			return err
+		}
 		s, err := a.Sessions.Get(tx, in.ID)
 		if errors.Is(err, session.ErrNone) || err == nil && s.Principal != c.live.Identity.ID {
 			return unknownSession()

@@ -106,6 +106,8 @@ func TestNoChangeOfOthersOutlivesTheSessionThatSentIt(t *testing.T) {
 		{"DELETE", "/realms/single", nil},
 		{"PATCH", "/me", map[string]any{"full_name": "Mallory"}},
 		{"POST", "/me/methods/totp/activate", nil},
+		{"DELETE", "/me/sessions", nil},
+		{"DELETE", "/me/sessions/any", nil},
 	} {
 		v := root.visit()
 		before := w.admin().send("GET", w.path(victim), nil).want(200).body
