@@ -57,19 +57,32 @@ func accountPage(x *exchange) error {
 // hasFactor reports whether changes ask for a code.
 func (x *exchange) hasFactor() bool { return x.live.Identity.Methods > 0 }
 
-// proved asks for a fresh code in this very request: on an origin that is
-// shared with an upstream, a cookie alone proves that a browser is signed in,
-// not that its owner wants a change. It returns the sentence to show where
-// the code is not good.
-func (x *exchange) proved() (alert string, err error) {
+// proved makes a change for a fresh code in this very request: on an origin that
+// is shared with an upstream, a cookie alone proves that a browser is signed in,
+// not that its owner wants a change. Session, code and change are judged in one
+// transaction. It returns the sentence to show where the code is not good.
+func (x *exchange) proved(change func(tx store.Tx, u *account.User) error) (alert string, err error) {
 	if x.form["code"] == "" {
 		return x.p.say("account.code-denied"), nil
 	}
-	err = x.p.doors.Fresh(x.context(), x.live, x.form["code"], x.caller())
+	err = x.p.doors.WithFresh(x.context(), x.live, x.form["code"], x.caller(), change)
 	if denied(err) || errors.Is(err, login.ErrCodeNeeded) {
 		return x.p.say("account.code-denied"), nil
 	}
 	return "", err
+}
+
+// change is an Update of somebody who is signed in, and still is when it is made:
+// what a thief has under way when his session is revoked is not done after it.
+func (x *exchange) change(fn func(store.Tx) error) error {
+	return x.p.store.Update(x.context(), func(tx store.Tx) error {
+		if err := x.p.sessions.Alive(tx, x.live.ID); errors.Is(err, session.ErrNone) {
+			return errSignIn
+		} else if err != nil {
+			return err
+		}
+		return fn(tx)
+	})
 }
 
 // self is the person who changes his own record.
@@ -134,20 +147,16 @@ func newCodesSubmit(x *exchange) error {
 	if !x.hasFactor() {
 		return errNothingPending
 	}
-	alert, err := x.proved()
+	var codes []string
+	alert, err := x.proved(func(tx store.Tx, u *account.User) (err error) {
+		codes, err = x.p.factors.NewRecoveryCodes(tx, x.self(), u.ID)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	if alert != "" {
 		return x.newCodesView(http.StatusUnauthorized, alert)
-	}
-	var codes []string
-	err = x.p.store.Update(x.context(), func(tx store.Tx) (err error) {
-		codes, err = x.p.factors.NewRecoveryCodes(tx, x.self(), x.live.Identity.ID)
-		return err
-	})
-	if err != nil {
-		return err
 	}
 	return x.showCodes(x.name(), codes, "/sallyport/account/")
 }

@@ -58,6 +58,7 @@ type plan struct {
 	rules  []guard.Rule
 	realms map[string]account.Settings
 	broken bool // the store fails once the house stands
+	before *interrupted
 }
 
 func number(n int) *int { return &n }
@@ -76,9 +77,14 @@ func build(t *testing.T, p plan) *house {
 		Audit: events, Clock: h.clock.Now})
 	must(t, err)
 	t.Cleanup(func() { must(t, h.sessions.Close()) })
+	var over store.Store = h.store
+	if p.before != nil {
+		p.before.Store = h.store
+		over = p.before
+	}
 	hasher := secret.NewHasher(secret.HasherOptions{Params: secret.HashParams{MemoryKiB: 1024, Time: 1, Threads: 1}, Slots: 2})
 	h.doors = login.New(login.Options{
-		Store: h.store, Directory: h.directory, Factors: h.factors, Sessions: h.sessions,
+		Store: over, Directory: h.directory, Factors: h.factors, Sessions: h.sessions,
 		Throttle: throttle.New(throttle.DefaultPolicy(), h.store.Derive("throttle")), Hasher: hasher, Audit: events,
 		Derive: h.store.Derive, Clock: h.clock.Now, CookieDomain: p.domain,
 		Floor: func() time.Duration { return 0 },
@@ -93,7 +99,7 @@ func build(t *testing.T, p plan) *house {
 	to := guard.TargetOptions{Rules: rules, Key: h.store.Derive("targets")}
 	o := portal.Options{
 		Doors: h.doors, Sessions: h.sessions, Directory: h.directory, Factors: h.factors, Guard: h.guard,
-		Store: h.store, Audit: events, Derive: h.store.Derive, Clock: h.clock.Now, Logger: logger,
+		Store: over, Audit: events, Derive: h.store.Derive, Clock: h.clock.Now, Logger: logger,
 	}
 	if p.domain {
 		h.origin = "https://auth.example.com"
@@ -117,6 +123,20 @@ func build(t *testing.T, p plan) *house {
 	}
 	t.Cleanup(h.server.Close)
 	return h
+}
+
+// interrupted lets a test do something just before the nth Update from now on.
+type interrupted struct {
+	store.Store
+	nth    int
+	before func()
+}
+
+func (s *interrupted) Update(ctx context.Context, fn func(store.Tx) error) error {
+	if s.nth--; s.nth == 0 {
+		s.before()
+	}
+	return s.Store.Update(ctx, fn)
 }
 
 // brokenStore answers nothing.

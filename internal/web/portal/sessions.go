@@ -52,7 +52,7 @@ func sessionsPage(x *exchange) error {
 // is answered like one that does not exist.
 func sessionEnd(x *exchange) error {
 	id := x.form["id"]
-	err := x.p.store.Update(x.context(), func(tx store.Tx) error {
+	err := x.change(func(tx store.Tx) error {
 		s, err := x.p.sessions.Get(tx, id)
 		if err != nil {
 			return err
@@ -76,7 +76,7 @@ func sessionEnd(x *exchange) error {
 
 // sessionsEndOthers ends all of the person's sessions but this one.
 func sessionsEndOthers(x *exchange) error {
-	err := x.p.store.Update(x.context(), func(tx store.Tx) error {
+	err := x.change(func(tx store.Tx) error {
 		n, err := x.p.sessions.RevokeAll(tx, x.live.Identity.ID, x.live.ID)
 		if err != nil || n == 0 {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
@@ -33,19 +34,15 @@ func totpBegin(x *exchange) error {
 		}
 		return x.advance(next)
 	}
-	alert, err := x.proved()
+	alert, err := x.proved(func(tx store.Tx, u *account.User) error {
+		_, err := x.p.factors.Enroll(tx, x.self(), u.ID, factor.EnrollOptions{})
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	if alert != "" {
 		return x.totpView(http.StatusUnauthorized, alert)
-	}
-	err = x.p.store.Update(x.context(), func(tx store.Tx) error {
-		_, err := x.p.factors.Enroll(tx, x.self(), x.live.Identity.ID, factor.EnrollOptions{})
-		return err
-	})
-	if err != nil {
-		return err
 	}
 	return x.see("/sallyport/account/totp/confirm")
 }
@@ -87,7 +84,7 @@ func totpConfirm(x *exchange) error {
 		return errNothingPending
 	}
 	var codes []string
-	err = x.p.store.Update(x.context(), func(tx store.Tx) (err error) {
+	err = x.change(func(tx store.Tx) (err error) {
 		id := x.live.Identity.ID
 		if codes, err = x.p.factors.Confirm(tx, x.self(), id, x.form["code"]); err != nil {
 			return err
