@@ -24,6 +24,7 @@ func run(args []string) int {
 	closedUmask()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	return command.Run(ctx, shell(), args, os.Stdin, os.Stdout, os.Stderr)
 }
 

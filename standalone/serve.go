@@ -42,25 +42,34 @@ func serve(ctx context.Context, g command.Global, f command.ServeFlags) error {
 	if err != nil {
 		return err
 	}
+	var ln net.Listener
+	if strings.HasSuffix(cfg.ListenAddress(), ":0") { // the port that the kernel chooses stands in links
+		if ln, err = listen(cfg.ListenAddress()); err != nil {
+			return err
+		}
+		defer ln.Close()
+		cfg.Listen = ln.Addr().String()
+	}
 	gw, err := gateway.Open(ctx, cfg, gateway.Options{StateDir: g.State, Demo: f.Demo, Logger: log, Version: versionText()})
 	if err != nil {
 		return err
 	}
-	return errors.Join(listenAndServe(ctx, gw, cfg, log), gw.Close())
+	if ln == nil {
+		if ln, err = listen(cfg.ListenAddress()); err != nil {
+			return errors.Join(err, gw.Close())
+		}
+		defer ln.Close()
+	}
+	return errors.Join(serveOn(ctx, gw, ln, log), gw.Close())
 }
 
-// listenAndServe listens on both sockets until ctx ends.
-func listenAndServe(ctx context.Context, gw *gateway.Gateway, cfg gateway.Config, log *slog.Logger) error {
+// serveOn answers on both sockets until ctx ends.
+func serveOn(ctx context.Context, gw *gateway.Gateway, ln net.Listener, log *slog.Logger) error {
 	admin, err := gateway.ListenAdmin(gw.StateDir())
 	if err != nil {
 		return err
 	}
 	defer admin.Close()
-	ln, err := listen(cfg.ListenAddress())
-	if err != nil {
-		return err
-	}
-	defer ln.Close()
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel() // ends what a graceful stop did not: streams and WebSockets
 	front, management := newServer(base, gw.Handler(), log), newServer(base, gw.AdminHandler(), log)

@@ -54,6 +54,7 @@ type Gateway struct {
 	clock    func() time.Time
 	version  string
 	demo     bool
+	offline  bool
 	bodyTime time.Duration
 	state    *State
 	audit    *audit.Log
@@ -107,7 +108,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*Gateway, error) {
 	if !o.Offline {
 		state.Hasher.Measure(ctx) // the floor of a login's answer
 	}
-	g := &Gateway{cfg: cfg, plan: p, log: o.Logger, clock: o.Clock, bodyTime: o.BodyTime, version: o.Version, demo: o.Demo, state: state}
+	g := &Gateway{cfg: cfg, plan: p, log: o.Logger, clock: o.Clock, offline: o.Offline, bodyTime: o.BodyTime, version: o.Version, demo: o.Demo, state: state}
 	if err := g.wire(ctx); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
@@ -121,6 +122,9 @@ func Open(ctx context.Context, cfg Config, o Options) (*Gateway, error) {
 
 func (g *Gateway) wire(ctx context.Context) error {
 	if err := g.wireRooms(ctx); err != nil {
+		return err
+	}
+	if err := g.measureForeign(ctx); err != nil {
 		return err
 	}
 	for i := range g.plan.sites {
@@ -161,6 +165,25 @@ func (g *Gateway) wireRooms(ctx context.Context) (err error) {
 	g.guard, err = guard.New(guard.Options{
 		Rules: g.plan.rules, Sessions: g.sessions, RealmExists: g.realmExists, OurToken: g.sessions.IsOurs, Clock: g.clock,
 	})
+	return err
+}
+
+// measureForeign lets the floor of a login's answer cover the dearest password
+// hash that ever came from elsewhere.
+func (g *Gateway) measureForeign(ctx context.Context) error {
+	if g.offline {
+		return nil
+	}
+	var digests []string
+	err := g.state.Store.View(ctx, func(tx store.Tx) (err error) {
+		digests, err = g.accounts.ForeignDigests(tx)
+		return err
+	})
+	for _, digest := range digests {
+		if err == nil {
+			_, err = g.state.Hasher.MeasureForeign(ctx, digest)
+		}
+	}
 	return err
 }
 
@@ -269,16 +292,8 @@ func (g *Gateway) setupBase() string {
 // client is the address of whoever asks, past trusted proxies.
 func (g *Gateway) client(r *http.Request) netip.Addr { return g.plan.trusted.Client(r) }
 
-// scheme is the public scheme of a request: what a trusted proxy says, else the
-// connection's own.
-func (g *Gateway) scheme(r *http.Request) string {
-	if proto := r.Header["X-Forwarded-Proto"]; len(proto) == 1 && g.plan.trusted.TrustsPeer(r) {
-		if proto[0] == "https" || proto[0] == "http" {
-			return proto[0]
-		}
-	}
-	return web.Scheme(r)
-}
+// scheme is the public scheme of a request.
+func (g *Gateway) scheme(r *http.Request) string { return g.plan.trusted.Scheme(r) }
 
 // StateDir is the directory of the open state.
 func (g *Gateway) StateDir() string { return g.state.Dir }

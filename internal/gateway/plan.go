@@ -175,6 +175,9 @@ func (c *Config) planSites(p *plan, _ bool) error {
 		}
 		p.sites = append(p.sites, siteplan{portal: asBrowsersSay(portal), domain: host})
 	}
+	if c.Portal != "" && len(p.sites) > 0 && !slices.ContainsFunc(p.sites, func(s siteplan) bool { return s.portal == asBrowsersSay(c.Portal) }) {
+		return c.At("/portal", "portal: every cookie_domain names another portal, so this one would guard nothing: leave it out")
+	}
 	if len(p.sites) == 0 {
 		p.sites = []siteplan{{portal: asBrowsersSay(c.Portal)}}
 	}

@@ -78,8 +78,10 @@ func TestASetupLinkEndsWithTheProcessAndTheHour(t *testing.T) {
 		return b.get(target).status == http.StatusSeeOther && len(b.jar) == 1
 	}
 	first := link()
-	if !good(first) || !good(first) {
-		t.Error("looking at a link used it up")
+	for range 2 {
+		if !good(first) {
+			t.Error("looking at a link used it up")
+		}
 	}
 	second := link()
 	if !good(second) {
