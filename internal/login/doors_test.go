@@ -399,7 +399,7 @@ func TestS6DisabledAtEveryDoor(t *testing.T) {
 	h.wantDenied(err, "the first door")
 	_, err = h.doors.StepUp(t.Context(), live, alice.client, "")
 	h.wantDenied(err, "stepping up")
-	h.wantDenied(h.doors.Fresh(t.Context(), live, alice.code(), alice.client), "a fresh code")
+	h.wantDenied(h.fresh(live, alice.code(), alice.client), "a fresh code")
 	h.wantDenied(h.doors.ChangePassword(t.Context(), live, secretWords, "a whole new set of words", alice.code(), alice.client), "a new password")
 }
 

@@ -55,9 +55,3 @@ func (d *Doors) WithFresh(ctx context.Context, live session.Live, code string, c
 	d.noteThrottled(err, who, name, c, "fresh")
 	return err
 }
-
-// Fresh is WithFresh where nothing is changed. Whoever acts on its answer in
-// another transaction acts for a session that may be over: use WithFresh.
-func (d *Doors) Fresh(ctx context.Context, live session.Live, code string, c Client) error {
-	return d.WithFresh(ctx, live, code, c, func(store.Tx, *account.User) error { return nil })
-}

@@ -83,7 +83,7 @@ func TestO2UsedCodeIsDeadEverywhere(t *testing.T) {
 			_, err := h.doors.Code(t.Context(), alice.second(stepUp, used))
 			return err
 		},
-		"a fresh proof": func() error { return h.doors.Fresh(t.Context(), live, used, alice.client) },
+		"a fresh proof": func() error { return h.fresh(live, used, alice.client) },
 		"a new password": func() error {
 			return h.doors.ChangePassword(t.Context(), live, secretWords, "basalt marmot drizzle fen", used, alice.client)
 		},

@@ -141,18 +141,18 @@ func TestFresh(t *testing.T) {
 	alice := h.member("alice")
 	live := h.mustLive(alice.login())
 	h.next()
-	if err := h.doors.Fresh(t.Context(), live, "", alice.client); !errors.Is(err, login.ErrCodeNeeded) {
+	if err := h.fresh(live, "", alice.client); !errors.Is(err, login.ErrCodeNeeded) {
 		t.Errorf("no code: %v", err)
 	}
 	code := alice.code()
-	must(t, h.doors.Fresh(t.Context(), live, code, alice.client))
-	h.wantDenied(h.doors.Fresh(t.Context(), live, code, alice.client), "the same code")
-	must(t, h.doors.Fresh(t.Context(), live, alice.codes[0], alice.client))
-	h.wantDenied(h.doors.Fresh(t.Context(), live, alice.codes[0], alice.client), "the same recovery code")
+	must(t, h.fresh(live, code, alice.client))
+	h.wantDenied(h.fresh(live, code, alice.client), "the same code")
+	must(t, h.fresh(live, alice.codes[0], alice.client))
+	h.wantDenied(h.fresh(live, alice.codes[0], alice.client), "the same recovery code")
 	h.next()
 	limit := 0
 	for ; limit < 20; limit++ {
-		if err := h.doors.Fresh(t.Context(), live, alice.wrongCode(), alice.client); throttled(err) {
+		if err := h.fresh(live, alice.wrongCode(), alice.client); throttled(err) {
 			break
 		}
 	}
@@ -169,7 +169,7 @@ func TestFreshWithoutAFactor(t *testing.T) {
 	h := newHouse(t, setting{realms: map[string]account.Settings{"users": {Factors: one()}}})
 	bob := h.someone("bob")
 	live := h.mustLive(bob.first())
-	if err := h.doors.Fresh(t.Context(), live, "123456", bob.client); !errors.Is(err, login.ErrNoFactor) {
+	if err := h.fresh(live, "123456", bob.client); !errors.Is(err, login.ErrNoFactor) {
 		t.Errorf("got %v, want ErrNoFactor", err)
 	}
 }
