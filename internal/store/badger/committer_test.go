@@ -3,6 +3,7 @@ package badger
 import (
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -103,6 +104,90 @@ func TestUpdatesShareCommits(t *testing.T) {
 	}
 	if n := commits.Load(); n > 2 {
 		t.Errorf("%d commits", n)
+	}
+}
+
+// Two Updates in one batch, forced: a third one's commit is held until both wait.
+// The second reads what the first wrote although no disk has it yet; neither is
+// told around before the one commit of both; watchers hear of the first and then of
+// the second, and each After runs when its own was told.
+func TestSecondOfABatchReadsTheFirst(t *testing.T) {
+	held, release := make(chan struct{}), make(chan struct{})
+	var commits atomic.Int32
+	var mu sync.Mutex
+	var told []string
+	say := func(what string) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, what)
+	}
+	s := openWith(t, func(commit func() error) error {
+		switch commits.Add(1) {
+		case 1:
+			close(held)
+			<-release
+		case 2:
+			say("commit")
+		}
+		return commit()
+	}).(*engine)
+	s.Watch(record(7), func(c store.Change) {
+		say("watch " + string(c.Value))
+		// What is told is on the disk.
+		if err := s.View(t.Context(), func(tx store.Tx) error { _, err := tx.Get(record(7)); return err }); err != nil {
+			t.Error(err)
+		}
+	})
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := put(t, s, 1); err != nil {
+			t.Error(err)
+		}
+	})
+	<-held
+	for i, value := range []string{"a", "ab"} {
+		all.Go(func() {
+			err := s.Update(t.Context(), func(tx store.Tx) error {
+				seen, err := tx.Get(record(7))
+				if i == 0 != errors.Is(err, store.ErrNotFound) || string(seen) != value[:i] {
+					t.Errorf("Update %d read %q, %v", i, seen, err)
+				}
+				say("run " + value)
+				tx.After(func() { say("after " + value) })
+				return tx.Put(record(7), []byte(value), time.Time{})
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		for len(s.jobs) <= i { // the first stands in the queue before the second
+			runtime.Gosched()
+		}
+	}
+	close(release)
+	all.Wait()
+	if commits.Load() != 2 {
+		t.Fatalf("%d commits: the two did not share one, and the test proves nothing", commits.Load())
+	}
+	at := func(what string) int {
+		if i := slices.Index(told, what); i >= 0 {
+			return i
+		}
+		t.Fatalf("%s did not happen: %q", what, told)
+		return 0
+	}
+	for _, order := range [][]string{
+		{"run a", "run ab", "commit", "watch a", "watch ab", "after ab"},
+		{"watch a", "after a"},
+	} {
+		for i := range len(order) - 1 {
+			if at(order[i]) > at(order[i+1]) {
+				t.Errorf("%q before %q: %q", order[i+1], order[i], told)
+			}
+		}
+	}
+	if len(told) != 7 {
+		t.Errorf("each once: %q", told)
 	}
 }
 
