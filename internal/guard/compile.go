@@ -38,7 +38,7 @@ type Rules struct {
 	list     []compiled
 	exact    map[string]*hostRules // a host that a rule names
 	suffixes map[string]*hostRules // "example.com" of *.example.com
-	any      *hostRules            // all other hosts; nil: no rule has *
+	any      *hostRules            // all other hosts; nil in the zero Rules alone
 	realms   []string
 }
 

@@ -50,8 +50,6 @@ func (r *Rules) of(match func(hostPattern) bool) *hostRules {
 	return h
 }
 
-var noRules = &hostRules{}
-
 // host returns the rules that a canonical host may select, never nil.
 func (r *Rules) host(host string) *hostRules {
 	if h, ok := r.exact[host]; ok {
@@ -72,7 +70,7 @@ func (r *Rules) host(host string) *hostRules {
 	if r.any != nil {
 		return r.any
 	}
-	return noRules
+	return &hostRules{} // of the zero Rules
 }
 
 // choose returns the rule that decides, nil if none does. Errors: ErrPath,

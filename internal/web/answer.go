@@ -20,7 +20,7 @@ import (
 )
 
 // refusals are the errors that are answers, with what everybody may read.
-var refusals = []struct {
+var refusals = [...]struct {
 	err    error
 	status int
 	code   string
@@ -76,7 +76,8 @@ func Answer(err error) (status int, code, text string, retryAfter time.Duration)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrClosed):
 		return http.StatusServiceUnavailable, "unavailable", "The gateway cannot answer at this moment.", 0
 	}
-	for _, r := range refusals {
+	for i := range refusals {
+		r := &refusals[i]
 		if errors.Is(err, r.err) {
 			text := r.text
 			if text == "" {

@@ -8,10 +8,11 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/web"
 )
 
-// Shared header values; nobody appends to them.
+// Header values that all answers share, so that none is made for each. They are
+// arrays, and full: who adds a value to a header makes a slice of his own.
 var (
-	noStore = []string{"no-store"}
-	empty   = []string{""}
+	noStore = [1]string{"no-store"}
+	empty   = [1]string{""}
 )
 
 // answer writes what the decision means. The only 2xx of this package is in
@@ -68,12 +69,12 @@ func (h *Handler) allow(w http.ResponseWriter, r *http.Request, o *original, d *
 	header := w.Header()
 	web.SetIdentity(header, d, assertion)
 	if cookie == "" {
-		header["Cookie"] = empty
+		header["Cookie"] = empty[:]
 	} else {
 		header["Cookie"] = []string{cookie}
 	}
 	if d.Judged {
-		header["Authorization"] = empty
+		header["Authorization"] = empty[:]
 	}
 	w.WriteHeader(http.StatusOK)
 }

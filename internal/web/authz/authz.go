@@ -136,7 +136,7 @@ func endpoint(target string) (k kind, rest string, other bool) {
 
 // ServeHTTP answers one question.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header()["Cache-Control"] = noStore
+	w.Header()["Cache-Control"] = noStore[:]
 	k, rest, other := endpoint(r.RequestURI)
 	if k == unknown {
 		refuse(w, r, http.StatusNotFound, "not_found", "There is no such endpoint.", 0)
