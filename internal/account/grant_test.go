@@ -153,10 +153,23 @@ func TestGrantsAreCanonical(t *testing.T) {
 	}
 }
 
+// everySession lives.
+type everySession struct{}
+
+func (everySession) Alive(store.Tx, string) error { return nil }
+
 // Events say who did it, and from where.
 func TestEventsNameTheActor(t *testing.T) {
 	d, desk, alice := help(t)
 	d.events = nil
+	from := d.signedIn(desk).From(netip.MustParseAddr("192.0.2.1"), "session-1")
+	d.must(func(tx store.Tx) error { // nobody can say whether the session lives: no change
+		if _, err := d.SetPassword(tx, from, alice.ID, hash("x")); err == nil {
+			t.Error("a change was made for a session that nobody knows")
+		}
+		return nil
+	})
+	d.SetLiving(everySession{})
 	d.must(func(tx store.Tx) error {
 		_, err := d.SetPassword(tx, d.signedIn(desk).From(netip.MustParseAddr("192.0.2.1"), "session-1"), alice.ID, hash("x"))
 		return err

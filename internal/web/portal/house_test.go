@@ -77,6 +77,7 @@ func build(t *testing.T, p plan) *house {
 		Audit: events, Clock: h.clock.Now})
 	must(t, err)
 	t.Cleanup(func() { must(t, h.sessions.Close()) })
+	h.directory.SetLiving(h.sessions)
 	var over store.Store = h.store
 	if p.before != nil {
 		p.before.Store = h.store
