@@ -6,11 +6,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/gateway"
+	"github.com/sallyport-auth/sallyport/internal/guard"
 )
 
 // A stranger announces a body and sends one byte of it, on a thousand
@@ -61,6 +63,23 @@ func TestX4UpstreamTrustsNobodyOnASocketEither(t *testing.T) {
 		unix, err := gateway.TrustsSocketForTest(cfg)
 		if err != nil || unix != (want == "socket") {
 			t.Errorf("%q: trusts the socket %v %v, want %s", text, unix, err, want)
+		}
+	}
+}
+
+// A guarded host on a port of its own: the way back is lost unless the port is
+// configured, and no other port is let in with it.
+func TestD3OnlyConfiguredPortsAreReturnedTo(t *testing.T) {
+	cfg := centralConfig(guard.Rule{Hosts: []string{appHost}, Realms: []string{"users"}})
+	cfg.Ports = []int{8443}
+	w := open(t, cfg)
+	alice := w.user("alice", "users")
+	signed := w.browser("https://" + portalHost)
+	signed.login(alice)
+	for port, want := range map[string]bool{"": true, ":8443": true, ":8444": false} {
+		target := "https://" + appHost + port + "/x"
+		if got := signed.get("/sallyport/login?rd=" + url.QueryEscape(target)).header.Get("Location"); (got == target) != want {
+			t.Errorf("port %q: sent to %q", port, got)
 		}
 	}
 }

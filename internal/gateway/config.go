@@ -37,6 +37,10 @@ type Config struct {
 	// a list of {domain, portal}. Needs a portal below the domain.
 	CookieDomain CookieDomains `json:"cookie_domain,omitempty"`
 
+	// Ports are those that guarded hosts have besides their scheme's default and
+	// the portal's own: a login may send a browser back to them.
+	Ports []int `json:"ports,omitempty"`
+
 	// TrustedProxies are the networks whose forwarding headers count. Default:
 	// loopback peers and the unix socket of Listen; with an upstream nobody.
 	TrustedProxies []string `json:"trusted_proxies,omitempty"`

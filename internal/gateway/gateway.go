@@ -211,7 +211,7 @@ func (g *Gateway) wireSite(p siteplan) (err error) {
 		s.Cookies = web.Cookies{Scheme: u.Scheme, Domain: p.domain}
 	}
 	st := g.state.Store
-	targets := guard.TargetOptions{Portal: p.portal, Rules: g.plan.rules, Key: st.Derive("redirect targets")}
+	targets := guard.TargetOptions{Portal: p.portal, Rules: g.plan.rules, Ports: g.cfg.Ports, Key: st.Derive("redirect targets")}
 	if p.domain != "" {
 		targets.Domains = []string{p.domain}
 	}

@@ -152,6 +152,11 @@ func (c *Config) planSites(p *plan, _ bool) error {
 			p.warnings = append(p.warnings, "portal: http is read and changed on the way: use https for anything but loopback")
 		}
 	}
+	for i, port := range c.Ports {
+		if port < 1 || port > 65535 {
+			return c.At(fmt.Sprintf("/ports/%d", i), "ports: expected 1 to 65535")
+		}
+	}
 	for i, d := range c.CookieDomain {
 		at := fmt.Sprintf("/cookie_domain/%d", i)
 		portal := d.Portal
