@@ -224,7 +224,7 @@ func prefixes(texts []string) ([]netip.Prefix, int, error) {
 			continue
 		}
 		p, err := netip.ParsePrefix(text)
-		if err != nil {
+		if err != nil || p.Addr().Is4In6() {
 			return nil, i, fmt.Errorf("expected a network such as 10.0.0.0/8, or one address")
 		}
 		out = append(out, p.Masked())

@@ -10,14 +10,12 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
-)
 
-// bodyTime bounds how long a body may take to arrive.
-const bodyTime = 10 * time.Second
+	"github.com/sallyport-auth/sallyport/internal/web"
+)
 
 // Route is one line of the table: a call, and who may make it.
 type Route struct {
@@ -106,12 +104,7 @@ func readBody(w http.ResponseWriter, r *http.Request, shape reflect.Type) error 
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTime)) // in process there is none
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err == nil { // else it stays: net/http reads what is left before it answers
-		_ = control.SetReadDeadline(time.Time{})
-	}
+	body, err := web.ReadBody(w, r, maxBody)
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
