@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/command"
 	"github.com/sallyport-auth/sallyport/internal/gateway"
@@ -24,7 +25,9 @@ func run(args []string) int {
 	closedUmask()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	// A second signal ends the process at once, but not one that a terminal or
+	// a supervisor sent together with the first.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	return command.Run(ctx, shell(), args, os.Stdin, os.Stdout, os.Stderr)
 }
 

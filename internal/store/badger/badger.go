@@ -16,11 +16,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/ristretto/v2/z"
 
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
@@ -80,6 +82,26 @@ type engine struct {
 	testOnlyCommit func(commit func() error) error
 }
 
+// emptyMemtables bounds how many empty memtable files one start mends: Badger has
+// two at most while it runs.
+const emptyMemtables = 8
+
+// openDB opens Badger. A process that is killed while Badger deletes or makes a
+// memtable file leaves it with no length. Nothing is in it that is not elsewhere
+// too: Badger empties a memtable's file only after it was flushed. But Badger
+// takes it for one that it has just made itself, gives it a length, and fails;
+// the next try finds it empty and goes on.
+func openDB(opt Options) (db *badger.DB, err error) {
+	for range emptyMemtables {
+		db, err = badger.Open(badgerOptions(opt))
+		if err == nil || !strings.Contains(err.Error(), z.NewFile.Error()) {
+			break
+		}
+		opt.Logger.Warn("mended a memtable file that a killed process left empty", "dir", opt.Dir)
+	}
+	return db, err
+}
+
 // Open opens the engine. Errors: store.ErrLocked, ErrForeign, ErrNoSpace; all
 // name the directory and the way out. Values are stored as they are given: wrap
 // the engine with [store.OpenSealed].
@@ -97,7 +119,7 @@ func Open(ctx context.Context, opt Options) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := badger.Open(badgerOptions(opt))
+	db, err := openDB(opt)
 	if err != nil {
 		return nil, openError(opt.Dir, err)
 	}
