@@ -13,7 +13,12 @@ import (
 var (
 	noStore = [1]string{"no-store"}
 	empty   = [1]string{""}
+	removed = [1]string{"removed"}
 )
+
+// authorizationHeader says of a 200 that its empty Authorization is there: nginx
+// and Caddy cannot tell an empty header of an answer from a missing one.
+const authorizationHeader = "Sallyport-Authorization"
 
 // answer writes what the decision means. The only 2xx of this package is in
 // allow.
@@ -75,6 +80,7 @@ func (h *Handler) allow(w http.ResponseWriter, r *http.Request, o *original, d *
 	}
 	if d.Judged {
 		header["Authorization"] = empty[:]
+		header[authorizationHeader] = removed[:]
 	}
 	w.WriteHeader(http.StatusOK)
 }

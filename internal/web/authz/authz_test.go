@@ -268,6 +268,9 @@ func TestH1AllowedAnswer(t *testing.T) {
 				t.Errorf("%s, open route: %d %s is %q", e, res.StatusCode, name, v)
 			}
 		}
+		if _, there := res.Header["Sallyport-Authorization"]; there {
+			t.Errorf("%s: Sallyport-Authorization without an Authorization of ours", e)
+		}
 		if _, there := res.Header["Authorization"]; there {
 			t.Errorf("%s: Authorization was not judged", e)
 		}
@@ -466,6 +469,9 @@ func TestCredentials(t *testing.T) {
 			}
 			if judged := res.Header["Authorization"]; (res.StatusCode == 200) != (len(judged) == 1 && judged[0] == "") {
 				t.Errorf("%s %v: %d with Authorization %q", e, c.header, res.StatusCode, judged)
+			}
+			if said := res.Header["Sallyport-Authorization"]; (res.StatusCode == 200) != (len(said) == 1 && said[0] == "removed") {
+				t.Errorf("%s %v: %d with Sallyport-Authorization %q", e, c.header, res.StatusCode, said)
 			}
 			if res.StatusCode == 429 && res.Header.Get("Retry-After") != "9" {
 				t.Errorf("%s: Retry-After %q", e, res.Header.Get("Retry-After"))
