@@ -1,0 +1,851 @@
+package deploy_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"html"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/deploy"
+)
+
+// The tests of this directory run real proxies with the very files that users
+// copy, fitted by the function that `sallyport check --proxy` uses: a real
+// nginx, HAProxy and Caddy, the real gateway behind them, and an application of
+// the tests' own that says, byte for byte, what reached it.
+
+const (
+	portalHost   = "auth.example.com"
+	appHost      = "app.example.com"
+	goodPassword = "velvet otter paints 37 clocks"
+)
+
+// proxyNames are the proxies that are run.
+var proxyNames = []string{"nginx", "haproxy", "caddy"}
+
+var (
+	scratch     string // of this run
+	binary      string // sallyport, with the race detector
+	certificate string // PEM, with its key
+	authorities = x509.NewCertPool()
+)
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "sallyport-deploy-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(scratch)
+	if err := os.Chmod(scratch, 0o755); err != nil { // workers of a proxy read their files as somebody else
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	binary = filepath.Join(scratch, "sallyport")
+	if out, err := exec.Command("go", "build", "-race", "-o", binary, "../standalone").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the binary: %v\n%s", err, out)
+		return 1
+	}
+	if err := makeCertificate(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	stopShared()
+	return code
+}
+
+// makeCertificate makes one for example.com and everything below it.
+func makeCertificate() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "example.com"}, DNSNames: []string{"example.com", "*.example.com"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	authorities.AppendCertsFromPEM(text)
+	certificate = filepath.Join(scratch, "tls.pem")
+	return os.WriteFile(certificate, append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})...), 0o644)
+}
+
+// caddyBinary builds stock Caddy at the version that tools/go.mod pins.
+var caddyBinary = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(scratch, "caddy")
+	out, err := exec.Command("go", "build", "-modfile=../tools/go.mod", "-o", path, "github.com/caddyserver/caddy/v2/cmd/caddy").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build caddy: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// program finds a Debian package's program. A missing one is a failure.
+func program(name, debian string) (string, error) {
+	for _, dir := range []string{"", "/usr/sbin/", "/usr/local/sbin/"} {
+		if path, err := exec.LookPath(dir + name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is missing: install the Debian package %s (make deps-test does)", name, debian)
+}
+
+// process is a program in the foreground that ends with the test.
+type process struct {
+	cmd  *exec.Cmd
+	mu   sync.Mutex
+	log  bytes.Buffer
+	done chan struct{}
+}
+
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.Write(b)
+}
+
+func (p *process) logs() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+func start(dir string, env []string, name string, args ...string) (*process, error) {
+	p := &process{cmd: exec.Command(name, args...), done: make(chan struct{})}
+	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	p.cmd.WaitDelay = 5 * time.Second
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a group of its own: workers end with it
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { _ = p.cmd.Wait(); close(p.done) }()
+	return p, nil
+}
+
+func (p *process) stop() {
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.done
+}
+
+// pause is the one wait of the tests: between two looks at a condition that
+// another process will make true.
+func pause() { <-time.After(20 * time.Millisecond) }
+
+func freePort() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	return port, err
+}
+
+// startProxy runs a proxy with its files fitted to s.
+func startProxy(name, dir string, s deploy.Site) (*process, error) {
+	s.Dir, s.Certificate, s.Key = dir, certificate, certificate
+	files, err := deploy.Files(name, s)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(f.Path, []byte(f.Text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	switch name {
+	case "nginx":
+		return startNginx(dir)
+	case "haproxy":
+		path, err := program("haproxy", "haproxy")
+		if err != nil {
+			return nil, err
+		}
+		return start(dir, nil, path, "-db", "-f", filepath.Join(dir, "haproxy.cfg"))
+	}
+	path, err := caddyBinary()
+	if err != nil {
+		return nil, err
+	}
+	// Only what a test needs beside the users' file: no admin port, nothing on port 80.
+	main := "{\n\tadmin off\n\tauto_https disable_redirects\n\tpersist_config off\n}\nimport Caddyfile\n"
+	if err := os.WriteFile(filepath.Join(dir, "main"), []byte(main), 0o644); err != nil {
+		return nil, err
+	}
+	return start(dir, []string{"HOME=" + dir, "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}, path, "run", "--adapter", "caddyfile", "--config", filepath.Join(dir, "main"))
+}
+
+// startNginx writes the nginx.conf around the users' files, as Debian's includes
+// conf.d.
+func startNginx(dir string, extra ...string) (*process, error) {
+	path, err := program("nginx", "nginx-light")
+	if err != nil {
+		return nil, err
+	}
+	var temp strings.Builder
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		fmt.Fprintf(&temp, "\t%s_temp_path %s/%s;\n", kind, dir, kind)
+	}
+	user := ""
+	if os.Getuid() == 0 {
+		user = "user root;\n"
+	}
+	main := fmt.Sprintf("%sdaemon off;\npid %s/pid;\nerror_log stderr info;\nworker_processes 1;\nevents { worker_connections 512; }\nhttp {\n\taccess_log off;\n%s\tinclude conf.d/*.conf;\n%s}\n",
+		user, dir, temp.String(), strings.Join(extra, "\n"))
+	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(main), 0o644); err != nil {
+		return nil, err
+	}
+	return start(dir, nil, path, "-p", dir, "-e", "stderr", "-c", filepath.Join(dir, "nginx.conf"))
+}
+
+// reached is what the application got, as it stood on the wire.
+type reached struct {
+	Method, Target string
+	Header         [][2]string
+	Body           string
+}
+
+// values returns the header lines whose names have these letters and digits, as
+// an application behind CGI would read them.
+func (r *reached) values(name string) []string {
+	var out []string
+	for _, h := range r.Header {
+		if letters(h[0]) == letters(name) {
+			out = append(out, h[1])
+		}
+	}
+	return out
+}
+
+func (r *reached) one(name string) string { return strings.Join(r.values(name), "|") }
+
+func letters(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z':
+			return r + 'a' - 'A'
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			return r
+		}
+		return -1
+	}, name)
+}
+
+// serveApplication answers every request with what it looked like. A path that
+// ends in /status/N is answered with that status; a WebSocket handshake with 101
+// and an echo.
+func serveApplication(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			_ = c.SetDeadline(time.Now().Add(60 * time.Second))
+			_ = answerRaw(c)
+		}()
+	}
+}
+
+var wantedStatus = regexp.MustCompile(`/status/([0-9]{3})$`)
+
+func answerRaw(c net.Conn) error {
+	in := bufio.NewReader(c)
+	line, err := in.ReadString('\n')
+	if err != nil {
+		return err
+	}
+	first := strings.Fields(line)
+	if len(first) < 2 {
+		return fmt.Errorf("no request line: %q", line)
+	}
+	r := reached{Method: first[0], Target: first[1]}
+	length, chunked, upgrade := 0, false, false
+	for {
+		if line, err = in.ReadString('\n'); err != nil {
+			return err
+		}
+		if line = strings.TrimRight(line, "\r\n"); line == "" {
+			break
+		}
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		r.Header = append(r.Header, [2]string{name, value})
+		switch strings.ToLower(name) {
+		case "content-length":
+			_, _ = fmt.Sscan(value, &length)
+		case "transfer-encoding":
+			chunked = true
+		case "upgrade":
+			upgrade = strings.EqualFold(value, "websocket")
+		}
+	}
+	if upgrade {
+		fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Remote-User: %s\r\n\r\n", r.one("Remote-User"))
+		_, err = io.Copy(c, in)
+		return err
+	}
+	var body []byte
+	if chunked {
+		for {
+			var n int
+			if line, err = in.ReadString('\n'); err != nil {
+				return err
+			}
+			if _, err := fmt.Sscanf(line, "%x", &n); err != nil || n == 0 {
+				break
+			}
+			part := make([]byte, n+2)
+			if _, err := io.ReadFull(in, part); err != nil {
+				return err
+			}
+			body = append(body, part[:n]...)
+		}
+		for { // trailers are headers to some applications
+			if line, err = in.ReadString('\n'); err != nil || strings.TrimSpace(line) == "" {
+				break
+			}
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+			r.Header = append(r.Header, [2]string{name, strings.TrimSpace(value)})
+		}
+	} else if length > 0 {
+		body = make([]byte, length)
+		if _, err := io.ReadFull(in, body); err != nil {
+			return err
+		}
+	}
+	r.Body = string(body)
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	status := "200"
+	if m := wantedStatus.FindStringSubmatch(r.Target); m != nil {
+		status = m[1]
+	}
+	_, err = fmt.Fprintf(c, "HTTP/1.1 %s X\r\nX-Application: reached\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, len(text), text)
+	return err
+}
+
+// world is one proxy before one gateway and one application.
+type world struct {
+	proxy   string
+	port    string // of the proxy
+	dir     string
+	running []*process
+	app     net.Listener
+	gateway string   // address
+	state   string   // directory
+	gate    *process // nil where a stub stands in
+	cookies sync.Map // cookie of a user, to sign in once each
+	stop    []func()
+}
+
+const rules = `
+  - {name: public, hosts: [public.example.com], factors: 0}
+  - {name: public path, hosts: [app.example.com], paths: [/public/*], factors: 0}
+  - {name: methods, hosts: [app.example.com], paths: [/methods/*], methods: [GET], realms: [users]}
+  - {name: methods closed, hosts: [app.example.com], paths: [/methods/*], deny: true}
+  - {name: admin, hosts: [app.example.com], paths: [/admin/*], realms: [users], groups: [ops]}
+  - {name: network, hosts: [app.example.com], paths: [/network/*], networks: [192.0.2.0/24], factors: 0}
+  - {name: network closed, hosts: [app.example.com], paths: [/network/*], deny: true}
+  - {name: preset, hosts: [xf.example.com], realms: [users], headers: x-forwarded}
+  - {name: old, hosts: [old.example.com], deny: true}
+  - {name: app, hosts: [app.example.com], realms: [users]}
+`
+
+var guardedHosts = []string{appHost, "public.example.com", "xf.example.com", "old.example.com", "other.example.com"}
+
+// open starts everything. With gateway, that address stands in for ours.
+func open(proxy, gateway string) (w *world, err error) {
+	w = &world{proxy: proxy, gateway: gateway}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if w.dir, err = os.MkdirTemp(scratch, proxy+"-"); err != nil {
+		return w, err
+	}
+	if err = os.Chmod(w.dir, 0o755); err != nil {
+		return w, err
+	}
+	if w.app, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return w, err
+	}
+	go serveApplication(w.app)
+	if w.port, err = freePort(); err != nil {
+		return w, err
+	}
+	if gateway == "" {
+		if err = w.startGateway(); err != nil {
+			return w, err
+		}
+	}
+	p, err := startProxy(proxy, w.dir, deploy.Site{
+		Port: w.port, Portal: portalHost, Hosts: guardedHosts, Gateway: w.gateway, Application: w.app.Addr().String(),
+	})
+	if err != nil {
+		return w, err
+	}
+	w.running = append(w.running, p)
+	// Any answer at all: whether it is the right one the tests say.
+	return w, w.until(p, func() bool {
+		res, err := w.client().Get("https://" + appHost + ":" + w.port + "/sallyport/authz/")
+		if err != nil {
+			return false
+		}
+		res.Body.Close()
+		return true
+	})
+}
+
+func (w *world) startGateway() error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	w.gateway, w.state = "127.0.0.1:"+port, filepath.Join(w.dir, "state")
+	config := filepath.Join(w.dir, "gateway.yaml")
+	text := "listen: " + w.gateway + "\nportal: https://" + portalHost + ":" + w.port + "\ncookie_domain: example.com\npasswords: {memory: 8192, time: 1}\nrules:" + rules
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return err
+	}
+	return w.runGateway()
+}
+
+// runGateway starts the gateway, also a second time on the same state.
+func (w *world) runGateway() error {
+	p, err := start(w.dir, []string{"GORACE=halt_on_error=1", "SALLYPORT_STATE=", "SALLYPORT_CONFIG="}, binary, "--state", w.state, "--config", filepath.Join(w.dir, "gateway.yaml"), "serve")
+	if err != nil {
+		return err
+	}
+	w.gate = p
+	return w.until(p, func() bool {
+		res, err := http.Get("http://" + w.gateway + "/sallyport/readyz")
+		if err != nil {
+			return false
+		}
+		res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+}
+
+func (w *world) until(p *process, ok func() bool) error {
+	deadline := time.Now().Add(60 * time.Second)
+	for !ok() {
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended:\n%s", filepath.Base(p.cmd.Path), p.logs())
+		default:
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s was not ready in 60 s:\n%s", filepath.Base(p.cmd.Path), p.logs())
+		}
+		pause()
+	}
+	return nil
+}
+
+func (w *world) close() {
+	if w.gate != nil {
+		w.gate.stop()
+		if strings.Contains(w.gate.logs(), "DATA RACE") {
+			fmt.Fprintf(os.Stderr, "data race in the gateway:\n%s", w.gate.logs())
+			os.Exit(1)
+		}
+	}
+	for _, p := range w.running {
+		p.stop()
+	}
+	for _, f := range w.stop {
+		f()
+	}
+	if w.app != nil {
+		w.app.Close()
+	}
+}
+
+// Worlds with the real gateway are shared: one for each proxy, ended with the
+// run. Tests change nothing in them that others see.
+var (
+	sharedMu sync.Mutex
+	shared   = map[string]*world{}
+)
+
+func through(t *testing.T, proxy string) *world {
+	t.Helper()
+	sharedMu.Lock()
+	defer sharedMu.Unlock()
+	w, there := shared[proxy]
+	if !there {
+		var err error
+		if w, err = open(proxy, ""); err != nil {
+			t.Fatal(err)
+		}
+		shared[proxy] = w
+		w.addUser(t, "alice", "ops", "staff")
+		w.addUser(t, "bob")
+	}
+	return w
+}
+
+func stopShared() {
+	for _, w := range shared {
+		w.close()
+	}
+}
+
+// each runs a test through every proxy.
+func each(t *testing.T, test func(t *testing.T, w *world)) {
+	for _, proxy := range proxyNames {
+		t.Run(proxy, func(t *testing.T) { test(t, through(t, proxy)) })
+	}
+}
+
+// stubbed returns a proxy whose gateway answers as it is told.
+func stubbed(t *testing.T, proxy string, answer http.HandlerFunc) *world {
+	t.Helper()
+	stub := httptest.NewServer(answer)
+	w, err := open(proxy, strings.TrimPrefix(stub.URL, "http://"))
+	if err != nil {
+		stub.Close()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.close(); stub.Close() })
+	return w
+}
+
+// users of the worlds: what they need to sign in.
+type person struct{ name, password, secret string }
+
+func (w *world) addUser(t *testing.T, name string, groups ...string) {
+	t.Helper()
+	cmd := exec.Command(binary, "--state", w.state, "user", "add", name, "--password-stdin", "--totp", "--json", "--email", name+"@example.com", "--groups", strings.Join(groups, ","))
+	cmd.Stdin = strings.NewReader(goodPassword + " " + name + "\n")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("user add %s: %v", name, err)
+	}
+	var made struct {
+		Secret string `json:"secret"`
+		URI    string `json:"otpauth_uri"`
+	}
+	if err := json.Unmarshal(out, &made); err != nil {
+		t.Fatal(err)
+	}
+	if made.Secret == "" {
+		u, err := url.Parse(made.URI)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made.Secret = u.Query().Get("secret")
+	}
+	w.cookies.Store("person "+name, person{name: name, password: goodPassword + " " + name, secret: made.Secret})
+}
+
+func (w *world) person(name string) person {
+	p, _ := w.cookies.Load("person " + name)
+	return p.(person)
+}
+
+// code asks oathtool.
+func (p person) code(t *testing.T, steps int) string {
+	t.Helper()
+	path, err := program("oathtool", "oathtool")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now().Add(time.Duration(steps) * 30 * time.Second).UTC().Format("2006-01-02 15:04:05 UTC")
+	out, err := exec.Command(path, "--totp", "--base32", "--now", at, p.secret).Output()
+	if err != nil {
+		t.Fatalf("oathtool: %v", err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// dial connects to the proxy, whatever the name.
+func (w *world) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "tcp", "127.0.0.1:"+w.port)
+}
+
+// client is a program that follows no redirects and has no cookies.
+func (w *world) client() *http.Client {
+	return &http.Client{
+		Transport:     &http.Transport{DialContext: w.dial, TLSClientConfig: &tls.Config{RootCAs: authorities}, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       30 * time.Second,
+	}
+}
+
+// h2 is the same over HTTP/2.
+func (w *world) h2() *http.Client {
+	c := w.client()
+	c.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+	c.Transport.(*http.Transport).DisableKeepAlives = false
+	return c
+}
+
+func (w *world) url(host, target string) string { return "https://" + host + ":" + w.port + target }
+
+// page is how a browser asks for one.
+var page = http.Header{"Accept": {"text/html,application/xhtml+xml"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Site": {"none"}, "Sec-Fetch-Dest": {"document"}}
+
+// answer is what came back, read.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	app    *reached // nil: the application was not reached
+}
+
+func read(t *testing.T, res *http.Response) *answer {
+	t.Helper()
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &answer{status: res.StatusCode, header: res.Header, body: string(body)}
+	if res.Header.Get("X-Application") != "" {
+		a.app = &reached{}
+		if len(body) > 0 {
+			if err := json.Unmarshal(body, a.app); err != nil {
+				t.Fatalf("%v: %.200s", err, body)
+			}
+		}
+	}
+	return a
+}
+
+// ask sends one request. header has exact names, and Cookie among them.
+func (w *world) ask(t *testing.T, c *http.Client, method, host, target string, header http.Header, body string) *answer {
+	t.Helper()
+	var in io.Reader
+	if body != "" {
+		in = strings.NewReader(body)
+	}
+	r, err := http.NewRequest(method, w.url(host, target), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	res, err := c.Do(r)
+	if err != nil {
+		t.Fatalf("%s %s%s: %v", method, host, target, err)
+	}
+	return read(t, res)
+}
+
+func (w *world) get(t *testing.T, host, target string, header http.Header) *answer {
+	t.Helper()
+	return w.ask(t, w.client(), "GET", host, target, header, "")
+}
+
+// raw sends bytes over TLS and reads one answer; nil: the proxy hung up.
+func (w *world) raw(t *testing.T, request string) *answer {
+	t.Helper()
+	c, err := tls.Dial("tcp", "127.0.0.1:"+w.port, &tls.Config{RootCAs: authorities, ServerName: appHost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.WriteString(c, request); err != nil {
+		return nil
+	}
+	method, _, _ := strings.Cut(request, " ")
+	res, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
+	if err != nil {
+		return nil
+	}
+	return read(t, res)
+}
+
+// rawGet is a GET of a raw target.
+func (w *world) rawGet(t *testing.T, host, target string, lines ...string) *answer {
+	t.Helper()
+	return w.raw(t, "GET "+target+" HTTP/1.1\r\nHost: "+host+":"+w.port+"\r\nConnection: close\r\n"+strings.Join(append(lines, "", ""), "\r\n"))
+}
+
+var hidden = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+
+// jar is a browser: it keeps cookies.
+func (w *world) jar(t *testing.T) *http.Client {
+	t.Helper()
+	c := w.client()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Jar = jar
+	return c
+}
+
+// follow asks for a page as a browser does.
+func (w *world) follow(t *testing.T, c *http.Client, target string) *answer {
+	t.Helper()
+	r, err := http.NewRequest("GET", target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = page.Clone()
+	res, err := c.Do(r)
+	if err != nil {
+		t.Fatalf("GET %s: %v", target, err)
+	}
+	return read(t, res)
+}
+
+// submit sends the form of a page with these fields, to the page's own address.
+func (w *world) submit(t *testing.T, c *http.Client, from string, shown *answer, more map[string]string) *answer {
+	t.Helper()
+	at, err := url.Parse(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{}
+	for _, m := range hidden.FindAllStringSubmatch(shown.body, -1) {
+		form.Set(html.UnescapeString(m[1]), html.UnescapeString(m[2]))
+	}
+	for name, value := range more {
+		form.Set(name, value)
+	}
+	r, err := http.NewRequest("POST", at.Scheme+"://"+at.Host+at.Path, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Origin": {at.Scheme + "://" + at.Host}, "Accept": {"text/html"},
+		"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Site": {"same-origin"}}
+	res, err := c.Do(r)
+	if err != nil {
+		t.Fatalf("POST %s: %v", at.Path, err)
+	}
+	return read(t, res)
+}
+
+// signIn passes both doors from a challenge's Location and returns where the
+// portal sends the browser to.
+func (w *world) signIn(t *testing.T, c *http.Client, login string, p person, code string) string {
+	t.Helper()
+	shown := w.follow(t, c, login)
+	if shown.status != 200 {
+		t.Fatalf("the login page: %d %.300s", shown.status, shown.body)
+	}
+	first := w.submit(t, c, login, shown, map[string]string{"username": p.name, "password": p.password})
+	next := w.absolute(login, first.header.Get("Location"))
+	if first.status != 303 || !strings.Contains(next, "/sallyport/login/code") {
+		t.Fatalf("the first door: %d to %q %.300s", first.status, next, first.body)
+	}
+	shown = w.follow(t, c, next)
+	second := w.submit(t, c, next, shown, map[string]string{"code": code})
+	if second.status != 303 {
+		t.Fatalf("the second door: %d %.300s", second.status, second.body)
+	}
+	return w.absolute(login, second.header.Get("Location"))
+}
+
+func (w *world) absolute(base, target string) string {
+	b, err := url.Parse(base)
+	if err != nil {
+		return target
+	}
+	u, err := b.Parse(target)
+	if err != nil {
+		return target
+	}
+	return u.String()
+}
+
+// session signs a user in once and returns the Cookie line of the guarded hosts.
+func (w *world) session(t *testing.T, name string) string {
+	t.Helper()
+	if c, ok := w.cookies.Load(name); ok {
+		return c.(string)
+	}
+	c := w.jar(t)
+	first := w.follow(t, c, w.url(appHost, "/"))
+	p := w.person(name)
+	w.signIn(t, c, first.header.Get("Location"), p, p.code(t, 0))
+	u, _ := url.Parse(w.url(appHost, "/"))
+	var pairs []string
+	for _, cookie := range c.Jar.Cookies(u) {
+		pairs = append(pairs, cookie.Name+"="+cookie.Value)
+	}
+	slices.Sort(pairs)
+	line := strings.Join(pairs, "; ")
+	if !strings.Contains(line, "sallyport_session=") {
+		t.Fatalf("no session for the guarded host: %q", line)
+	}
+	w.cookies.Store(name, line)
+	return line
+}
+
+// as is the header of a signed-in program.
+func (w *world) as(t *testing.T, name string) http.Header {
+	t.Helper()
+	return http.Header{"Cookie": {w.session(t, name)}}
+}
+
+// token asks the API for an access token.
+func (w *world) token(t *testing.T, name string, steps int) string {
+	t.Helper()
+	p := w.person(name)
+	post := func(path string, body map[string]any) map[string]any {
+		text, _ := json.Marshal(body)
+		a := w.ask(t, w.client(), "POST", portalHost, "/sallyport/api/v1"+path, http.Header{"Content-Type": {"application/json"}}, string(text))
+		var out map[string]any
+		if err := json.Unmarshal([]byte(a.body), &out); err != nil || a.status != 200 {
+			t.Fatalf("%s: %d %.300s", path, a.status, a.body)
+		}
+		return out
+	}
+	first := post("/login", map[string]any{"name": p.name, "password": p.password})
+	second := post("/login/code", map[string]any{"ephemeral_token": first["ephemeral_token"], "code": p.code(t, steps)})
+	return second["access_token"].(string)
+}
