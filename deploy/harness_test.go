@@ -7,9 +7,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -303,7 +305,7 @@ func answerRaw(c net.Conn) error {
 		return fmt.Errorf("no request line: %q", line)
 	}
 	r := reached{Method: first[0], Target: first[1]}
-	length, chunked, upgrade := 0, false, false
+	length, chunked, upgrade, key := 0, false, false, ""
 	for {
 		if line, err = in.ReadString('\n'); err != nil {
 			return err
@@ -321,10 +323,12 @@ func answerRaw(c net.Conn) error {
 			chunked = true
 		case "upgrade":
 			upgrade = strings.EqualFold(value, "websocket")
+		case "sec-websocket-key":
+			key = value
 		}
 	}
 	if upgrade {
-		fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Remote-User: %s\r\n\r\n", r.one("Remote-User"))
+		fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\nX-Remote-User: %s\r\n\r\n", accepted(key), r.one("Remote-User"))
 		_, err = io.Copy(c, in)
 		return err
 	}
@@ -368,6 +372,12 @@ func answerRaw(c net.Conn) error {
 	}
 	_, err = fmt.Fprintf(c, "HTTP/1.1 %s X\r\nX-Application: reached\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, len(text), text)
 	return err
+}
+
+// accepted is the answer to a WebSocket's key (RFC 6455 section 4.2.2).
+func accepted(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // world is one proxy before one gateway and one application.
@@ -529,6 +539,7 @@ func through(t *testing.T, proxy string) *world {
 		shared[proxy] = w
 		w.addUser(t, "alice", "ops", "staff")
 		w.addUser(t, "bob")
+		w.addUser(t, "carol")
 	}
 	return w
 }

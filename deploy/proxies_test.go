@@ -16,12 +16,12 @@ func TestFromThePageToThePortalAndBack(t *testing.T) {
 		if first.status != 302 || first.app != nil || !strings.HasPrefix(login, w.url(portalHost, "/sallyport/login?")) {
 			t.Fatalf("%d to %q %.300s", first.status, login, first.body)
 		}
-		p := w.person("bob")
+		p := w.person("carol")
 		if back := w.signIn(t, c, login, p, p.code(t, 0)); back != target {
 			t.Fatalf("back to %q, want %q", back, target)
 		}
 		shown := w.follow(t, c, target)
-		if shown.status != 200 || shown.app == nil || shown.app.one("Remote-User") != "bob" || shown.app.Target != "/report/2026?from=a&to=b%20c" {
+		if shown.status != 200 || shown.app == nil || shown.app.one("Remote-User") != "carol" || shown.app.Target != "/report/2026?from=a&to=b%20c" {
 			t.Fatalf("%d %+v", shown.status, shown.app)
 		}
 	})
