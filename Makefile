@@ -7,9 +7,10 @@ BIN     := bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 TOOL    := $(GO) tool -modfile=tools/go.mod
 # Only what the tests below need: two independent judges (zbarimg reads QR
-# codes, oathtool makes codes), a browser, the compiler of the race detector, and
-# the load generator of `make bench`.
-TEST_PACKAGES  := chromium zbar-tools oathtool gcc libc6-dev
+# codes, oathtool makes codes), a browser, the compiler of the race detector, two
+# proxies (the third, Caddy, is built from its module), and the load generator of
+# `make bench`.
+TEST_PACKAGES  := chromium zbar-tools oathtool gcc libc6-dev nginx-light haproxy
 BENCH_PACKAGES := wrk
 
 .PHONY: help run standalone test race-free lint bench fuzz deps-test deps-bench clean

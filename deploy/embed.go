@@ -157,8 +157,8 @@ func (s *Site) usualPort() bool {
 	return s.Scheme == "https" && s.Port == "443" || s.Scheme == "http" && s.Port == "80"
 }
 
-// names are the plain file names of hosts: *.example.com has the certificate of
-// example.com.
+// plain is a host as certificates' files are called: that of *.example.com is
+// example.com's.
 func plain(host string) string { return strings.TrimPrefix(host, "*.") }
 
 func fitNginx(text string, s *Site) (string, error) {
@@ -228,7 +228,7 @@ func fitCaddy(text string, s *Site) (string, error) {
 		hosts = append(hosts, address(h))
 	}
 	tls := ""
-	if s.Certificate != "" {
+	if s.Certificate != "" && s.Scheme == "https" {
 		tls = "\n\ttls " + s.Certificate + " " + s.Key
 	}
 	gateway := s.Gateway
@@ -318,10 +318,10 @@ func fitEnvoy(text string, s *Site) (string, error) {
 		uri = "sallyport"
 	}
 	return strings.NewReplacer(
-		`domains: [`+exampleHost+`, "`+exampleHost+`:*"]`, "domains: ["+strings.Join(domains, ", ")+"]",
+		`domains: ["`+exampleHost+`", "`+exampleHost+`:*"]`, "domains: ["+strings.Join(domains, ", ")+"]",
 		examplePortal, s.Portal, "port_value: 443", "port_value: "+s.Port,
-		"{socket_address: {address: 127.0.0.1, port_value: 9091}}", gateway,
-		"{socket_address: {address: 127.0.0.1, port_value: 3000}}", application,
+		"{socket_address: {address: \"127.0.0.1\", port_value: 9091}}", gateway,
+		"{socket_address: {address: \"127.0.0.1\", port_value: 3000}}", application,
 		"http://"+exampleGateway, "http://"+uri, "/etc/envoy", s.Dir,
 	).Replace(text), nil
 }

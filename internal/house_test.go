@@ -16,7 +16,7 @@ const module = "github.com/sallyport-auth/sallyport/"
 // floors are the rooms from the ground up. A room may import rooms on floors
 // below its own, never its own floor or one above.
 var floors = [][]string{
-	{"internal/principal", "internal/secret", "internal/otp"},
+	{"internal/principal", "internal/secret", "internal/otp", "deploy"},
 	{"internal/store"},
 	{"internal/audit"},
 	{"internal/throttle", "internal/notify"},

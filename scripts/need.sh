@@ -8,6 +8,8 @@ set -euo pipefail
 have() { # is the package, or what it brings, there?
   case $1 in
     zbar-tools) command -v zbarimg >/dev/null ;;
+    nginx-light) [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null ;;
+    haproxy) [ -x /usr/sbin/haproxy ] || command -v haproxy >/dev/null ;;
     libc6-dev) [ -e /usr/include/stdio.h ] ;;
     *) command -v "$1" >/dev/null ;;
   esac

@@ -133,6 +133,14 @@ func (m *machine) shell(stdout, stderr io.Writer) command.Shell {
 			return command.Report{File: g.Config, Rules: []command.RuleReport{{Number: 1, Name: "all", Text: "Every host: two factors."}},
 				Warnings: []string{"No portal: invitations are off."}}, nil
 		},
+		Proxies: []string{"nginx", "haproxy"},
+		Proxy: func(_ context.Context, g command.Global, proxy string) (command.ProxySetup, error) {
+			if g.Config == "bad.yaml" {
+				return command.ProxySetup{}, errors.New("bad.yaml:1: upstream: leave it out")
+			}
+			return command.ProxySetup{Proxy: proxy, Warnings: []string{"evil\x1b[2Jwarning"}, Files: []command.ProxyFile{
+				{Path: "/etc/" + proxy + "/a.conf", Text: "first;\n"}, {Path: "/etc/" + proxy + "/b.lua", Text: "second()\n"}}}, nil
+		},
 		Explain: func(_ context.Context, _ command.Global, q command.Question) (command.Explanation, error) {
 			if !strings.HasPrefix(q.URL, "http") {
 				return command.Explanation{}, errors.New("an absolute URL is expected, such as https://app.example.com/x")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,11 +48,15 @@ func (l *line) check() *cobra.Command {
 		return nil
 	}
 	var asJSON bool
+	var proxy string
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration and explain each rule",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("proxy") {
+				return l.proxy(cmd, proxy, asJSON)
+			}
 			report, err := l.shell.Check(cmd.Context(), l.global)
 			if err != nil {
 				return err
@@ -62,8 +67,39 @@ func (l *line) check() *cobra.Command {
 			return printReport(cmd, report)
 		},
 	}
+	if l.shell.Proxy != nil {
+		cmd.Flags().StringVar(&proxy, "proxy", "", "print the files that this `proxy` needs: "+strings.Join(l.shell.Proxies, ", "))
+	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// proxy prints what a proxy needs, ready to paste.
+func (l *line) proxy(cmd *cobra.Command, name string, asJSON bool) error {
+	if !slices.Contains(l.shell.Proxies, name) {
+		return usage("unknown proxy: expected %s", strings.Join(l.shell.Proxies, ", "))
+	}
+	setup, err := l.shell.Proxy(cmd.Context(), l.global, name)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return document(cmd.OutOrStdout(), setup)
+	}
+	for _, warning := range setup.Warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+clean(warning))
+	}
+	for i, f := range setup.Files {
+		if i > 0 {
+			fmt.Fprintln(cmd.OutOrStdout())
+		}
+		comment := "#"
+		if strings.HasSuffix(f.Path, ".lua") {
+			comment = "--"
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s ==== %s ====\n%s", comment, f.Path, f.Text)
+	}
+	return nil
 }
 
 func printReport(cmd *cobra.Command, report Report) error {

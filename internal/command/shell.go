@@ -10,7 +10,7 @@ import (
 // commands know neither configuration files nor stores: they ask the shell.
 //
 // A nil Serve, Check or Explain leaves that command out (Caddy serves by
-// itself). AdminDial and OpenDirect are required. All functions are called at
+// itself), a nil Proxy the flag --proxy. AdminDial and OpenDirect are required. All functions are called at
 // most once per command, from one goroutine.
 type Shell struct {
 	// Version is what `version` prints, such as "v0.1.0" or "(devel)".
@@ -28,6 +28,14 @@ type Shell struct {
 	// configuration is an error that names file, line and what was expected.
 	// Nothing is opened and nothing is created.
 	Check func(ctx context.Context, g Global) (Report, error)
+
+	// Proxies names the proxies that Proxy knows.
+	Proxies []string
+
+	// Proxy makes the files that one of Proxies needs to ask this server, and
+	// says what to mind. Nothing is opened and nothing is created. An error is
+	// for a configuration that cannot work behind a proxy, and says what to do.
+	Proxy func(ctx context.Context, g Global, proxy string) (ProxySetup, error)
 
 	// Explain says which rule decides a request, and why, without a store.
 	Explain func(ctx context.Context, g Global, q Question) (Explanation, error)
@@ -81,6 +89,20 @@ type RuleReport struct {
 	Number int    `json:"number"` // from 1, as error texts count
 	Name   string `json:"name,omitempty"`
 	Text   string `json:"text"` // one sentence: what it matches and what it demands
+}
+
+// ProxySetup is the answer of `check --proxy`: files to copy.
+type ProxySetup struct {
+	Proxy string      `json:"proxy"`
+	Files []ProxyFile `json:"files"`
+	// Warnings are whole sentences about what will not work, or not as meant.
+	Warnings []string `json:"warnings"`
+}
+
+// ProxyFile is one file of a proxy's configuration.
+type ProxyFile struct {
+	Path string `json:"path"` // where it belongs
+	Text string `json:"text"`
 }
 
 // Question is the request that `explain` asks about.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/sallyport-auth/sallyport/deploy"
 	"github.com/sallyport-auth/sallyport/internal/command"
 )
 
@@ -19,6 +20,8 @@ func CommandShell(version string) command.Shell {
 	return command.Shell{
 		Version: version,
 		Check:   Check,
+		Proxies: deploy.Proxies(),
+		Proxy:   ProxyFiles,
 		Explain: Explain,
 		AdminDial: func(ctx context.Context, g command.Global) (http.RoundTripper, error) {
 			dir, err := stateOf(g)
