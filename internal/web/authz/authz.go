@@ -150,7 +150,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusForbidden, "identity_header", "The request carries an identity header in a spelling that the proxy does not remove.", 0)
 		return
 	}
-	o, err := read(k, rest, r)
+	o, err := read(k, rest, other, r)
 	if err != nil {
 		refuse(w, r, http.StatusBadRequest, "original_request", err.Error(), 0)
 		return

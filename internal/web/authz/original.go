@@ -44,18 +44,19 @@ const (
 
 var errNoSigner = errors.New("sign an assertion: no signer is there")
 
-// read finds the original request. Errors are sentences without input.
-func read(k kind, rest string, r *http.Request) (original, error) {
+// read finds the original request. other: at one of Authelia's paths. Errors are
+// sentences without input.
+func read(k kind, rest string, other bool, r *http.Request) (original, error) {
 	switch k {
 	case forwardAuth:
-		return readForward(rest, r.Header)
+		return readForward(rest, other, r.Header)
 	case authRequest:
-		return readRequest(rest, r.Header)
+		return readRequest(rest, other, r.Header)
 	}
 	return readEnvoy(rest, r)
 }
 
-func readForward(query string, h http.Header) (o original, err error) {
+func readForward(query string, other bool, h http.Header) (o original, err error) {
 	if err := once(h, forwardHeaders[:]); err != nil {
 		return o, err
 	}
@@ -63,13 +64,13 @@ func readForward(query string, h http.Header) (o original, err error) {
 	if o.scheme, err = scheme(h["X-Forwarded-Proto"][0]); err != nil {
 		return o, err
 	}
-	if o.tighten, err = tighten(query); err != nil {
+	if o.tighten, err = tighten(query, other); err != nil {
 		return o, err
 	}
 	return o, o.check()
 }
 
-func readRequest(query string, h http.Header) (o original, err error) {
+func readRequest(query string, other bool, h http.Header) (o original, err error) {
 	if err := once(h, requestHeaders[:]); err != nil {
 		return o, err
 	}
@@ -83,7 +84,7 @@ func readRequest(query string, h http.Header) (o original, err error) {
 	if o.scheme, err = scheme(proto); err != nil {
 		return o, err
 	}
-	if o.tighten, err = tighten(query); err != nil {
+	if o.tighten, err = tighten(query, other); err != nil {
 		return o, err
 	}
 	return o, o.check()
@@ -149,29 +150,51 @@ func once(h http.Header, names []string) error {
 // wrote. A name that is not ours is refused: group=ops, meant as groups=ops,
 // would otherwise admit everybody. rd and authelia_url stand in the snippets of
 // Authelia's users and mean nothing here.
-func tighten(query string) (d guard.Demand, err error) {
+//
+// At Authelia's paths other names mean nothing: their snippet for Caddy (uri
+// without a ?) hands the client's own query on, so every page with one would be
+// refused.
+func tighten(query string, other bool) (d guard.Demand, err error) {
 	if query == "" {
 		return d, nil
 	}
 	values, err := url.ParseQuery(query)
-	if err != nil {
+	if err != nil && (!other || damaged(query)) {
 		return d, errQuery
 	}
 	for name, v := range values {
-		switch name {
-		case "realm", "groups", "factors", "fresh":
+		switch {
+		case tightens(name):
 			if len(v) != 1 || v[0] == "" {
 				return d, errQuery
 			}
 			if err := demand(&d, name, v[0]); err != nil {
 				return d, errQuery
 			}
-		case "rd", "authelia_url":
-		default:
+		case name != "rd" && name != "authelia_url" && !other:
 			return d, errQuery
 		}
 	}
 	return d, nil
+}
+
+func tightens(name string) bool {
+	return name == "realm" || name == "groups" || name == "factors" || name == "fresh"
+}
+
+// damaged reports whether one of our parameters is among those that
+// url.ParseQuery left out: a demand that was written must not be lost.
+func damaged(query string) bool {
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if name, err := url.QueryUnescape(name); err != nil || !tightens(name) {
+			continue
+		}
+		if _, err := url.QueryUnescape(value); err != nil || strings.Contains(value, ";") {
+			return true
+		}
+	}
+	return false
 }
 
 func demand(d *guard.Demand, name, value string) (err error) {
