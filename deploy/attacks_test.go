@@ -777,7 +777,7 @@ func TestWithoutAGatewayNobodyPasses(t *testing.T) {
 					c.Close()
 				}
 			}()
-			w, err := open(proxy, ln.Addr().String())
+			w, err := open(proxy, setup{gateway: ln.Addr().String()})
 			if err != nil {
 				t.Fatal(err)
 			}

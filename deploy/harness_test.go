@@ -182,8 +182,17 @@ func freePort() (string, error) {
 	return port, err
 }
 
+// setup is what a test changes of a world. The zero setup changes nothing.
+type setup struct {
+	gateway string                         // stands in for ours
+	rules   string                         // before the world's own
+	hosts   []string                       // guarded besides
+	nginx   []string                       // lines of the http context, as an administrator may have them
+	edit    func(path, text string) string // what users do to a file
+}
+
 // startProxy runs a proxy with its files fitted to s.
-func startProxy(name, dir string, s deploy.Site) (*process, error) {
+func startProxy(name, dir string, s deploy.Site, o setup) (*process, error) {
 	s.Dir, s.Certificate, s.Key = dir, certificate, certificate
 	files, err := deploy.Files(name, s)
 	if err != nil {
@@ -193,13 +202,16 @@ func startProxy(name, dir string, s deploy.Site) (*process, error) {
 		if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
 			return nil, err
 		}
+		if o.edit != nil {
+			f.Text = o.edit(f.Path, f.Text)
+		}
 		if err := os.WriteFile(f.Path, []byte(f.Text), 0o644); err != nil {
 			return nil, err
 		}
 	}
 	switch name {
 	case "nginx":
-		return startNginx(dir)
+		return startNginx(dir, o.nginx)
 	case "haproxy":
 		path, err := program("haproxy", "haproxy")
 		if err != nil {
@@ -221,7 +233,7 @@ func startProxy(name, dir string, s deploy.Site) (*process, error) {
 
 // startNginx writes the nginx.conf around the users' files, as Debian's includes
 // conf.d.
-func startNginx(dir string, extra ...string) (*process, error) {
+func startNginx(dir string, extra []string) (*process, error) {
 	path, err := program("nginx", "nginx-light")
 	if err != nil {
 		return nil, err
@@ -234,7 +246,7 @@ func startNginx(dir string, extra ...string) (*process, error) {
 	if os.Getuid() == 0 {
 		user = "user root;\n"
 	}
-	main := fmt.Sprintf("%sdaemon off;\npid %s/pid;\nerror_log stderr info;\nworker_processes 1;\nevents { worker_connections 512; }\nhttp {\n\taccess_log off;\n%s\tinclude conf.d/*.conf;\n%s}\n",
+	main := fmt.Sprintf("%sdaemon off;\npid %s/pid;\nerror_log stderr info;\nworker_processes 1;\nevents { worker_connections 512; }\nhttp {\n\taccess_log off;\n%s%s\n\tinclude conf.d/*.conf;\n}\n",
 		user, dir, temp.String(), strings.Join(extra, "\n"))
 	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(main), 0o644); err != nil {
 		return nil, err
@@ -394,8 +406,7 @@ type world struct {
 	stop    []func()
 }
 
-const rules = `
-  - {name: public, hosts: [public.example.com], factors: 0}
+const rules = `  - {name: public, hosts: [public.example.com], factors: 0}
   - {name: public path, hosts: [app.example.com], paths: [/public/*], factors: 0}
   - {name: methods, hosts: [app.example.com], paths: [/methods/*], methods: [GET], realms: [users]}
   - {name: methods closed, hosts: [app.example.com], paths: [/methods/*], deny: true}
@@ -403,15 +414,16 @@ const rules = `
   - {name: network, hosts: [app.example.com], paths: [/network/*], networks: [192.0.2.0/24], factors: 0}
   - {name: network closed, hosts: [app.example.com], paths: [/network/*], deny: true}
   - {name: preset, hosts: [xf.example.com], realms: [users], headers: x-forwarded}
+  - {name: single, hosts: [single.example.com], realms: [single], factors: 1}
   - {name: old, hosts: [old.example.com], deny: true}
   - {name: app, hosts: [app.example.com], realms: [users]}
 `
 
-var guardedHosts = []string{appHost, "public.example.com", "xf.example.com", "old.example.com", "other.example.com"}
+var guardedHosts = []string{appHost, "public.example.com", "xf.example.com", "single.example.com", "old.example.com", "other.example.com"}
 
-// open starts everything. With gateway, that address stands in for ours.
-func open(proxy, gateway string) (w *world, err error) {
-	w = &world{proxy: proxy, gateway: gateway}
+// open starts everything.
+func open(proxy string, o setup) (w *world, err error) {
+	w = &world{proxy: proxy, gateway: o.gateway}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -430,14 +442,14 @@ func open(proxy, gateway string) (w *world, err error) {
 	if w.port, err = freePort(); err != nil {
 		return w, err
 	}
-	if gateway == "" {
-		if err = w.startGateway(); err != nil {
+	if w.gateway == "" {
+		if err = w.startGateway(o.rules); err != nil {
 			return w, err
 		}
 	}
 	p, err := startProxy(proxy, w.dir, deploy.Site{
-		Port: w.port, Portal: portalHost, Hosts: guardedHosts, Gateway: w.gateway, Application: w.app.Addr().String(),
-	})
+		Port: w.port, Portal: portalHost, Hosts: slices.Concat(o.hosts, guardedHosts), Gateway: w.gateway, Application: w.app.Addr().String(),
+	}, o)
 	if err != nil {
 		return w, err
 	}
@@ -453,14 +465,14 @@ func open(proxy, gateway string) (w *world, err error) {
 	})
 }
 
-func (w *world) startGateway() error {
+func (w *world) startGateway(first string) error {
 	port, err := freePort()
 	if err != nil {
 		return err
 	}
 	w.gateway, w.state = "127.0.0.1:"+port, filepath.Join(w.dir, "state")
 	config := filepath.Join(w.dir, "gateway.yaml")
-	text := "listen: " + w.gateway + "\nportal: https://" + portalHost + ":" + w.port + "\ncookie_domain: example.com\npasswords: {memory: 8192, time: 1}\nrules:" + rules
+	text := "listen: " + w.gateway + "\nportal: https://" + portalHost + ":" + w.port + "\ncookie_domain: example.com\npasswords: {memory: 8192, time: 1}\nrealms: {single: {factors: 1}}\nrules:\n" + first + rules
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -533,13 +545,15 @@ func through(t *testing.T, proxy string) *world {
 	w, there := shared[proxy]
 	if !there {
 		var err error
-		if w, err = open(proxy, ""); err != nil {
+		if w, err = open(proxy, setup{}); err != nil {
 			t.Fatal(err)
 		}
 		shared[proxy] = w
 		w.addUser(t, "alice", "ops", "staff")
 		w.addUser(t, "bob")
 		w.addUser(t, "carol")
+		w.addUser(t, "frank")
+		w.addUser(t, "eve@single")
 	}
 	return w
 }
@@ -557,11 +571,24 @@ func each(t *testing.T, test func(t *testing.T, w *world)) {
 	}
 }
 
+// own is a world of the test's own, with the real gateway.
+func own(t *testing.T, proxy string, o setup) *world {
+	t.Helper()
+	w, err := open(proxy, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.close)
+	w.addUser(t, "alice", "ops", "staff")
+	w.addUser(t, "bob")
+	return w
+}
+
 // stubbed returns a proxy whose gateway answers as it is told.
 func stubbed(t *testing.T, proxy string, answer http.HandlerFunc) *world {
 	t.Helper()
 	stub := httptest.NewServer(answer)
-	w, err := open(proxy, strings.TrimPrefix(stub.URL, "http://"))
+	w, err := open(proxy, setup{gateway: strings.TrimPrefix(stub.URL, "http://")})
 	if err != nil {
 		stub.Close()
 		t.Fatal(err)
@@ -575,7 +602,12 @@ type person struct{ name, password, secret string }
 
 func (w *world) addUser(t *testing.T, name string, groups ...string) {
 	t.Helper()
-	cmd := exec.Command(binary, "--state", w.state, "user", "add", name, "--password-stdin", "--totp", "--json", "--email", name+"@example.com", "--groups", strings.Join(groups, ","))
+	email, _, _ := strings.Cut(name, "@")
+	args := []string{"--totp"}
+	if strings.HasSuffix(name, "@single") { // the password is enough
+		args = nil
+	}
+	cmd := exec.Command(binary, append([]string{"--state", w.state, "user", "add", name, "--password-stdin", "--json", "--email", email + "@example.com", "--groups", strings.Join(groups, ",")}, args...)...)
 	cmd.Stdin = strings.NewReader(goodPassword + " " + name + "\n")
 	out, err := cmd.Output()
 	if err != nil {
@@ -588,7 +620,7 @@ func (w *world) addUser(t *testing.T, name string, groups ...string) {
 	if err := json.Unmarshal(out, &made); err != nil {
 		t.Fatal(err)
 	}
-	if made.Secret == "" {
+	if made.Secret == "" && made.URI != "" {
 		u, err := url.Parse(made.URI)
 		if err != nil {
 			t.Fatal(err)
