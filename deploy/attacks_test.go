@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -291,6 +292,7 @@ func TestCookiesGoOnWithoutOurs(t *testing.T) {
 			"first":       {[]string{"Cookie: " + ours + "; a=1; b=x%20y"}, "a=1; b=x%20y"},
 			"in between":  {[]string{"Cookie: a=1; " + ours + "; b=2"}, "a=1; b=2"},
 			"two lines":   {[]string{"Cookie: a=1", "Cookie: " + ours + "; b=2"}, "a=1; b=2"},
+			"long":        {[]string{"Cookie: a=" + strings.Repeat("x", 2400), "Cookie: b=" + strings.Repeat("y", 2400), "Cookie: " + ours + "; c=" + strings.Repeat("z", 2400)}, "a=" + strings.Repeat("x", 2400) + "; b=" + strings.Repeat("y", 2400) + "; c=" + strings.Repeat("z", 2400)},
 			"other names": {[]string{"Cookie: a=1; " + ours + "; __Host-sallyport_session=x; SALLYPORT_browser=y; sallyport_other=z"}, "a=1"},
 		} {
 			a := w.rawGet(t, appHost, "/", c.lines...)
@@ -299,7 +301,7 @@ func TestCookiesGoOnWithoutOurs(t *testing.T) {
 				continue
 			}
 			if got := strings.Join(a.app.values("Cookie"), "; "); got != c.want {
-				t.Errorf("%s: the application got %q, want %q", name, got, c.want)
+				t.Errorf("%s: the application got %.200q, want %.200q", name, got, c.want)
 			}
 		}
 		if a := w.rawGet(t, "public.example.com", "/", "Cookie: a=1; "+ours); a == nil || a.app == nil || a.app.one("Cookie") != "a=1" || a.app.one("Remote-User") != "alice" && a.app.one("Remote-User") != "" {
@@ -837,4 +839,26 @@ func TestStatusesOfTheApplicationArrive(t *testing.T) {
 			}
 		}
 	})
+}
+
+// HAProxy goes on after an error in a script. Then the last line of the rules
+// stops the request.
+func TestAScriptThatFailsAdmitsNobody(t *testing.T) {
+	for name, change := range map[string][2]string{
+		"before it asks":  {"local question = strip(txn.http)", `error("boom")`},
+		"after the yes":   {`txn:set_var("txn.sallyport", "allowed")`, `error("boom")`},
+		"without its yes": {`txn:set_var("txn.sallyport", "allowed")`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stub := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("Remote-User", "alice") }))
+			w, err := open("haproxy", setup{gateway: strings.TrimPrefix(stub.URL, "http://"), edit: func(_, text string) string { return strings.Replace(text, change[0], change[1], 1) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { w.close(); stub.Close() })
+			if a := w.get(t, appHost, "/x", nil); a.app != nil || a.status != 503 {
+				t.Errorf("%d", a.status)
+			}
+		})
+	}
 }

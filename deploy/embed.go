@@ -115,8 +115,13 @@ func Files(name string, s Site) ([]File, error) {
 	return files, nil
 }
 
-// plainValue is what may stand in any of the files without quotes.
-var plainValue = regexp.MustCompile(`^[A-Za-z0-9_./:*\[\]@-]*$`)
+// plainValue reports whether a value may stand in any of the files without quotes,
+// and means nothing else there.
+func plainValue(v string) bool {
+	return !strings.ContainsFunc(v, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("_./:*[]@-", r))
+	})
+}
 
 func (s *Site) complete() error {
 	if s.Scheme == "" {
@@ -135,7 +140,7 @@ func (s *Site) complete() error {
 		s.Hosts = []string{exampleHost}
 	}
 	for _, v := range append([]string{s.Scheme, s.Port, s.Portal, s.Gateway, s.Application, s.Certificate, s.Key, s.Dir}, s.Hosts...) {
-		if !plainValue.MatchString(v) {
+		if !plainValue(v) {
 			return fmt.Errorf("%q cannot stand in a proxy's configuration", v)
 		}
 	}
@@ -170,8 +175,8 @@ func fitNginx(text string, s *Site) (string, error) {
 		text = strings.ReplaceAll(text, "listen 443 ssl http2;", "listen "+s.Port+";")
 	}
 	if s.Certificate != "" {
-		text = regexp.MustCompile(`(ssl_certificate) \S+;`).ReplaceAllLiteralString(text, "ssl_certificate "+s.Certificate+";")
-		text = regexp.MustCompile(`(ssl_certificate_key) \S+;`).ReplaceAllLiteralString(text, "ssl_certificate_key "+s.Key+";")
+		text = regexp.MustCompile(`ssl_certificate \S+;`).ReplaceAllLiteralString(text, "ssl_certificate "+s.Certificate+";")
+		text = regexp.MustCompile(`ssl_certificate_key \S+;`).ReplaceAllLiteralString(text, "ssl_certificate_key "+s.Key+";")
 	}
 	return strings.NewReplacer(
 		"listen 443 ", "listen "+s.Port+" ",

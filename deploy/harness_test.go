@@ -187,6 +187,7 @@ type setup struct {
 	gateway string                         // stands in for ours
 	rules   string                         // before the world's own
 	hosts   []string                       // guarded besides
+	alone   bool                           // no portal, and the gateway on a unix socket
 	nginx   []string                       // lines of the http context, as an administrator may have them
 	edit    func(path, text string) string // what users do to a file
 }
@@ -443,12 +444,16 @@ func open(proxy string, o setup) (w *world, err error) {
 		return w, err
 	}
 	if w.gateway == "" {
-		if err = w.startGateway(o.rules); err != nil {
+		if err = w.startGateway(o); err != nil {
 			return w, err
 		}
 	}
+	portal := portalHost
+	if o.alone {
+		portal = ""
+	}
 	p, err := startProxy(proxy, w.dir, deploy.Site{
-		Port: w.port, Portal: portalHost, Hosts: slices.Concat(o.hosts, guardedHosts), Gateway: w.gateway, Application: w.app.Addr().String(),
+		Port: w.port, Portal: portal, Hosts: slices.Concat(o.hosts, guardedHosts), Gateway: w.gateway, Application: w.app.Addr().String(),
 	}, o)
 	if err != nil {
 		return w, err
@@ -465,14 +470,18 @@ func open(proxy string, o setup) (w *world, err error) {
 	})
 }
 
-func (w *world) startGateway(first string) error {
+func (w *world) startGateway(o setup) error {
 	port, err := freePort()
 	if err != nil {
 		return err
 	}
 	w.gateway, w.state = "127.0.0.1:"+port, filepath.Join(w.dir, "state")
+	portal := "portal: https://" + portalHost + ":" + w.port + "\ncookie_domain: example.com\n"
+	if o.alone {
+		w.gateway, portal = "unix:"+filepath.Join(w.dir, "gw.sock"), ""
+	}
 	config := filepath.Join(w.dir, "gateway.yaml")
-	text := "listen: " + w.gateway + "\nportal: https://" + portalHost + ":" + w.port + "\ncookie_domain: example.com\npasswords: {memory: 8192, time: 1}\nrealms: {single: {factors: 1}}\nrules:\n" + first + rules
+	text := "listen: " + w.gateway + "\n" + portal + "passwords: {memory: 8192, time: 1}\nrealms: {single: {factors: 1}}\nrules:\n" + o.rules + rules
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -487,7 +496,13 @@ func (w *world) runGateway() error {
 	}
 	w.gate = p
 	return w.until(p, func() bool {
-		res, err := http.Get("http://" + w.gateway + "/sallyport/readyz")
+		c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			if socket, ok := strings.CutPrefix(w.gateway, "unix:"); ok {
+				return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+			}
+			return (&net.Dialer{}).DialContext(ctx, "tcp", w.gateway)
+		}}}
+		res, err := c.Get("http://localhost/sallyport/readyz")
 		if err != nil {
 			return false
 		}

@@ -642,3 +642,51 @@ func TestNginxD8TwoLoginsReturnToTheirOwnPages(t *testing.T) {
 		}
 	}
 }
+
+// Attack: GET https://app/ with Host: public, where each has a server block of its
+// own. Gained with $http_host in X-Original-URL alone: nginx chooses the block by
+// the target, the rule is chosen by Host, and a closed page is open.
+func TestNginxR13TheTargetsHostIsTheRulesHost(t *testing.T) {
+	w := own(t, "nginx", setup{edit: func(path, text string) string {
+		if filepath.Base(path) != "app.conf" {
+			return text
+		}
+		line := "server_name " + strings.Join(guardedHosts, " ") + ";"
+		if !strings.Contains(text, line) {
+			t.Errorf("no %s", line)
+		}
+		other := strings.Replace(text, line, "server_name "+strings.Join(guardedHosts[1:], " ")+";", 1)
+		other = regexp.MustCompile(`proxy_pass \S+;`).ReplaceAllString(other, "return 204;")
+		return strings.Replace(text, line, "server_name "+appHost+";", 1) + other
+	}})
+	if a := w.rawGet(t, "public.example.com", "/x"); a == nil || a.status != 204 {
+		t.Fatalf("the other block: %+v", a)
+	}
+	for _, lines := range [][]string{
+		{"GET https://app.example.com/x HTTP/1.1", "Host: public.example.com"}, {"GET http://app.example.com/x HTTP/1.1", "Host: public.example.com:" + w.port}, {"GET https://APP.example.com:443/x HTTP/1.1", "Host: Public.Example.com"},
+		{"GET /x HTTP/1.1", "Host: app.example.com", "Host: public.example.com"}, {"GET /x HTTP/1.1", "Host: public.example.com", "Host: app.example.com"},
+		{"GET https://app.example.com/x HTTP/1.1", "Host: public.example.com app.example.com"}, {"GET https://app.example.com/x HTTP/1.1", "Host: app.example.com@public.example.com"}, {"GET https://app.example.com/x HTTP/1.0", "Host: public.example.com"},
+	} {
+		if a := w.raw(t, strings.Join(append(lines, "Connection: close", "", ""), "\r\n")); a != nil && a.app != nil {
+			t.Errorf("%q reached the closed application: %d", lines, a.status)
+		}
+	}
+	if a := w.raw(t, "GET https://app.example.com/x HTTP/1.1\r\nHost: app.example.com\r\nCookie: "+w.session(t, "alice")+"\r\nConnection: close\r\n\r\n"); a == nil || a.app == nil {
+		t.Errorf("two hosts that agree: %+v", a)
+	}
+}
+
+// A location with a proxy_set_header line of its own inherits none: it includes
+// headers.conf again, as the manual says.
+func TestNginxLocationWithHeadersOfItsOwn(t *testing.T) {
+	w := own(t, "nginx", setup{edit: func(path, text string) string {
+		if filepath.Base(path) != "app.conf" {
+			return text
+		}
+		return strings.Replace(text, "\tlocation / {\n", "\tlocation / {\n\t\tproxy_set_header X-Mine yes;\n\t\tinclude sallyport/headers.conf;\n", 1)
+	}})
+	identityInEverySpelling(t, w)
+	if a := w.get(t, appHost, "/", w.as(t, "alice")); a.app == nil || a.app.one("X-Mine") != "yes" || a.app.one("Cookie") != "" {
+		t.Errorf("%+v", a)
+	}
+}

@@ -61,3 +61,44 @@ func TestWhoIsSentToTheLoginAndHow(t *testing.T) {
 		}
 	})
 }
+
+// Without a portal each guarded host has the pages itself, and a gateway on a unix
+// socket is asked there.
+func TestWithoutAPortalOverAUnixSocket(t *testing.T) {
+	for _, proxy := range proxyNames {
+		t.Run(proxy, func(t *testing.T) {
+			w, err := open(proxy, setup{alone: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(w.close)
+			w.addUser(t, "alice", "ops", "staff")
+			c, p := w.jar(t), w.person("alice")
+			target := w.url(appHost, "/report?x=1")
+			first := w.follow(t, c, target)
+			login := w.absolute(target, first.header.Get("Location"))
+			if first.status != 302 || !strings.HasPrefix(login, w.url(appHost, "/sallyport/login?")) {
+				t.Fatalf("%d to %q", first.status, login)
+			}
+			if back := w.signIn(t, c, login, p, p.code(t, 0)); back != target {
+				t.Fatalf("back to %q", back)
+			}
+			if shown := w.follow(t, c, target); shown.app == nil || shown.app.one("Remote-User") != "alice" || shown.app.one("Cookie") != "" {
+				t.Errorf("%+v", shown)
+			}
+			// The cookie is this host's alone.
+			if a := w.follow(t, c, w.url("xf.example.com", "/")); a.app != nil || a.status != 302 {
+				t.Errorf("another host: %d", a.status)
+			}
+			for _, target := range []string{"/sallyport/authz/auth-request", "/sallyport/authz/ext-authz/../../login", "/api/authz/forward-auth"} {
+				if a := w.rawGet(t, appHost, target); a == nil || a.status != 404 {
+					t.Errorf("%s: %+v", target, a)
+				}
+			}
+			// Whose address it is still counts.
+			if a := w.rawGet(t, appHost, "/network/x", "X-Forwarded-For: 192.0.2.7"); a == nil || a.app != nil {
+				t.Errorf("another's address: %+v", a)
+			}
+		})
+	}
+}
