@@ -546,28 +546,32 @@ func (w *world) close() {
 	}
 }
 
-// Worlds with the real gateway are shared: one for each proxy, ended with the
-// run. Tests change nothing in them that others see.
+// Worlds with the real gateway are shared and ended with the run. Tests change
+// nothing in them that others see.
 var (
 	sharedMu sync.Mutex
 	shared   = map[string]*world{}
 )
 
-func through(t *testing.T, proxy string) *world {
+func through(t *testing.T, proxy string) *world { return kept(t, proxy, proxy, setup{}) }
+
+// kept is the shared world of this name, made at its first use.
+func kept(t *testing.T, name, proxy string, o setup) *world {
 	t.Helper()
 	sharedMu.Lock()
 	defer sharedMu.Unlock()
-	w, there := shared[proxy]
+	w, there := shared[name]
 	if !there {
 		var err error
-		if w, err = open(proxy, setup{}); err != nil {
+		if w, err = open(proxy, o); err != nil {
 			t.Fatal(err)
 		}
-		shared[proxy] = w
+		shared[name] = w
 		w.addUser(t, "alice", "ops", "staff")
 		w.addUser(t, "bob")
 		w.addUser(t, "carol")
 		w.addUser(t, "frank")
+		w.addUser(t, "dave", "ops")
 		w.addUser(t, "eve@single")
 	}
 	return w
@@ -615,34 +619,52 @@ func stubbed(t *testing.T, proxy string, answer http.HandlerFunc) *world {
 // users of the worlds: what they need to sign in.
 type person struct{ name, password, secret string }
 
+// addUser makes name or name@realm over the admin socket. In realm single the
+// password is enough.
 func (w *world) addUser(t *testing.T, name string, groups ...string) {
 	t.Helper()
-	email, _, _ := strings.Cut(name, "@")
-	args := []string{"--totp"}
-	if strings.HasSuffix(name, "@single") { // the password is enough
-		args = nil
+	bare, realm, ok := strings.Cut(name, "@")
+	if !ok {
+		realm = "users"
 	}
-	cmd := exec.Command(binary, append([]string{"--state", w.state, "user", "add", name, "--password-stdin", "--json", "--email", email + "@example.com", "--groups", strings.Join(groups, ",")}, args...)...)
-	cmd.Stdin = strings.NewReader(goodPassword + " " + name + "\n")
-	out, err := cmd.Output()
+	p := person{name: name, password: goodPassword + " " + bare}
+	w.admin(t, "POST", "/users", map[string]any{"realm": realm, "name": bare, "password": p.password, "email": bare + "@example.com", "groups": groups})
+	if realm != "single" {
+		p.secret, _ = w.admin(t, "POST", "/users/"+realm+"/"+bare+"/totp", map[string]any{})["secret"].(string)
+	}
+	w.cookies.Store("person "+name, p)
+}
+
+// admin sends a call to the admin socket, as the command line does.
+func (w *world) admin(t *testing.T, method, path string, body map[string]any) map[string]any {
+	t.Helper()
+	text, err := json.Marshal(body)
 	if err != nil {
-		t.Fatalf("user add %s: %v", name, err)
-	}
-	var made struct {
-		Secret string `json:"secret"`
-		URI    string `json:"otpauth_uri"`
-	}
-	if err := json.Unmarshal(out, &made); err != nil {
 		t.Fatal(err)
 	}
-	if made.Secret == "" && made.URI != "" {
-		u, err := url.Parse(made.URI)
-		if err != nil {
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(w.state, "admin.sock"))
+	}}}
+	r, err := http.NewRequest(method, "http://admin/sallyport/api/v1"+path, bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	res, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := read(t, res)
+	if a.status/100 != 2 {
+		t.Fatalf("%s %s: %d %.300s", method, path, a.status, a.body)
+	}
+	out := map[string]any{}
+	if a.body != "" {
+		if err := json.Unmarshal([]byte(a.body), &out); err != nil {
 			t.Fatal(err)
 		}
-		made.Secret = u.Query().Get("secret")
 	}
-	w.cookies.Store("person "+name, person{name: name, password: goodPassword + " " + name, secret: made.Secret})
+	return out
 }
 
 func (w *world) person(name string) person {
