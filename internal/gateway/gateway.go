@@ -24,6 +24,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/throttle"
@@ -57,6 +58,8 @@ type Gateway struct {
 	offline  bool
 	bodyTime time.Duration
 	state    *State
+	owned    bool // state is closed with this gateway
+	hasher   *secret.Hasher
 	audit    *audit.Log
 	accounts *account.Directory
 	throttle *throttle.Throttle
@@ -83,8 +86,50 @@ type site struct {
 // Open understands the configuration, opens the state and wires the rooms. A
 // mistake in the configuration is found before anything is opened.
 func Open(ctx context.Context, cfg Config, o Options) (*Gateway, error) {
+	p, err := cfg.plan(o.Demo)
+	if err != nil {
+		return nil, err
+	}
+	so, err := cfg.StateOptions(o)
+	if err != nil {
+		return nil, err
+	}
+	state, err := OpenState(ctx, so)
+	if err != nil {
+		return nil, err
+	}
+	g, err := build(ctx, cfg, p, state, o)
+	if err != nil {
+		return nil, errors.Join(err, state.Close())
+	}
+	g.owned = true
+	return g, nil
+}
+
+// OpenOn is Open over a state that is open already and stays so: for shells that
+// reload, where the new configuration begins before the old one ends. Only the
+// state's own options must be those it was opened with (StateOptions).
+func OpenOn(ctx context.Context, cfg Config, state *State, o Options) (*Gateway, error) {
+	p, err := cfg.plan(o.Demo)
+	if err != nil {
+		return nil, err
+	}
+	return build(ctx, cfg, p, state, o)
+}
+
+// StateOptions is how the state of a configuration is opened.
+func (c *Config) StateOptions(o Options) (StateOptions, error) {
+	dir, _, err := c.StateDir(o.StateDir)
+	if err != nil {
+		return StateOptions{}, err
+	}
 	own := o.Clock != nil
-	if !own {
+	o = o.defaults()
+	return StateOptions{Dir: dir, MasterKey: c.MasterKey, MinFree: o.MinFree, Clock: o.Clock, TestClock: own, Logger: o.Logger}, nil
+}
+
+func (o Options) defaults() Options {
+	if o.Clock == nil {
 		o.Clock = time.Now
 	}
 	if o.Logger == nil {
@@ -93,24 +138,20 @@ func Open(ctx context.Context, cfg Config, o Options) (*Gateway, error) {
 	if o.BodyTime == 0 {
 		o.BodyTime = defaultBodyTime
 	}
-	p, err := cfg.plan(o.Demo)
-	if err != nil {
-		return nil, err
+	return o
+}
+
+func build(ctx context.Context, cfg Config, p *plan, state *State, o Options) (*Gateway, error) {
+	o = o.defaults()
+	g := &Gateway{
+		cfg: cfg, plan: p, log: o.Logger, clock: o.Clock, offline: o.Offline, bodyTime: o.BodyTime, version: o.Version, demo: o.Demo,
+		state: state, hasher: state.Hasher(p.hasher), audit: state.Audit, sessions: state.Sessions.As(p.sites[0].portal),
 	}
-	dir, _, err := cfg.StateDir(o.StateDir)
-	if err != nil {
-		return nil, err
+	if !o.Offline && g.hasher.Floor(false) == 0 {
+		g.hasher.Measure(ctx) // the floor of a login's answer
 	}
-	state, err := OpenState(ctx, StateOptions{Dir: dir, MasterKey: cfg.MasterKey, Hasher: p.hasher, MinFree: o.MinFree, Clock: o.Clock, TestClock: own, Logger: o.Logger})
-	if err != nil {
-		return nil, err
-	}
-	if !o.Offline {
-		state.Hasher.Measure(ctx) // the floor of a login's answer
-	}
-	g := &Gateway{cfg: cfg, plan: p, log: o.Logger, clock: o.Clock, offline: o.Offline, bodyTime: o.BodyTime, version: o.Version, demo: o.Demo, state: state}
 	if err := g.wire(ctx); err != nil {
-		return nil, errors.Join(err, g.Close())
+		return nil, err
 	}
 	for _, w := range p.warnings {
 		if !o.Demo {
@@ -142,7 +183,6 @@ func (g *Gateway) wire(ctx context.Context) error {
 
 func (g *Gateway) wireRooms(ctx context.Context) (err error) {
 	st := g.state.Store
-	g.audit = audit.New(audit.Options{Logger: g.log, Clock: g.clock})
 	g.accounts = account.New(account.Options{
 		Audit: g.audit, Realms: g.plan.realms, DefaultRealm: g.cfg.DefaultRealm, Passwords: g.plan.passwords, Session: &g.plan.base,
 	})
@@ -150,12 +190,6 @@ func (g *Gateway) wireRooms(ctx context.Context) (err error) {
 		return err
 	}
 	g.throttle = throttle.New(g.plan.throttle, st.Derive("throttle"))
-	g.sessions, err = session.New(session.Options{
-		Store: st, Derive: st.Derive, Directory: g.accounts, Audit: g.audit, Clock: g.clock, Logger: g.log, Issuer: g.plan.sites[0].portal,
-	})
-	if err != nil {
-		return err
-	}
 	g.accounts.SetLiving(g.sessions)
 	g.factors = factor.New(factor.Options{Directory: g.accounts, Audit: g.audit, Derive: st.Derive, Issuer: g.cfg.Name})
 	g.accounts.OnDelete(func(tx store.Tx, u *account.User) error {
@@ -181,7 +215,7 @@ func (g *Gateway) measureForeign(ctx context.Context) error {
 	})
 	for _, digest := range digests {
 		if err == nil {
-			_, err = g.state.Hasher.MeasureForeign(ctx, digest)
+			_, err = g.hasher.MeasureForeign(ctx, digest)
 		}
 	}
 	return err
@@ -219,7 +253,7 @@ func (g *Gateway) wireSite(p siteplan) (err error) {
 		return err
 	}
 	s.doors = login.New(login.Options{
-		Store: st, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Hasher: g.state.Hasher,
+		Store: st, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Hasher: g.hasher,
 		Audit: g.audit, Derive: st.Derive, Clock: g.clock, Logger: g.log, CookieDomain: p.domain != "",
 	})
 	s.pages, err = portal.New(portal.Options{
@@ -265,7 +299,7 @@ func (g *Gateway) wireTraffic() (err error) {
 func (g *Gateway) newAPI(s *site, local bool) (*api.API, error) {
 	return api.New(api.Options{
 		Store: g.state.Store, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Doors: s.doors,
-		Hasher: g.state.Hasher, Audit: g.audit, Clock: g.clock, Logger: g.log, Local: local,
+		Hasher: g.hasher, Audit: g.audit, Clock: g.clock, Logger: g.log, Local: local,
 		Cookies: s.Cookies, Client: g.client, Scheme: g.scheme,
 		Portal: s.Portal, SetupBase: g.setupBase(), AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version,
 	})
@@ -301,11 +335,10 @@ func (g *Gateway) StateDir() string { return g.state.Dir }
 // AdminHandler answers on the admin socket: management alone, actor local.
 func (g *Gateway) AdminHandler() http.Handler { return g.admin }
 
-// Close releases everything that Open opened.
+// Close releases everything that Open opened; after OpenOn there is nothing.
 func (g *Gateway) Close() error {
-	var err error
-	if g.sessions != nil {
-		err = g.sessions.Close()
+	if !g.owned {
+		return nil
 	}
-	return errors.Join(err, g.state.Close())
+	return g.state.Close()
 }
