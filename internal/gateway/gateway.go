@@ -39,13 +39,24 @@ import (
 type Options struct {
 	StateDir string        // named on the command line; wins over Config.Storage
 	Demo     bool          // guard the built-in demo page
+	Routes   bool          // a server of somebody else's, with routes that Gateway.Route guards
 	Offline  bool          // only AdminHandler will be used: nobody logs in here
 	MinFree  uint64        // bytes kept free on the disk; 0: the engine's default
 	BodyTime time.Duration // for the body of a request to us to arrive; 0: 30 s
 	Version  string
 	Clock    func() time.Time // nil: time.Now
 	Logger   *slog.Logger     // nil: silent
+
+	// Client and Scheme say who is asking and by which scheme, for a server that
+	// knows. Nil: the peer, past trusted_proxies.
+	Client func(*http.Request) netip.Addr
+	Scheme func(*http.Request) string
+	// Base is where people find the pages ("https://app.example.com"), "" while
+	// nobody knows; asked where there is no portal. Nil: the listen address.
+	Base func() string
 }
+
+func (o Options) shell() shell { return shell{demo: o.Demo, routes: o.Routes} }
 
 // Gateway is an open gateway. It is safe for concurrent use.
 type Gateway struct {
@@ -57,6 +68,9 @@ type Gateway struct {
 	demo     bool
 	offline  bool
 	bodyTime time.Duration
+	base     func() string
+	client   func(*http.Request) netip.Addr // who is asking, past trusted proxies
+	scheme   func(*http.Request) string     // the public scheme of a request
 	state    *State
 	owned    bool // state is closed with this gateway
 	hasher   *secret.Hasher
@@ -86,7 +100,7 @@ type site struct {
 // Open understands the configuration, opens the state and wires the rooms. A
 // mistake in the configuration is found before anything is opened.
 func Open(ctx context.Context, cfg Config, o Options) (*Gateway, error) {
-	p, err := cfg.plan(o.Demo)
+	p, err := cfg.plan(o.shell())
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +124,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*Gateway, error) {
 // reload, where the new configuration begins before the old one ends. Only the
 // state's own options must be those it was opened with (StateOptions).
 func OpenOn(ctx context.Context, cfg Config, state *State, o Options) (*Gateway, error) {
-	p, err := cfg.plan(o.Demo)
+	p, err := cfg.plan(o.shell())
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +160,13 @@ func build(ctx context.Context, cfg Config, p *plan, state *State, o Options) (*
 	g := &Gateway{
 		cfg: cfg, plan: p, log: o.Logger, clock: o.Clock, offline: o.Offline, bodyTime: o.BodyTime, version: o.Version, demo: o.Demo,
 		state: state, hasher: state.Hasher(p.hasher), audit: state.Audit, sessions: state.Sessions.As(p.sites[0].portal),
+	}
+	g.base, g.client, g.scheme = o.Base, o.Client, o.Scheme
+	if g.client == nil {
+		g.client = p.trusted.Client
+	}
+	if g.scheme == nil {
+		g.scheme = p.trusted.Scheme
 	}
 	if !o.Offline && g.hasher.Floor(false) == 0 {
 		g.hasher.Measure(ctx) // the floor of a login's answer
@@ -274,19 +295,15 @@ func (g *Gateway) wireSite(p siteplan) (err error) {
 // wireTraffic makes the two ways in which an application is guarded: answers to
 // a proxy in front of it, and being that proxy.
 func (g *Gateway) wireTraffic() (err error) {
-	site := func(host string) *web.LoginSite {
-		s, _ := g.site(host)
-		return &s.LoginSite
-	}
 	g.authz, err = authz.New(authz.Options{
-		Guard: g.guard, Site: site, Trusted: g.plan.trusted,
+		Guard: g.guard, Site: g.loginSite, Trusted: g.plan.trusted,
 		Credentials: g.cfg.Credentials, Assertion: g.sessions.Assertion, Logger: g.log, Clock: g.clock,
 	})
 	if err != nil || g.plan.upstream == nil && !g.demo {
 		return err
 	}
 	o := proxy.Options{
-		Guard: g.guard, Site: site, Trusted: g.plan.trusted, Upstream: g.plan.upstream,
+		Guard: g.guard, Site: g.loginSite, Trusted: g.plan.trusted, Upstream: g.plan.upstream,
 		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Subscribe, ErrorPage: g.errorPage, Logger: g.log, Clock: g.clock,
 	}
 	if g.demo {
@@ -296,12 +313,17 @@ func (g *Gateway) wireTraffic() (err error) {
 	return err
 }
 
+func (g *Gateway) loginSite(host string) *web.LoginSite {
+	s, _ := g.site(host)
+	return &s.LoginSite
+}
+
 func (g *Gateway) newAPI(s *site, local bool) (*api.API, error) {
 	return api.New(api.Options{
 		Store: g.state.Store, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Doors: s.doors,
 		Hasher: g.hasher, Audit: g.audit, Clock: g.clock, Logger: g.log, Local: local,
 		Cookies: s.Cookies, Client: g.client, Scheme: g.scheme,
-		Portal: s.Portal, SetupBase: g.setupBase(), AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version,
+		Portal: s.Portal, SetupBase: g.setupBase, AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version,
 	})
 }
 
@@ -310,6 +332,9 @@ func (g *Gateway) newAPI(s *site, local bool) (*api.API, error) {
 func (g *Gateway) setupBase() string {
 	if g.plan.sites[0].portal != "" {
 		return g.plan.sites[0].portal
+	}
+	if g.base != nil {
+		return g.base()
 	}
 	address := g.cfg.ListenAddress()
 	if strings.HasPrefix(address, "unix:") {
@@ -322,12 +347,6 @@ func (g *Gateway) setupBase() string {
 	}
 	return "http://" + host + ":" + port
 }
-
-// client is the address of whoever asks, past trusted proxies.
-func (g *Gateway) client(r *http.Request) netip.Addr { return g.plan.trusted.Client(r) }
-
-// scheme is the public scheme of a request.
-func (g *Gateway) scheme(r *http.Request) string { return g.plan.trusted.Scheme(r) }
 
 // StateDir is the directory of the open state.
 func (g *Gateway) StateDir() string { return g.state.Dir }

@@ -120,16 +120,23 @@ func New(o Options) (*Handler, error) {
 
 // ServeHTTP guards one request to the upstream.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if refusal := h.Guard(w, r, h.next); refusal != nil {
+	if refusal := h.Guard(w, r, h.on); refusal != nil {
 		h.Refuse(w, r, refusal)
 	}
 }
+
+func (h *Handler) on(w http.ResponseWriter, r *http.Request, _ *guard.Decision) {
+	h.next.ServeHTTP(w, r)
+}
+
+// Pass is what a request goes on to, with the decision that let it.
+type Pass func(w http.ResponseWriter, r *http.Request, d *guard.Decision)
 
 // Guard guards one request: next is asked where the guard lets it pass. A
 // challenge to a browser is answered at once; any other answer is returned, for
 // Refuse or for a shell that has errors of its own. Headers that belong to it are
 // set. Removing identity headers is the first thing on every branch.
-func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next http.Handler) *Refusal {
+func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refusal {
 	h.strip(r)
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || r.RequestURI == "*" {
 		return refuse(http.StatusMethodNotAllowed, "method", "This method is not passed on.", 0)
@@ -240,7 +247,7 @@ func rawPath(r *http.Request) (string, bool) {
 
 // pass sends an allowed request on. From here on the body may take its time:
 // until here the shell's deadline held.
-func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Request, d *guard.Decision, next http.Handler) *Refusal {
+func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Request, d *guard.Decision, next Pass) *Refusal {
 	assertion := ""
 	if d.Assertion != guard.AssertionNone && d.Identity != nil {
 		var err error
@@ -264,14 +271,14 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Reques
 	web.SetIdentity(r.Header, d, assertion)
 
 	if d.Live.ID == "" || h.o.Subscribe == nil {
-		next.ServeHTTP(w, r)
+		next(w, r, d)
 		return nil
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	watch := h.watch(*req, d.Live.ID, upgrades(r.Header), cancel)
 	defer watch.stop()
-	next.ServeHTTP(w, r.WithContext(ctx))
+	next(w, r.WithContext(ctx), d)
 	return nil
 }
 
