@@ -50,7 +50,7 @@ func version() string {
 	}
 	modules := append([]*debug.Module{&info.Main}, info.Deps...)
 	for _, m := range modules {
-		if m.Path == modulePath && m.Version != "" {
+		if m.Path == modulePath && m.Version != "" && m.Replace == nil {
 			return m.Version
 		}
 	}
