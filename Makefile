@@ -35,8 +35,9 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 
-bench: deps-bench standalone ## measure: guard, store commits, forward-auth beside a bare handler
+bench: deps-bench standalone caddy ## measure: guard, store, forward-auth beside a bare handler, Caddy guarded beside unguarded
 	scripts/bench.sh
+	scripts/bench-caddy.sh
 
 FUZZTIME ?= 20s
 fuzz: ## fuzz every parser for FUZZTIME each (default 20s)
