@@ -101,7 +101,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		if web.Early(r) { // whoever recorded it could send it again
 			return h.refuse(w, r, &proxy.Refusal{Status: http.StatusTooEarly, Code: "too_early", Text: "Send this again when the connection is established."})
 		}
-		h.gateway.ServeHTTP(w, r)
+		h.gateway.ServeHTTP(w, asked(r))
 		return nil
 	}
 	var failed error
@@ -152,18 +152,38 @@ func handles(routes caddyhttp.RouteList, r *http.Request) bool {
 	return false
 }
 
-// target says what goes on, after rewrites, and what the browser asked for.
-func target(r *http.Request) (path, original string, ok bool) {
-	path = r.URL.EscapedPath()
-	first, known := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !known {
-		first = *r
+// target says what goes on, after rewrites, and what the browser asked for. An
+// upstream may go by the address from before a rewrite too (php_fastcgi hands on
+// REQUEST_URI), so the rules must admit both: otherwise `try_files {path} /index.php`
+// would let whoever may see /index.php see everything that index.php serves.
+func target(r *http.Request) (proxy.Target, bool) {
+	first := original(r)
+	t := proxy.Target{Path: r.URL.EscapedPath(), Original: first.RequestURI}
+	if !strings.HasPrefix(t.Original, "/") { // absolute-form
+		t.Original = first.URL.RequestURI()
 	}
-	original = first.RequestURI
-	if !strings.HasPrefix(original, "/") { // absolute-form
-		original = first.URL.RequestURI()
+	if before := first.URL.EscapedPath(); before != t.Path {
+		t.Also = before
 	}
-	return path, original, path != "" && path[0] == '/'
+	return t, t.Path != "" && t.Path[0] == '/'
+}
+
+// asked is a request for us as it came: a site that rewrites everything to one page
+// has login pages all the same.
+func asked(r *http.Request) *http.Request {
+	first := original(r)
+	ours := r.WithContext(r.Context())
+	u := *first.URL
+	ours.Method, ours.URL = first.Method, &u
+	return ours
+}
+
+// original is the request as it came, before rewrites.
+func original(r *http.Request) http.Request {
+	if first, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		return first
+	}
+	return *r
 }
 
 // tell sets Caddy's placeholders for whoever was let in: logs and other modules

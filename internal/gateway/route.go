@@ -16,7 +16,7 @@ type RouteOptions struct {
 	// more, which is realms users and admin with two factors.
 	Rules []guard.Rule
 	// Target is proxy.Options.Target.
-	Target func(*http.Request) (path, original string, ok bool)
+	Target func(*http.Request) (proxy.Target, bool)
 }
 
 // Route guards a route by rules of its own. Its login pages are those of this

@@ -96,7 +96,7 @@ func (s *State) unseal(ctx context.Context, o StateOptions) error {
 	}
 	s.Store, err = store.OpenSealed(ctx, s.engine, store.SealedOptions{Keyring: ring, Clock: o.Clock, Logger: o.Logger, NoTTL: o.TestClock})
 	if errors.Is(err, store.ErrWrongKey) {
-		return wrongKey(fmt.Sprintf("the state in %s was sealed with another master key: bring that key back, or name another directory with --state (nothing was changed)", s.Dir))
+		return wrongKey(fmt.Sprintf("the state in %s was sealed with another master key: bring that key back, or name another directory with --state or storage (nothing was changed)", s.Dir))
 	}
 	return err
 }
