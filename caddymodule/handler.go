@@ -186,24 +186,38 @@ func original(r *http.Request) http.Request {
 	return *r
 }
 
-// tell sets Caddy's placeholders for whoever was let in: logs and other modules
+// tell gives Caddy its placeholders for whoever was let in: logs and other modules
 // read them. The texts are values, and never looked through for placeholders.
 func tell(r *http.Request, d *guard.Decision) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok || d.Identity == nil {
 		return
 	}
-	who := d.Identity
-	id := who.Name
-	if !d.BareUser {
-		id += "@" + who.Realm
-	}
-	repl.Set("http.auth.user.id", id)
-	repl.Set("http.auth.user.name", web.HeaderText(who.FullName))
-	repl.Set("http.auth.user.email", web.HeaderText(who.Email))
-	repl.Set("http.auth.user.groups", strings.Join(who.Groups, ","))
-	repl.Set("http.auth.user.realm", who.Realm)
-	repl.Set("http.auth.user.uuid", who.ID.String())
+	who, bare := d.Identity, d.BareUser
+	repl.Map(func(key string) (any, bool) {
+		name, ours := strings.CutPrefix(key, "http.auth.user.")
+		if !ours {
+			return nil, false
+		}
+		switch name {
+		case "id":
+			if bare {
+				return who.Name, true
+			}
+			return who.Name + "@" + who.Realm, true
+		case "name":
+			return web.HeaderText(who.FullName), true
+		case "email":
+			return web.HeaderText(who.Email), true
+		case "groups":
+			return strings.Join(who.Groups, ","), true
+		case "realm":
+			return who.Realm, true
+		case "uuid":
+			return who.ID.String(), true
+		}
+		return nil, false
+	})
 }
 
 // guarded keeps what stands behind from setting cookies of ours.
