@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -91,7 +92,7 @@ func (g *Gateway) Collectors() []prometheus.Collector { return g.state.Collector
 // Collectors are the metrics of everything that runs over this state. Any number
 // of registries may have them, one after another or at once: a shell that
 // reloads gives them to its new registry, and no counter goes backwards.
-func (s *State) Collectors() []prometheus.Collector { return s.metrics.all }
+func (s *State) Collectors() []prometheus.Collector { return slices.Clone(s.metrics.all) }
 
 // watch adds what is asked at each scrape, and follows the log of events.
 func (s *State) watch(version string) {
