@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -149,6 +150,28 @@ func TestLoginsAreCountedByDoorAndOutcome(t *testing.T) {
 	if all["sallyport_sessions_indexed"] == 0 || all["sallyport_hash_slots"] != 4 || all[`sallyport_build_info{version="test"}`] != 1 ||
 		all[`sallyport_store_seconds{op="update"}`] < 10 || all[`sallyport_store_seconds{op="view"}`] < 1 {
 		t.Errorf("sessions, slots, build or store: %v", all)
+	}
+}
+
+// An alert is written from the manual.
+func TestTheManualNamesEveryMetric(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := open(t, gateway.Config{})
+	for name := range scrape(t, w.gw.Collectors()) {
+		name, _, _ = strings.Cut(name, "{")
+		if !strings.Contains(string(manual), "`"+name+"`") {
+			t.Errorf("docs/operating.md does not say what %s is", name)
+		}
+	}
+	for label, values := range words() {
+		for _, value := range values {
+			if label != "kind" && label != "version" && !strings.Contains(string(manual), "`"+value+"`") {
+				t.Errorf("docs/operating.md does not name %s=%q", label, value)
+			}
+		}
 	}
 }
 
