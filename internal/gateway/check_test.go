@@ -71,6 +71,17 @@ func TestCheckRefusesWhatNoServerCouldUse(t *testing.T) {
 	}
 }
 
+// A word that the server around us has its own for would be read, and do nothing.
+func TestCaddyRefusesTheWordMetrics(t *testing.T) {
+	cfg, err := parse(t, "portal: https://auth.example.com\nmetrics: 127.0.0.1:9092\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cfg.Validate(true); err == nil || !strings.Contains(err.Error(), "gateway.yaml:2: metrics: this word is for the standalone server") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // What the manual prints is what a newcomer pastes.
 func TestExamplesOfTheManual(t *testing.T) {
 	for _, c := range []struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"os"
@@ -101,6 +102,26 @@ func TestDecisionsAreCountedByRuleAndOutcome(t *testing.T) {
 	wantMoved(t, "questions of a proxy", begin, scrape(t, c.gw.Collectors()), map[string]float64{
 		`sallyport_decisions_total{outcome="challenge",rule="rest"}`: 1,
 		`sallyport_decisions_total{outcome="deny",rule="none"}`:      1,
+	})
+}
+
+// A route of another server has rules of its own: its first rule is not that of
+// the configuration.
+func TestDecisionsOfARouteAreThoseOfItsRules(t *testing.T) {
+	w := open(t, gateway.Config{Rules: []guard.Rule{{Name: "for proxies", Deny: true}}}, func(o *gateway.Options) { o.Routes = true })
+	begin := scrape(t, w.gw.Collectors())
+	for _, rules := range [][]guard.Rule{{{Name: "open", Factors: number(0)}}, {{Deny: true}}, nil} {
+		route, err := w.gw.Route(gateway.RouteOptions{Rules: rules})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := httptest.NewRecorder()
+		route.Guard(rec, httptest.NewRequest("GET", "/x", nil), func(http.ResponseWriter, *http.Request, *guard.Decision) {})
+	}
+	wantMoved(t, "routes", begin, scrape(t, w.gw.Collectors()), map[string]float64{
+		`sallyport_decisions_total{outcome="allow",rule="open"}`:        1,
+		`sallyport_decisions_total{outcome="deny",rule="1"}`:            1,
+		`sallyport_decisions_total{outcome="challenge",rule="implied"}`: 1,
 	})
 }
 
