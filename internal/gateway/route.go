@@ -41,7 +41,7 @@ func (g *Gateway) Route(o RouteOptions) (*proxy.Handler, error) {
 	}
 	return proxy.New(proxy.Options{
 		Guard: check, Site: g.loginSite, Client: g.client, Scheme: g.scheme, Target: o.Target, KeepForwarded: true, Demands: true,
-		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Subscribe, ErrorPage: g.errorPage, Logger: g.log, Clock: g.clock,
+		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Subscribe, ErrorPage: g.errorPage, OnDecision: g.counter(o.Rules), Logger: g.log, Clock: g.clock,
 	})
 }
 
