@@ -110,10 +110,10 @@ func makeCertificate() error {
 	return os.WriteFile(certificate, append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})...), 0o644)
 }
 
-// caddyBinary builds stock Caddy at the version that tools/go.mod pins.
+// caddyBinary builds stock Caddy at the version that go.mod pins.
 var caddyBinary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(scratch, "caddy")
-	out, err := exec.Command("go", "build", "-modfile=../tools/go.mod", "-o", path, "github.com/caddyserver/caddy/v2/cmd/caddy").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", path, "github.com/caddyserver/caddy/v2/cmd/caddy").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build caddy: %w\n%s", err, out)
 	}

@@ -91,20 +91,41 @@ func (c *Config) Logger(w io.Writer) (*slog.Logger, error) {
 	return nil, c.At("/log/format", "format: expected text or json")
 }
 
-// plan understands a configuration. demo stands for an upstream of our own.
-func (c *Config) plan(demo bool) (*plan, error) {
+// shell is what carries a configuration: the standalone server, which may have the
+// demo page as its upstream, or a server with routes of its own (Caddy).
+type shell struct{ demo, routes bool }
+
+// plan understands a configuration.
+func (c *Config) plan(s shell) (*plan, error) {
 	p := &plan{}
-	for _, step := range []func(*plan, bool) error{
-		c.planNetwork, c.planSites, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planRest,
+	for _, step := range []func(*plan, shell) error{
+		c.planNetwork, c.planMetrics, c.planSites, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planRest,
 	} {
-		if err := step(p, demo); err != nil {
+		if err := step(p, s); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
 }
 
-func (c *Config) planNetwork(p *plan, demo bool) error {
+// standaloneWords belong to a server that listens by itself.
+func (c *Config) standaloneWords() error {
+	for _, w := range []struct {
+		name    string
+		written bool
+	}{{"listen", c.Listen != ""}, {"upstream", c.Upstream != ""}, {"log", c.Log != Log{}}, {"metrics", c.Metrics != ""}} {
+		if w.written {
+			return c.At("/"+w.name, "%s: this word is for the standalone server; the server around this one has its own", w.name)
+		}
+	}
+	return nil
+}
+
+func (c *Config) planNetwork(p *plan, s shell) error {
+	if s.routes {
+		return errors.Join(c.standaloneWords(), c.planTrusted(p, true, false))
+	}
+	demo := s.demo
 	if err := command.ListenAddress(c.ListenAddress()); err != nil {
 		return c.At("/listen", "listen: %v", err)
 	}
@@ -121,8 +142,11 @@ func (c *Config) planNetwork(p *plan, demo bool) error {
 		}
 		p.upstream = u
 	}
-	proxying := p.upstream != nil || demo
-	unix := strings.HasPrefix(c.ListenAddress(), "unix:")
+	return c.planTrusted(p, p.upstream != nil || demo, strings.HasPrefix(c.ListenAddress(), "unix:"))
+}
+
+// planTrusted says whose forwarding headers count. unix: there is a socket of ours.
+func (c *Config) planTrusted(p *plan, proxying, unix bool) error {
 	if c.TrustedProxies == nil {
 		if !proxying { // with an upstream nobody is trusted who was not named
 			p.trusted = web.Loopback()
@@ -143,7 +167,51 @@ func (c *Config) planNetwork(p *plan, demo bool) error {
 	return nil
 }
 
-func (c *Config) planSites(p *plan, _ bool) error {
+func (c *Config) planMetrics(p *plan, _ shell) error {
+	if c.Metrics == "" {
+		return nil
+	}
+	if err := command.ListenAddress(c.Metrics); err != nil {
+		return c.At("/metrics", "metrics: %v", err)
+	}
+	if sameListener(c.Metrics, c.ListenAddress()) {
+		return c.At("/metrics", "metrics: listen has this address already: the counters need one of their own, such as 127.0.0.1:9092")
+	}
+	if !local(c.Metrics) {
+		p.warnings = append(p.warnings, "metrics: other machines reach this address, and whoever does reads the counters without a login: keep it on loopback, or let a firewall admit your Prometheus alone")
+	}
+	return nil
+}
+
+// sameListener tells whether two good addresses cannot both be listened on.
+func sameListener(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if unix := strings.HasPrefix(a, "unix:"); unix || strings.HasPrefix(b, "unix:") || errA != nil || errB != nil {
+		return a == b
+	}
+	numberA, _ := net.LookupPort("tcp", portA)
+	numberB, _ := net.LookupPort("tcp", portB)
+	if numberA != numberB || numberA == 0 { // 0: the kernel chooses two
+		return false
+	}
+	if anywhere(hostA) || anywhere(hostB) || strings.EqualFold(hostA, hostB) {
+		return true
+	}
+	ipA, errA := netip.ParseAddr(hostA)
+	ipB, errB := netip.ParseAddr(hostB)
+	if errA == nil && errB == nil {
+		return ipA.Unmap() == ipB.Unmap()
+	}
+	return loopback(hostA) && loopback(hostB) // localhost is either
+}
+
+func anywhere(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
+}
+
+func (c *Config) planSites(p *plan, _ shell) error {
 	if c.Portal != "" {
 		if err := origin(c.Portal); err != nil {
 			return c.At("/portal", "portal: %v", err)
@@ -211,7 +279,7 @@ func origin(text string) error {
 	return nil
 }
 
-func (c *Config) planRealms(p *plan, _ bool) error {
+func (c *Config) planRealms(p *plan, _ shell) error {
 	p.base = c.Session.over(*account.DefaultSettings(account.DefaultRealm).Session)
 	if err := (account.Settings{Session: &p.base}).Validate(account.DefaultRealm); err != nil {
 		return c.At("/session", "%v", err)
@@ -247,7 +315,7 @@ func (c *Config) planRealms(p *plan, _ bool) error {
 	return nil
 }
 
-func (c *Config) planThrottle(p *plan, _ bool) error {
+func (c *Config) planThrottle(p *plan, _ shell) error {
 	p.throttle = throttle.DefaultPolicy()
 	t := c.Throttle
 	for _, n := range []struct {
@@ -277,7 +345,7 @@ func (c *Config) planThrottle(p *plan, _ bool) error {
 	return nil
 }
 
-func (c *Config) planPasswords(p *plan, _ bool) error {
+func (c *Config) planPasswords(p *plan, _ shell) error {
 	w := c.Passwords
 	if w.Hash != "" && w.Hash != "argon2id" {
 		return c.At("/passwords/hash", "hash: expected argon2id (other formats are verified, and rehashed at the first login)")
@@ -320,13 +388,12 @@ func (c *Config) planPasswords(p *plan, _ bool) error {
 }
 
 // planRules compiles the rules, or implies the one of a single site.
-func (c *Config) planRules(p *plan, demo bool) error {
+func (c *Config) planRules(p *plan, s shell) error {
 	p.written = c.Rules
-	if c.Rules == nil && (demo || p.upstream != nil) {
-		factors := 2
-		p.written = []guard.Rule{{Name: "implied", Realms: []string{c.defaultRealm(), account.AdminRealm}, Factors: &factors}}
+	if c.Rules == nil && (s.demo || p.upstream != nil) {
+		p.written = c.implied()
 	}
-	rules, err := guard.Compile(p.written, guard.CompileOptions{DefaultRealms: []string{c.defaultRealm()}})
+	rules, err := guard.Compile(p.written, c.compileOptions())
 	var bad *guard.Error
 	if errors.As(err, &bad) {
 		return c.At(fmt.Sprintf("/rules/%d/%s", bad.Rule-1, bad.Field), "rule %d: %s: %s", bad.Rule, bad.Field, bad.Text)
@@ -335,6 +402,9 @@ func (c *Config) planRules(p *plan, demo bool) error {
 		return c.At("/rules", "rules: %v", err)
 	}
 	p.rules = rules
+	if len(p.written) == 0 && s.routes { // routes bring rules of their own
+		return nil
+	}
 	if len(p.written) == 0 {
 		p.warnings = append(p.warnings, "there are no rules: every request is denied; write rules, or name an upstream (`serve --upstream` does), which implies one")
 		return nil
@@ -348,6 +418,16 @@ func (c *Config) planRules(p *plan, demo bool) error {
 		}
 	}
 	return nil
+}
+
+// implied is the rule of a site that says nothing more.
+func (c *Config) implied() []guard.Rule {
+	factors := 2
+	return []guard.Rule{{Name: "implied", Realms: []string{c.defaultRealm(), account.AdminRealm}, Factors: &factors}}
+}
+
+func (c *Config) compileOptions() guard.CompileOptions {
+	return guard.CompileOptions{DefaultRealms: []string{c.defaultRealm()}}
 }
 
 // knows reports whether a realm exists without a look into the state.
@@ -364,7 +444,7 @@ func (c *Config) defaultRealm() string {
 	return c.DefaultRealm
 }
 
-func (c *Config) planRest(p *plan, demo bool) error {
+func (c *Config) planRest(p *plan, s shell) error {
 	if c.Credentials != "" && c.Credentials != "cookie" && c.Credentials != "all" {
 		return c.At("/credentials", "credentials: expected cookie or all")
 	}
@@ -375,7 +455,7 @@ func (c *Config) planRest(p *plan, demo bool) error {
 	}
 	if c.Portal == "" && len(c.CookieDomain) == 0 {
 		text := "there is no portal: invitations are off, and what is guarded shares its origin with the pages, so it must be trusted"
-		if c.local() {
+		if s.routes || c.local() {
 			p.hints = append(p.hints, text)
 		} else {
 			p.warnings = append(p.warnings, text)
@@ -400,8 +480,9 @@ func (c *Config) planMasterKey() error {
 }
 
 // local reports whether the server listens on this machine alone.
-func (c *Config) local() bool {
-	address := c.ListenAddress()
+func (c *Config) local() bool { return local(c.ListenAddress()) }
+
+func local(address string) bool {
 	if strings.HasPrefix(address, "unix:") {
 		return true
 	}

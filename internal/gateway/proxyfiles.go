@@ -23,7 +23,7 @@ func ProxyFiles(_ context.Context, g command.Global, proxy string) (command.Prox
 	if err != nil {
 		return command.ProxySetup{}, err
 	}
-	p, err := c.plan(false)
+	p, err := c.plan(shell{})
 	if err != nil {
 		return command.ProxySetup{}, err
 	}

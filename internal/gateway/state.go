@@ -7,31 +7,45 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
 	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/store/badger"
 )
 
 // State is what outlives a configuration: the open, sealed store of one
-// directory and the slots for password hashing. One per directory and process.
+// directory, the sessions in front of it, the log of events, the slots for
+// password hashing, and what is counted. One per directory and process. Safe for
+// concurrent use.
 type State struct {
-	Dir    string
-	Store  *store.SealedStore
-	Hasher *secret.Hasher
+	Dir      string
+	Store    *store.SealedStore
+	Audit    *audit.Log
+	Sessions *session.Registry // under the store's own issuer: see session.Registry.As
 
-	engine store.Store
+	engine  store.Store
+	metrics *metrics
+	refused atomic.Uint64 // hashings that found no slot
+
+	mu      sync.Mutex
+	hasher  *secret.Hasher
+	hashing secret.HasherOptions // of hasher
 }
 
 // StateOptions say how to open a State.
 type StateOptions struct {
 	Dir       string // absolute
 	MasterKey string // empty: master.key in Dir
-	Hasher    secret.HasherOptions
 	MinFree   uint64 // bytes kept free on the disk; 0: the engine's default
 	Clock     func() time.Time
-	TestClock bool // Clock is not the real one: the engine removes nothing by itself
+	Version   string // of the program, for Collectors
+	TestClock bool   // Clock is not the real one: the engine removes nothing by itself
 	Logger    *slog.Logger
 }
 
@@ -46,11 +60,36 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &State{Dir: o.Dir, engine: engine, Hasher: secret.NewHasher(o.Hasher)}
+	s := &State{Dir: o.Dir, engine: engine, metrics: newMetrics(), Audit: audit.New(audit.Options{Logger: o.Logger, Clock: o.Clock})}
 	if err := s.unseal(ctx, o); err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
+	s.Sessions, err = session.New(session.Options{
+		Store: s.Store, Derive: s.Store.Derive, Directory: account.New(account.Options{}), Audit: s.Audit, Clock: o.Clock, Logger: o.Logger,
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Store.Close())
+	}
+	s.watch(o.Version)
 	return s, nil
+}
+
+// Hasher returns what hashes passwords in one configuration. Configurations with
+// the same number of slots share them, so that the old and the new one of a reload
+// do not hash twice as much together.
+func (s *State) Hasher(o secret.HasherOptions) *secret.Hasher {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.Refused = &s.refused
+	costs, had := o.Params, s.hashing
+	had.Params = costs
+	if s.hasher != nil && had == o {
+		s.hasher = s.hasher.With(costs)
+	} else {
+		s.hasher = secret.NewHasher(o)
+	}
+	s.hashing = o
+	return s.hasher
 }
 
 func (s *State) unseal(ctx context.Context, o StateOptions) error {
@@ -62,9 +101,9 @@ func (s *State) unseal(ctx context.Context, o StateOptions) error {
 	if err != nil {
 		return err
 	}
-	s.Store, err = store.OpenSealed(ctx, s.engine, store.SealedOptions{Keyring: ring, Clock: o.Clock, Logger: o.Logger, NoTTL: o.TestClock})
+	s.Store, err = store.OpenSealed(ctx, s.engine, store.SealedOptions{Keyring: ring, Clock: o.Clock, Logger: o.Logger, NoTTL: o.TestClock, Observe: s.metrics.observe})
 	if errors.Is(err, store.ErrWrongKey) {
-		return wrongKey(fmt.Sprintf("the state in %s was sealed with another master key: bring that key back, or name another directory with --state (nothing was changed)", s.Dir))
+		return wrongKey(fmt.Sprintf("the state in %s was sealed with another master key: bring that key back, or name another directory with --state or storage (nothing was changed)", s.Dir))
 	}
 	return err
 }
@@ -109,5 +148,5 @@ func (s *State) empty(ctx context.Context) (bool, error) {
 	return empty, nil
 }
 
-// Close closes the store.
-func (s *State) Close() error { return s.Store.Close() }
+// Close writes what waits to be written and closes the store.
+func (s *State) Close() error { return errors.Join(s.Sessions.Close(), s.Store.Close()) }

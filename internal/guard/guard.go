@@ -208,9 +208,15 @@ type Decision struct {
 	Headers string
 	// Assertion is "", AssertionEdDSA or AssertionES256.
 	Assertion Assertion
+	// NamesPaths says that the rule that decided names paths, or that the path had
+	// no single reading.
+	NamesPaths bool
 	// MethodAware says that a rule for this host looks at the method:
 	// method-override headers must not reach the upstream.
 	MethodAware bool
+	// NetworkAware says that a rule for this host looks at the client's network:
+	// early data, which anybody can replay from elsewhere, must not pass.
+	NetworkAware bool
 	// RetryAfter is how long to wait where Outcome is Throttled, and
 	// sometimes where it is Unavailable.
 	RetryAfter time.Duration
