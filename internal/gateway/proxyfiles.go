@@ -74,7 +74,7 @@ func (c *Config) proxySite(p *plan, proxy string) (deploy.Site, []string) {
 	}
 	var far string
 	s.Gateway, far = c.reachable()
-	warnings = append(warnings, c.peerWarnings(p, far)...)
+	warnings = append(warnings, c.peerWarnings(p, s.Gateway, far)...)
 	return s, warnings
 }
 
@@ -125,14 +125,15 @@ func (c *Config) reachable() (address, far string) {
 	return address, address
 }
 
-// peerWarnings say where a proxy would ask in vain, because it is not trusted.
-func (c *Config) peerWarnings(p *plan, far string) []string {
-	here := netip.MustParseAddr("127.0.0.1")
-	switch {
-	case far != "" && c.TrustedProxies == nil:
+// peerWarnings say where a proxy would ask in vain, because it is not trusted. A
+// proxy on this machine comes from the loopback address that it asks.
+func (c *Config) peerWarnings(p *plan, gateway, far string) []string {
+	if far != "" && c.TrustedProxies == nil {
 		return []string{"listen: only a proxy on this machine is trusted; if yours is another one, write its address into trusted_proxies, and this server's address into the proxy's files"}
-	case far == "" && !strings.HasPrefix(c.ListenAddress(), "unix:") && !p.trusted.Contains(here):
-		return []string{"trusted_proxies: the proxy comes from 127.0.0.1, which is not among them, so every question is answered with 403: add 127.0.0.1/32"}
 	}
-	return nil
+	at, err := netip.ParseAddrPort(gateway)
+	if far != "" || err != nil || p.trusted.Contains(at.Addr()) {
+		return nil
+	}
+	return []string{fmt.Sprintf("trusted_proxies: the proxy comes from %s, which is not among them, so every question is answered with 403: add it", at.Addr())}
 }
