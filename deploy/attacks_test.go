@@ -336,7 +336,7 @@ func TestBrokenCookiesAreNobody(t *testing.T) { each(t, brokenCookies) }
 // goes on.
 func TestAuthorizationGoesOnUnlessItIsOurs(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		token := w.token(t, "alice", 1)
+		token := w.token(t, "alice")
 		foreign := "Basic " + base64.StdEncoding.EncodeToString([]byte("app:secret"))
 		cookie := "Cookie: " + w.session(t, "alice")
 		for name, c := range map[string]struct {

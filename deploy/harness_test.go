@@ -912,9 +912,11 @@ func (w *world) as(t *testing.T, name string) http.Header {
 	return http.Header{"Cookie": {w.session(t, name)}}
 }
 
-// token asks the API for an access token.
-func (w *world) token(t *testing.T, name string, steps int) string {
+// token asks the API for an access token, by the code of the next step: that of
+// this one is the session's.
+func (w *world) token(t *testing.T, name string) string {
 	t.Helper()
+	w.session(t, name)
 	p := w.person(name)
 	post := func(path string, body map[string]any) map[string]any {
 		text, _ := json.Marshal(body)
@@ -926,6 +928,6 @@ func (w *world) token(t *testing.T, name string, steps int) string {
 		return out
 	}
 	first := post("/login", map[string]any{"name": p.name, "password": p.password})
-	second := post("/login/code", map[string]any{"ephemeral_token": first["ephemeral_token"], "code": p.code(t, steps)})
+	second := post("/login/code", map[string]any{"ephemeral_token": first["ephemeral_token"], "code": p.code(t, 1)})
 	return second["access_token"].(string)
 }
