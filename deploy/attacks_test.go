@@ -347,6 +347,8 @@ func TestAuthorizationGoesOnUnlessItIsOurs(t *testing.T) {
 			"ours":                  {[]string{"Authorization: Bearer " + token}, 200, ""},
 			"foreign, with cookie":  {[]string{cookie, "Authorization: " + foreign}, 200, foreign},
 			"foreign Bearer":        {[]string{cookie, "Authorization: Bearer abc.def.ghi"}, 200, "Bearer abc.def.ghi"},
+			"ours, with cookie":     {[]string{cookie, "Authorization: Bearer " + token}, 200, ""},
+			"a service's":           {[]string{cookie, "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("robot@users:123456"))}, 200, ""},
 			"foreign alone":         {[]string{"Authorization: " + foreign}, 401, ""},
 			"ours, damaged":         {[]string{"Authorization: Bearer " + token[:len(token)-4] + "AAAA"}, 401, ""},
 			"two":                   {[]string{"Authorization: Bearer " + token, "Authorization: " + foreign}, 400, ""},

@@ -25,7 +25,7 @@ const authorizationHeader = "Sallyport-Authorization"
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, k kind, site *web.LoginSite, o *original, req *guard.Request, d *guard.Decision) {
 	switch d.Outcome {
 	case guard.Allow:
-		h.allow(w, r, o, d)
+		h.allow(w, r, o, req, d)
 	case guard.Challenge:
 		h.challenge(w, r, k, site, o, req, d)
 	case guard.BadRequest:
@@ -42,7 +42,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, k kind, site *w
 	}
 }
 
-func (h *Handler) allow(w http.ResponseWriter, r *http.Request, o *original, d *guard.Decision) {
+func (h *Handler) allow(w http.ResponseWriter, r *http.Request, o *original, req *guard.Request, d *guard.Decision) {
 	// A 2xx would send the gateway's own paths to the upstream, by one reading
 	// of them or another.
 	switch own, err := guard.Below(o.path, web.Prefix); {
@@ -78,7 +78,9 @@ func (h *Handler) allow(w http.ResponseWriter, r *http.Request, o *original, d *
 	} else {
 		header["Cookie"] = []string{cookie}
 	}
-	if d.Judged {
+	// Also a credential of ours that a good cookie left unread: it is worth as
+	// much to the application as one that was judged.
+	if d.Judged || req.Authorization != "" && !req.CookieOnly && h.o.Guard.Ours(r.Context(), req.Authorization) {
 		header["Authorization"] = empty[:]
 		header[authorizationHeader] = removed[:]
 	}

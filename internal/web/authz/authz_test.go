@@ -481,6 +481,22 @@ func TestCredentials(t *testing.T) {
 			}
 		}
 	}
+	// Beside a good cookie a credential of ours is not read, and still does not
+	// go on: whoever sends both would hand it to the application. What is not
+	// ours goes on, and Authelia's paths say nothing about Authorization.
+	for i, e := range endpoints {
+		for _, c := range []struct {
+			header http.Header
+			uri    string
+			ours   bool
+		}{{bearer, "/x", true}, {http.Header{"Authorization": {"Bearer ours.nobody"}}, "/x", true}, {basic("deploy@robots:000000"), "/x", true}, {bearer, "/public/x", true}, {basic("app:secret"), "/x", false}, {http.Header{"Authorization": {"Bearer theirs"}}, "/x", false}} {
+			res := h.ask(question{endpoint: e, cookie: "alice", uri: c.uri, header: c.header})
+			_, removed := res.Header["Authorization"]
+			if said := res.Header.Get("Sallyport-Authorization") == "removed"; res.StatusCode != 200 || removed != (c.ours && i < 3) || said != removed {
+				t.Errorf("%s with a cookie and %v: %d, removed %v, said %v", e, c.header, res.StatusCode, removed, said)
+			}
+		}
+	}
 	// A bad proof of ours is a 401, also for who waits for a page.
 	bad := http.Header{"Authorization": {"Bearer ours.nobody"}, "Accept": {"text/html"}}
 	if res := h.ask(question{endpoint: endpoints[0], header: bad}); res.StatusCode != 401 {
