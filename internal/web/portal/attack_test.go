@@ -480,7 +480,7 @@ func TestDeniedOffersAnotherAccountAndTheWayBack(t *testing.T) {
 		t.Fatalf("%d\n%s", rec.Code, rec.Body)
 	}
 	// The cookie alone tells who it is, and nobody is offered nothing.
-	for cookie, want := range map[string]string{b.cookie("sallyport_session"): "alice@users", "": "Nobody is admitted"} {
+	for cookie, want := range map[string]string{b.cookie("sallyport_session"): "alice@users", "": "Nobody is let in"} {
 		other := httptest.NewRecorder()
 		r := httptest.NewRequest("GET", h.origin+"/ops/x", nil)
 		r.AddCookie(&http.Cookie{Name: "sallyport_session", Value: cookie})
@@ -520,7 +520,7 @@ func TestTightenedChallengeDoesNotLoop(t *testing.T) {
 // The shells hand over a bare status; a wait is said in words.
 func TestRefusalsOfShellsAreWholePages(t *testing.T) {
 	h := build(t, plan{})
-	for status, want := range map[int]string{400: "Malformed request", 403: "Not allowed", 405: "Wrong method", 431: "Headers too large",
+	for status, want := range map[int]string{400: "Not understood", 403: "Not allowed", 405: "Not found like this", 431: "Too many cookies",
 		429: "Try again in 2 minutes", 502: "No answer", 503: "Try again in 2 minutes", 504: "No answer in time", 418: "Something went wrong"} {
 		rec := httptest.NewRecorder()
 		if status == 429 || status == 503 {

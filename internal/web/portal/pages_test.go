@@ -106,6 +106,7 @@ func problems(t *testing.T, p *page) []string {
 	must(t, err)
 	count := map[string]int{}
 	ids, labels, inputs := map[string]int{}, map[string]bool{}, []map[string]string{}
+	var named []string
 	for n := range root.Descendants() {
 		if n.Type != html.ElementNode {
 			continue
@@ -121,6 +122,7 @@ func problems(t *testing.T, p *page) []string {
 		if id := attr["id"]; id != "" {
 			ids[id]++
 		}
+		named = append(named, strings.Fields(attr["aria-describedby"]+" "+attr["aria-labelledby"])...)
 		switch n.Data {
 		case "html":
 			if attr["lang"] != "en" {
@@ -142,17 +144,26 @@ func problems(t *testing.T, p *page) []string {
 				found = append(found, "a picture without alt")
 			}
 		case "title":
-			if !strings.Contains(text(n), p.Title) {
-				found = append(found, "title "+text(n)+" is not that of the page")
+			want := p.Title + " · Sallyport"
+			if p.Status >= 400 {
+				want = "Error: " + want
+			}
+			if text(n) != want {
+				found = append(found, "title "+text(n)+" is not "+want)
 			}
 		}
 		for _, ref := range []string{"src", "href"} {
-			if v, ok := attr[ref]; ok && !strings.HasPrefix(v, "/") {
+			if v, ok := attr[ref]; ok && !strings.HasPrefix(v, "/") && !(n.Data == "a" && strings.HasPrefix(v, "otpauth://totp/")) {
 				found = append(found, n.Data+" leads to "+v)
 			}
 		}
 	}
-	for _, one := range []string{"h1", "main", "title", "head", "body"} {
+	for _, id := range named {
+		if ids[id] == 0 {
+			found = append(found, "nothing has the id "+id)
+		}
+	}
+	for _, one := range []string{"h1", "header", "main", "title", "head", "body"} {
 		if count[one] != 1 {
 			found = append(found, "not one "+one)
 		}
@@ -174,7 +185,8 @@ func problems(t *testing.T, p *page) []string {
 		if in["type"] != "checkbox" && in["autocomplete"] == "" {
 			found = append(found, "input "+in["name"]+" has no autocomplete")
 		}
-		if p.Alert != "" && in["type"] != "checkbox" && (in["aria-describedby"] != "alert" || ids["alert"] != 1) {
+		tied := slices.Contains(strings.Fields(in["aria-describedby"]), "alert") && in["aria-invalid"] == "true"
+		if tied != (p.Alert != "" && in["type"] != "checkbox") {
 			found = append(found, "input "+in["name"]+" is not tied to the alert")
 		}
 	}

@@ -114,7 +114,7 @@ func setupCodePage(x *exchange) error {
 func (x *exchange) setupCodeView(status int, alert string) error {
 	f := x.newEnrollForm(x.state.Enrollment)
 	f.Name = x.state.Name + "@" + account.AdminRealm
-	f.About, f.Action = x.p.say("enroll.first"), "/sallyport/setup/code"
+	f.About, f.Action, f.Way = x.p.say("enroll.first"), "/sallyport/setup/code", x.way("")
 	return x.page(status, "enroll", view{Title: x.p.say("enroll.title"), Alert: alert, Body: f})
 }
 

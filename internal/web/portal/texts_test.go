@@ -17,3 +17,22 @@ func TestWaitsAreSaidRoundedUp(t *testing.T) {
 		}
 	}
 }
+
+func TestProgramsAreSaidInPlainWords(t *testing.T) {
+	p := &Portal{texts: texts()}
+	for header, want := range map[string]string{
+		"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36":                                   "Chrome on Linux",
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0":           "Edge on Windows",
+		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15":                   "Safari on macOS",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1": "Safari on iPhone",
+		"Mozilla/5.0 (Android 15; Mobile; rv:145.0) Gecko/145.0 Firefox/145.0":                                                                    "Firefox on Android",
+		"Mozilla/5.0 (compatible; something)": "Mozilla/5.0 (compatible; something)",
+		"curl/8.14.1":                         "curl/8.14.1",
+		"evil Mozilla/ Firefox/ Linux":        "evil Mozilla/ Firefox/ Linux",
+		"":                                    "Unknown program",
+	} {
+		if got := p.agent(header); got != want {
+			t.Errorf("%q is said as %q, want %q", header, got, want)
+		}
+	}
+}
