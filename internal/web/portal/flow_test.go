@@ -34,7 +34,7 @@ func TestSetupLeadsFromTheLinkToTheFirstAdministrator(t *testing.T) {
 			b.page.want(t, 422, "Create the first administrator")
 			b.submit("/sallyport/setup", "username", "ro ot", "new_password", password, "again", password)
 			b.page.want(t, 422, "Create the first administrator")
-			b.submit("/sallyport/setup", "username", "Root", "new_password", password, "again", password)
+			b.submit("/sallyport/setup", "username", "Root@admin", "new_password", password, "again", password)
 			b.page.want(t, 200, "Set up your authenticator")
 			e := b.page.scanned(t)
 			b.submit("/sallyport/setup/code", "code", "000000").want(t, 401, "Set up your authenticator")

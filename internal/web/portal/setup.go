@@ -3,6 +3,7 @@ package portal
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/login"
@@ -60,7 +61,7 @@ func (x *exchange) setupView(status int, alert, name string) error {
 
 // setupBegin takes name and password. Nobody is created yet.
 func setupBegin(x *exchange) error {
-	name := x.form["username"]
+	name := strings.TrimSuffix(x.form["username"], "@"+account.AdminRealm) // who read the hint may write it whole
 	if alert := x.newPassword(); alert != "" {
 		return x.setupView(http.StatusUnprocessableEntity, alert, name)
 	}
