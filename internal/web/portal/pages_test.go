@@ -178,6 +178,7 @@ func problems(t *testing.T, p *page) []string {
 			found = append(found, "id "+id+" twice")
 		}
 	}
+	tied := 0
 	for _, in := range inputs {
 		if !labels[in["id"]] {
 			found = append(found, "input "+in["name"]+" has no label")
@@ -185,10 +186,16 @@ func problems(t *testing.T, p *page) []string {
 		if in["type"] != "checkbox" && in["autocomplete"] == "" {
 			found = append(found, "input "+in["name"]+" has no autocomplete")
 		}
-		tied := slices.Contains(strings.Fields(in["aria-describedby"]), "alert") && in["aria-invalid"] == "true"
-		if tied != (p.Alert != "" && in["type"] != "checkbox") {
+		wrong := slices.Contains(strings.Fields(in["aria-describedby"]), "alert")
+		if wrong {
+			tied++
+		}
+		if wrong != (in["aria-invalid"] == "true") || wrong && ids["alert"] != 1 {
 			found = append(found, "input "+in["name"]+" is not tied to the alert")
 		}
+	}
+	if ids["alert"] == 1 && tied == 0 {
+		found = append(found, "no field is tied to the alert")
 	}
 	slices.Sort(found)
 	return found

@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -25,21 +26,22 @@ type view struct {
 	Title                       string
 	Failed                      bool // the answer is a refusal or a failure
 	Alert, Notice               string
-	MinLength                   int // of a new password
+	Wrong                       []string // the fields that Alert is about; none: all
+	MinLength                   int      // of a new password
 	Body                        any
 }
 
 // pages parses every template. One set per page: each page is a whole document.
 func (p *Portal) pages() (*template.Template, error) {
-	t := template.New("portal").Funcs(template.FuncMap{"say": p.say, "tie": tie})
+	t := template.New("portal").Funcs(template.FuncMap{"say": p.say})
 	return t.ParseFS(templateFiles, "templates/*.html")
 }
 
-// tie connects a field with what is said about it elsewhere on the page: the
-// alert, if there is one, and its hints, which are ids of the template.
-func tie(alert string, hints ...string) template.HTMLAttr {
+// Tie connects a field with what is said about it elsewhere on the page: the
+// alert, if it is about this field, and its hints, which are ids of the template.
+func (v view) Tie(field string, hints ...string) template.HTMLAttr {
 	attributes := ""
-	if alert != "" {
+	if v.Alert != "" && (len(v.Wrong) == 0 || slices.Contains(v.Wrong, field)) {
 		attributes, hints = ` aria-invalid="true"`, append([]string{"alert"}, hints...)
 	}
 	if len(hints) > 0 {

@@ -50,7 +50,7 @@ func texts() map[string]string {
 		"second.recovery": "Use a recovery code",
 		"second.again":    "Start again, with this name or another",
 		"second.denied":   "That code is not right, or it was used already. Wait for the next one and try again. If none is right, see that the clock of your phone is set by the network.",
-		"second.expired":  "This sign-in has ended: it took too long, was finished already, or had too many wrong codes. Nothing is lost; start again.",
+		"second.expired":  "It took too long, was finished already, or had too many wrong codes. Nothing is lost: start again.",
 		"second.gone":     "This sign-in has ended",
 		"second.restart":  "Start again",
 
