@@ -216,7 +216,7 @@ func (w *walk) photograph(name string) {
 	}
 }
 
-// shrunk paints a picture with the 256 colours that it has most of, each other
+// shrunk paints a picture with the 64 colours that it has most of, each other
 // one as its nearest: our pages have few.
 func shrunk(shot []byte) ([]byte, error) {
 	img, err := png.Decode(bytes.NewReader(shot))
@@ -231,7 +231,7 @@ func shrunk(shot []byte) ([]byte, error) {
 		}
 	}
 	colours := color.Palette(slices.SortedFunc(maps.Keys(count), func(a, b color.Color) int { return cmp.Compare(count[b], count[a]) }))
-	colours = colours[:min(len(colours), 256)]
+	colours = colours[:min(len(colours), 64)]
 	nearest := map[color.Color]uint8{}
 	for c := range count {
 		nearest[c] = uint8(colours.Index(c))

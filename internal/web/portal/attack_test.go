@@ -526,13 +526,26 @@ func TestRefusalsOfShellsAreWholePages(t *testing.T) {
 		if status == 429 || status == 503 {
 			rec.Header().Set("Retry-After", "120")
 		}
-		h.portal.Refuse(rec, httptest.NewRequest("GET", "/x", nil), status)
+		h.portal.Refuse(rec, httptest.NewRequest("GET", "/x?y=<svg", nil), status)
 		got := rec.Code
 		if status == 418 {
 			status = 500
 		}
 		if got != status || !strings.Contains(rec.Body.String(), want) || rec.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%d, want %d %q\n%s", got, status, want, rec.Body)
+		}
+		// Where the same may work in a moment, one link tries it, and it stays here.
+		if again := strings.Contains(rec.Body.String(), `href="/x?y=%3csvg">Try again<`); again != (status >= 500) {
+			t.Errorf("%d: a link to try again: %v\n%s", status, again, rec.Body)
+		}
+	}
+	for _, target := range []string{"//evil.example.net/", "/\\evil.example.net", "*"} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.URL = &url.URL{Opaque: target}
+		rec := httptest.NewRecorder()
+		h.portal.Refuse(rec, r, 502)
+		if strings.Contains(rec.Body.String(), "Try again<") {
+			t.Errorf("%s: the page leads there:\n%s", target, rec.Body)
 		}
 	}
 }

@@ -127,18 +127,27 @@ func (x *exchange) log(err error) {
 func (x *exchange) status(code int) error { return x.sentence(code, "error."+strconv.Itoa(code)) }
 
 func (x *exchange) sentence(code int, key string) error {
-	return x.message(code, message{
-		Title: x.p.say("title." + strconv.Itoa(code)), Text: x.p.say(key),
-		Link: "/sallyport/", LinkText: x.p.say("error.start"),
-	})
+	return x.onward(code, x.p.say(key))
 }
 
 // wait says how long to wait, in a header for programs and in words.
 func (x *exchange) wait(code int, d time.Duration) error {
 	d = max(d, time.Second)
 	web.SetRetryAfter(x.w.Header(), d)
-	return x.message(code, message{Title: x.p.say("title." + strconv.Itoa(code)), Text: x.p.say("error."+strconv.Itoa(code), x.p.wait(d)),
-		Link: "/sallyport/", LinkText: x.p.say("error.start")})
+	return x.onward(code, x.p.say("error."+strconv.Itoa(code), x.p.wait(d)))
+}
+
+// onward is a page that leads on: to the same address again where that may
+// help, else to the start page.
+func (x *exchange) onward(code int, text string) error {
+	m := message{Title: x.p.say("title." + strconv.Itoa(code)), Text: text, Link: "/sallyport/", LinkText: x.p.say("error.start")}
+	switch code {
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		if here, ok := x.p.targets.Local(x.r.URL.RequestURI()); ok && x.r.Method == http.MethodGet {
+			m.Link, m.LinkText = here, x.p.say("error.again")
+		}
+	}
+	return x.message(code, m)
 }
 
 // closed says what opens a place where no waiting helps.

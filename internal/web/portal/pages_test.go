@@ -213,3 +213,43 @@ func TestAFailingStoreIsNoAnswer(t *testing.T) {
 		t.Errorf("%d %q, log %q", got.Status, got.Title, h.log)
 	}
 }
+
+// Every page loads the style before it shows anything, on slow lines too; and
+// what it names from elsewhere would be refused by the pages' policy.
+func TestStyleIsSmallAndOurOwn(t *testing.T) {
+	style, err := os.ReadFile("static/style.css")
+	must(t, err)
+	if len(style) > 8<<10 {
+		t.Errorf("%d bytes, want at most 8 KiB", len(style))
+	}
+	for _, foreign := range []string{"url(", "@import", "@font-face"} {
+		if strings.Contains(string(style), foreign) {
+			t.Errorf("it holds %s", foreign)
+		}
+	}
+}
+
+// Password managers and the keyboards of phones go by these words alone.
+func TestFormsSayWhatBelongsIntoTheirFields(t *testing.T) {
+	h := build(t, plan{})
+	browsers := callers(h)
+	for _, c := range []struct{ who, path, want string }{
+		{"anyone", "/sallyport/login", "username current-password"},
+		{"halfway", "/sallyport/login/code", "one-time-code"},
+		{"halfway", "/sallyport/login/recovery", "off"},
+		{"enrolling", "/sallyport/enroll/totp", "one-time-code"},
+		{"setting up", "/sallyport/setup", "username new-password new-password"},
+		{"invited", "/sallyport/invite", "username new-password new-password"},
+		{"signed in", "/sallyport/account/password", "username current-password new-password new-password one-time-code"},
+		{"signed in", "/sallyport/account/totp", "one-time-code"},
+		{"signed in", "/sallyport/account/recovery-codes", "one-time-code"},
+	} {
+		var got []string
+		for _, m := range regexp.MustCompile(`autocomplete="([^"]*)"`).FindAllStringSubmatch(browsers[c.who].get(c.path).Body, -1) {
+			got = append(got, m[1])
+		}
+		if words := strings.Join(got, " "); words != c.want {
+			t.Errorf("%s asks for %q, want %q", c.path, words, c.want)
+		}
+	}
+}

@@ -213,6 +213,7 @@ func texts() map[string]string {
 
 		"error.foreign":  "This form was sent from another site, so nothing was done. Open the page here, and send it again.",
 		"error.embedded": "This page opens only in a window of its own, not inside another page. Open it in a new tab.",
+		"error.again":    "Try again",
 		"error.start":    "To the start page",
 		"error.closed":   "There were too many wrong codes, so codes are not taken any more from this place. Use a recovery code, or ask an administrator.",
 
