@@ -87,6 +87,26 @@ func TestOwnNameAndLogoInChromium(t *testing.T) {
 	long.end(7)
 }
 
+// The manual shows every picture that the walks left, and no other.
+func TestManualShowsEveryPage(t *testing.T) {
+	manual, err := os.ReadFile(filepath.Join("..", "docs", "pages.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pictures, err := filepath.Glob(filepath.Join("..", "docs", "screenshots", "*.png"))
+	if err != nil || len(pictures) < 100 {
+		t.Fatalf("%d pictures (%v): make screenshots", len(pictures), err)
+	}
+	for _, file := range pictures {
+		if !strings.Contains(string(manual), "(screenshots/"+filepath.Base(file)+")") {
+			t.Errorf("docs/pages.md does not show %s", filepath.Base(file))
+		}
+	}
+	if n := strings.Count(string(manual), "(screenshots/"); n != len(pictures) {
+		t.Errorf("docs/pages.md shows %d pictures, and there are %d", n, len(pictures))
+	}
+}
+
 // fill types into the fields of a form, by their names, and sends it.
 func (w *walk) fill(pairs ...string) {
 	w.t.Helper()
@@ -112,7 +132,7 @@ func (w *walk) setup() {
 	w.see("setup-error", "Create the first administrator")
 	w.fill("username", "dana", "new_password", goodPassword, "again", goodPassword)
 	w.see("setup-code", "Set up your authenticator")
-	w.press1("summary")
+	w.tap("summary")
 	w.see("setup-code-by-hand", "Set up your authenticator")
 	dana := person{name: "dana", secret: w.secret()}
 	w.fill("code", "000000")
@@ -125,8 +145,8 @@ func (w *walk) setup() {
 	w.see("setup-ended", "This link has ended")
 }
 
-// press1 presses something that does not lead to another page.
-func (w *walk) press1(selector string) {
+// tap presses something that does not lead to another page.
+func (w *walk) tap(selector string) {
 	w.t.Helper()
 	w.do("press "+selector, chromedp.Click(chromedp.CSS(selector)))
 }
@@ -262,7 +282,7 @@ func (w *walk) leaving() {
 	w.open(portal + "/sallyport/")
 	w.see("start-nobody", "You are not signed in")
 	w.open(portal + "/sallyport/logout")
-	w.see("logout-nobody", "Sign out")
+	w.see("logout-nobody", "You are not signed in")
 }
 
 // newcomers come by an invitation, or without an authenticator.
@@ -312,7 +332,7 @@ func (w *walk) refusals() {
 	for _, p := range []struct{ name, path, heading string }{
 		{"not-found", "/sallyport/nowhere", "Not found"},
 		{"malformed", "/sallyport/login?m=1&m=2", "Not understood"},
-		{"method", "/sallyport/recovery-codes.txt", "Not found like this"},
+		{"method", "/sallyport/recovery-codes.txt", "Cannot be opened"},
 		{"login-ended", "/sallyport/login/code", "This sign-in has ended"},
 	} {
 		w.open(portal + p.path)

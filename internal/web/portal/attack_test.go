@@ -520,7 +520,7 @@ func TestTightenedChallengeDoesNotLoop(t *testing.T) {
 // The shells hand over a bare status; a wait is said in words.
 func TestRefusalsOfShellsAreWholePages(t *testing.T) {
 	h := build(t, plan{})
-	for status, want := range map[int]string{400: "Not understood", 403: "Not allowed", 405: "Not found like this", 431: "Too many cookies",
+	for status, want := range map[int]string{400: "Not understood", 403: "Not allowed", 405: "Cannot be opened", 431: "Too many cookies",
 		429: "Try again in 2 minutes", 502: "No answer", 503: "Try again in 2 minutes", 504: "No answer in time", 418: "Something went wrong"} {
 		rec := httptest.NewRecorder()
 		if status == 429 || status == 503 {

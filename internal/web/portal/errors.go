@@ -75,8 +75,11 @@ func (x *exchange) fail(err error) error {
 		return x.message(http.StatusUnauthorized, message{Title: x.p.say("second.gone"),
 			Text: x.p.say("second.expired"), Link: "/sallyport/login", LinkText: x.p.say("second.restart")})
 	case errors.Is(err, errNothingPending), errors.Is(err, factor.ErrNoPending):
-		return x.message(http.StatusConflict, message{Title: x.p.say("enroll.nothing"),
-			Text: x.p.say("enroll.again"), Link: "/sallyport/", LinkText: x.p.say("error.start")})
+		m := message{Title: x.p.say("enroll.nothing"), Text: x.p.say("enroll.again"), Link: "/sallyport/", LinkText: x.p.say("error.start")}
+		if x.live.Portal {
+			m.Link, m.LinkText = "/sallyport/account/", x.p.say("account.back")
+		}
+		return x.message(http.StatusConflict, m)
 	case errors.Is(err, login.ErrEnrollmentClosed), errors.Is(err, factor.ErrUnknownMethod):
 		return x.message(http.StatusForbidden, message{Title: x.p.say("enroll.off-head"),
 			Text: x.p.say("enroll.off"), Link: "/sallyport/", LinkText: x.p.say("error.start")})

@@ -1,6 +1,9 @@
 package portal
 
 import (
+	"net/http/httptest"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -33,6 +36,29 @@ func TestProgramsAreSaidInPlainWords(t *testing.T) {
 	} {
 		if got := p.agent(header); got != want {
 			t.Errorf("%q is said as %q, want %q", header, got, want)
+		}
+	}
+}
+
+// Where a login leads is said in words that cannot be played with: what the
+// address bar will show, without the query, and never longer than a few lines.
+func TestTheWayIsSaidAsTheAddressBarWillSayIt(t *testing.T) {
+	p := &Portal{texts: texts(), table: []route{{path: "/sallyport/account/"}}}
+	x := &exchange{p: p, r: httptest.NewRequest("GET", "http://app.example.com/sallyport/login", nil)}
+	for target, want := range map[string]way{
+		"":                          {Start: true},
+		"/sallyport/":               {Start: true},
+		strayed:                     {Start: true},
+		"/sallyport/account/?m=x":   {Account: true},
+		"/sallyport/account/../../": {Where: []string{"app.example.com/", "sallyport/", "account/", "../", ".."}},
+		"/":                         {Where: []string{"app.example.com"}},
+		"/a/b?token=secret#c":       {Where: []string{"app.example.com/", "a/", "b"}},
+		"https://wiki.example.com":  {Where: []string{"wiki.example.com"}},
+		"https://wiki.example.com:8443/é/\u202ex": {Where: []string{"wiki.example.com:8443/", "%C3%A9/", "%E2%80%AEx"}},
+		"/" + strings.Repeat("x", 500):            {Where: []string{"app.example.com/", strings.Repeat("x", maxWhere-16) + "…"}},
+	} {
+		if got := x.way(target); !reflect.DeepEqual(got, want) {
+			t.Errorf("%.60q is said as %+v, want %+v", target, got, want)
 		}
 	}
 }

@@ -10,8 +10,9 @@ import (
 // way says to a person who is about to type a password, or a code, where that
 // leads: what the address bar will say next.
 type way struct {
-	Where []string // host and path of the target, in pieces between which a line may break
-	Start bool     // no target: the start page
+	Where   []string // host and path of the target, in pieces between which a line may break
+	Start   bool     // no target: the start page
+	Account bool     // the own account
 }
 
 // maxWhere is how many characters of an address are shown: enough to know the
@@ -27,6 +28,9 @@ func (x *exchange) way(target string) way {
 	u, err := url.Parse(target)
 	if err != nil {
 		return way{}
+	}
+	if _, ok := x.p.find(u.EscapedPath(), x.guarded); ok && u.Host == "" && strings.HasPrefix(u.Path, "/sallyport/account/") {
+		return way{Account: true}
 	}
 	host := u.Host
 	if host == "" {
