@@ -13,7 +13,7 @@ TOOL    := $(GO) tool -modfile=tools/go.mod
 TEST_PACKAGES  := chromium zbar-tools oathtool npm gcc libc6-dev
 BENCH_PACKAGES := wrk
 
-.PHONY: help run standalone test race-free lint bench fuzz screenshots deps-test deps-bench clean
+.PHONY: help run standalone caddy test race-free lint bench fuzz screenshots deps-test deps-bench clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ run: standalone ## build, and start a gateway in front of a demo page: open the 
 standalone: ## build bin/sallyport
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/sallyport ./standalone
 
+caddy: ## build bin/caddy: Caddy with this module, by xcaddy and the values of xcaddy.json
+	scripts/caddy.sh $(BIN)/caddy
+
 test: deps-test lint ## run every test with the race detector (installs what it needs on Debian)
 	scripts/test.sh
 
@@ -33,8 +36,9 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 
-bench: deps-bench standalone ## measure: guard, store commits, forward-auth beside a bare handler
+bench: deps-bench standalone caddy ## measure: guard, store, forward-auth beside a bare handler, Caddy guarded beside unguarded
 	scripts/bench.sh
+	scripts/bench-caddy.sh
 
 FUZZTIME ?= 20s
 fuzz: ## fuzz every parser for FUZZTIME each (default 20s)

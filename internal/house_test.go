@@ -27,13 +27,14 @@ var floors = [][]string{
 	{"internal/web", "internal/command"},
 	{"internal/gateway"},
 	{"standalone", "caddymodule", "scripts/bare"},
+	{"scripts/caddy"},
 }
 
 // walls are the imports that only one room may make.
 var walls = []struct{ forbidden, allowed, reason string }{
 	{"github.com/dgraph-io/badger/", "internal/store/badger", "only store/badger knows Badger: everything else must work on any engine"},
 	{"github.com/jackc/pgx/", "internal/store/postgres", "only store/postgres knows PostgreSQL"},
-	{"github.com/caddyserver/caddy/", "caddymodule", "the core must run without Caddy"},
+	{"github.com/caddyserver/caddy/", "caddymodule,scripts/caddy", "the core must run without Caddy"},
 	{"net/http", "internal/web,internal/command,internal/gateway,standalone,caddymodule,scripts/bare", "rooms below web decide; they do not speak HTTP"},
 	{"github.com/spf13/cobra", "internal/command,standalone,caddymodule", "the command line stands in one room"},
 }

@@ -8,12 +8,13 @@ tool (
 	honnef.co/go/tools/cmd/staticcheck
 )
 
+require github.com/caddyserver/xcaddy v0.4.6
+
 require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/Masterminds/semver/v3 v3.4.0 // indirect
 	github.com/akavel/rsrc v0.10.2 // indirect
 	github.com/bitfield/gotestdox v0.2.2 // indirect
-	github.com/caddyserver/xcaddy v0.4.6 // indirect
 	github.com/dnephin/pflag v1.0.7 // indirect
 	github.com/fatih/color v1.18.0 // indirect
 	github.com/fsnotify/fsnotify v1.9.0 // indirect

@@ -11,10 +11,15 @@ import (
 )
 
 // Announce tells the person at the terminal where the gateway is, and, when
-// no administrator exists, the link that makes one. The link is written here
-// and nowhere else: it is a secret, and logs are kept.
+// no administrator exists, the link that makes one.
 func (g *Gateway) Announce(ctx context.Context, w io.Writer, addr net.Addr) {
 	fmt.Fprintf(w, "Sallyport %s listens on %s; state in %s\n%s\n", g.version, addr, g.state.Dir, g.door())
+	g.AnnounceSetup(ctx, w)
+}
+
+// AnnounceSetup prints the setup link when no administrator exists. It is written
+// here and nowhere else: it is a secret, and logs are kept.
+func (g *Gateway) AnnounceSetup(ctx context.Context, w io.Writer) {
 	token, err := g.sites[0].doors.SetupLink(ctx)
 	switch {
 	case errors.Is(err, login.ErrSetupDone):

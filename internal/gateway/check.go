@@ -22,7 +22,7 @@ func Check(_ context.Context, g command.Global) (command.Report, error) {
 	if err != nil {
 		return command.Report{}, err
 	}
-	p, err := c.plan(false)
+	p, err := c.plan(shell{})
 	if err != nil {
 		return command.Report{}, err
 	}
@@ -33,10 +33,32 @@ func Check(_ context.Context, g command.Global) (command.Report, error) {
 	if r.Warnings == nil {
 		r.Warnings = []string{}
 	}
-	for i := range p.written {
-		r.Rules = append(r.Rules, command.RuleReport{Number: i + 1, Name: p.written[i].Name, Text: sentence(&p.written[i])})
+	if len(p.written) > 0 {
+		r.Rules = c.RuleReports(p.written)
 	}
 	return r, nil
+}
+
+// RuleReports says what each rule means; of none, what the implied one does.
+func (c *Config) RuleReports(rules []guard.Rule) []command.RuleReport {
+	if len(rules) == 0 {
+		rules = c.implied()
+	}
+	reports := make([]command.RuleReport, len(rules))
+	for i := range rules {
+		reports[i] = command.RuleReport{Number: i + 1, Name: rules[i].Name, Text: sentence(&rules[i])}
+	}
+	return reports
+}
+
+// Remarks are whole sentences about what a good configuration allows but probably
+// does not mean, for a server with routes of its own.
+func (c *Config) Remarks() ([]string, error) {
+	p, err := c.plan(shell{routes: true})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(p.warnings, p.hints), nil
 }
 
 // sentence says what a rule matches and what it demands.
@@ -103,7 +125,20 @@ func Explain(_ context.Context, g command.Global, q command.Question) (command.E
 	if err != nil {
 		return command.Explanation{}, err
 	}
-	p, err := c.plan(false)
+	return c.Explain(q)
+}
+
+// ExplainRoute is Explain for a route that brings its own rules (RouteOptions).
+func (c Config) ExplainRoute(rules []guard.Rule, q command.Question) (command.Explanation, error) {
+	if c.Rules = rules; len(rules) == 0 {
+		c.Rules = c.implied()
+	}
+	return c.Explain(q)
+}
+
+// Explain answers by the configuration's own rules.
+func (c *Config) Explain(q command.Question) (command.Explanation, error) {
+	p, err := c.plan(shell{})
 	if err != nil {
 		return command.Explanation{}, err
 	}

@@ -29,8 +29,8 @@ type Config struct {
 	Name string `json:"name,omitempty"`
 
 	// Logo is the path of a picture that stands beside the name on every page:
-	// SVG, PNG, JPEG or WebP, at most 256 KiB, read at the start. Default: our
-	// own.
+	// SVG, PNG, JPEG or WebP, at most 256 KiB, read at the start and at a
+	// reload. Default: our own.
 	Logo string `json:"logo,omitempty"`
 
 	// Portal is the origin of the login pages, such as https://auth.example.com.

@@ -24,6 +24,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/throttle"
@@ -38,13 +39,24 @@ import (
 type Options struct {
 	StateDir string        // named on the command line; wins over Config.Storage
 	Demo     bool          // guard the built-in demo page
+	Routes   bool          // a server of somebody else's, with routes that Gateway.Route guards
 	Offline  bool          // only AdminHandler will be used: nobody logs in here
 	MinFree  uint64        // bytes kept free on the disk; 0: the engine's default
 	BodyTime time.Duration // for the body of a request to us to arrive; 0: 30 s
 	Version  string
 	Clock    func() time.Time // nil: time.Now
 	Logger   *slog.Logger     // nil: silent
+
+	// Client and Scheme say who is asking and by which scheme, for a server that
+	// knows. Nil: the peer, past trusted_proxies.
+	Client func(*http.Request) netip.Addr
+	Scheme func(*http.Request) string
+	// Base is where people find the pages ("https://app.example.com"), "" while
+	// nobody knows; asked where there is no portal. Nil: the listen address.
+	Base func() string
 }
+
+func (o Options) shell() shell { return shell{demo: o.Demo, routes: o.Routes} }
 
 // Gateway is an open gateway. It is safe for concurrent use.
 type Gateway struct {
@@ -56,7 +68,12 @@ type Gateway struct {
 	demo     bool
 	offline  bool
 	bodyTime time.Duration
+	base     func() string
+	client   func(*http.Request) netip.Addr // who is asking, past trusted proxies
+	scheme   func(*http.Request) string     // the public scheme of a request
 	state    *State
+	owned    bool // state is closed with this gateway
+	hasher   *secret.Hasher
 	audit    *audit.Log
 	accounts *account.Directory
 	throttle *throttle.Throttle
@@ -83,8 +100,50 @@ type site struct {
 // Open understands the configuration, opens the state and wires the rooms. A
 // mistake in the configuration is found before anything is opened.
 func Open(ctx context.Context, cfg Config, o Options) (*Gateway, error) {
+	p, err := cfg.plan(o.shell())
+	if err != nil {
+		return nil, err
+	}
+	so, err := cfg.StateOptions(o)
+	if err != nil {
+		return nil, err
+	}
+	state, err := OpenState(ctx, so)
+	if err != nil {
+		return nil, err
+	}
+	g, err := build(ctx, cfg, p, state, o)
+	if err != nil {
+		return nil, errors.Join(err, state.Close())
+	}
+	g.owned = true
+	return g, nil
+}
+
+// OpenOn is Open over a state that is open already and stays so: for shells that
+// reload, where the new configuration begins before the old one ends. Only the
+// state's own options must be those it was opened with (StateOptions).
+func OpenOn(ctx context.Context, cfg Config, state *State, o Options) (*Gateway, error) {
+	p, err := cfg.plan(o.shell())
+	if err != nil {
+		return nil, err
+	}
+	return build(ctx, cfg, p, state, o)
+}
+
+// StateOptions is how the state of a configuration is opened.
+func (c *Config) StateOptions(o Options) (StateOptions, error) {
+	dir, _, err := c.StateDir(o.StateDir)
+	if err != nil {
+		return StateOptions{}, err
+	}
 	own := o.Clock != nil
-	if !own {
+	o = o.defaults()
+	return StateOptions{Dir: dir, MasterKey: c.MasterKey, MinFree: o.MinFree, Clock: o.Clock, TestClock: own, Logger: o.Logger}, nil
+}
+
+func (o Options) defaults() Options {
+	if o.Clock == nil {
 		o.Clock = time.Now
 	}
 	if o.Logger == nil {
@@ -93,24 +152,27 @@ func Open(ctx context.Context, cfg Config, o Options) (*Gateway, error) {
 	if o.BodyTime == 0 {
 		o.BodyTime = defaultBodyTime
 	}
-	p, err := cfg.plan(o.Demo)
-	if err != nil {
-		return nil, err
+	return o
+}
+
+func build(ctx context.Context, cfg Config, p *plan, state *State, o Options) (*Gateway, error) {
+	o = o.defaults()
+	g := &Gateway{
+		cfg: cfg, plan: p, log: o.Logger, clock: o.Clock, offline: o.Offline, bodyTime: o.BodyTime, version: o.Version, demo: o.Demo,
+		state: state, hasher: state.Hasher(p.hasher), audit: state.Audit, sessions: state.Sessions.As(p.sites[0].portal),
 	}
-	dir, _, err := cfg.StateDir(o.StateDir)
-	if err != nil {
-		return nil, err
+	g.base, g.client, g.scheme = o.Base, o.Client, o.Scheme
+	if g.client == nil {
+		g.client = p.trusted.Client
 	}
-	state, err := OpenState(ctx, StateOptions{Dir: dir, MasterKey: cfg.MasterKey, Hasher: p.hasher, MinFree: o.MinFree, Clock: o.Clock, TestClock: own, Logger: o.Logger})
-	if err != nil {
-		return nil, err
+	if g.scheme == nil {
+		g.scheme = p.trusted.Scheme
 	}
-	if !o.Offline {
-		state.Hasher.Measure(ctx) // the floor of a login's answer
+	if !o.Offline && g.hasher.Floor(false) == 0 {
+		g.hasher.Measure(ctx) // the floor of a login's answer
 	}
-	g := &Gateway{cfg: cfg, plan: p, log: o.Logger, clock: o.Clock, offline: o.Offline, bodyTime: o.BodyTime, version: o.Version, demo: o.Demo, state: state}
 	if err := g.wire(ctx); err != nil {
-		return nil, errors.Join(err, g.Close())
+		return nil, err
 	}
 	for _, w := range p.warnings {
 		if !o.Demo {
@@ -142,7 +204,6 @@ func (g *Gateway) wire(ctx context.Context) error {
 
 func (g *Gateway) wireRooms(ctx context.Context) (err error) {
 	st := g.state.Store
-	g.audit = audit.New(audit.Options{Logger: g.log, Clock: g.clock})
 	g.accounts = account.New(account.Options{
 		Audit: g.audit, Realms: g.plan.realms, DefaultRealm: g.cfg.DefaultRealm, Passwords: g.plan.passwords, Session: &g.plan.base,
 	})
@@ -150,12 +211,6 @@ func (g *Gateway) wireRooms(ctx context.Context) (err error) {
 		return err
 	}
 	g.throttle = throttle.New(g.plan.throttle, st.Derive("throttle"))
-	g.sessions, err = session.New(session.Options{
-		Store: st, Derive: st.Derive, Directory: g.accounts, Audit: g.audit, Clock: g.clock, Logger: g.log, Issuer: g.plan.sites[0].portal,
-	})
-	if err != nil {
-		return err
-	}
 	g.accounts.SetLiving(g.sessions)
 	g.factors = factor.New(factor.Options{Directory: g.accounts, Audit: g.audit, Derive: st.Derive, Issuer: g.cfg.Name})
 	g.accounts.OnDelete(func(tx store.Tx, u *account.User) error {
@@ -181,7 +236,7 @@ func (g *Gateway) measureForeign(ctx context.Context) error {
 	})
 	for _, digest := range digests {
 		if err == nil {
-			_, err = g.state.Hasher.MeasureForeign(ctx, digest)
+			_, err = g.hasher.MeasureForeign(ctx, digest)
 		}
 	}
 	return err
@@ -219,7 +274,7 @@ func (g *Gateway) wireSite(p siteplan) (err error) {
 		return err
 	}
 	s.doors = login.New(login.Options{
-		Store: st, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Hasher: g.state.Hasher,
+		Store: st, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Hasher: g.hasher,
 		Audit: g.audit, Derive: st.Derive, Clock: g.clock, Logger: g.log, CookieDomain: p.domain != "",
 	})
 	s.pages, err = portal.New(portal.Options{
@@ -240,19 +295,15 @@ func (g *Gateway) wireSite(p siteplan) (err error) {
 // wireTraffic makes the two ways in which an application is guarded: answers to
 // a proxy in front of it, and being that proxy.
 func (g *Gateway) wireTraffic() (err error) {
-	site := func(host string) *web.LoginSite {
-		s, _ := g.site(host)
-		return &s.LoginSite
-	}
 	g.authz, err = authz.New(authz.Options{
-		Guard: g.guard, Site: site, Trusted: g.plan.trusted,
+		Guard: g.guard, Site: g.loginSite, Trusted: g.plan.trusted,
 		Credentials: g.cfg.Credentials, Assertion: g.sessions.Assertion, Logger: g.log, Clock: g.clock,
 	})
 	if err != nil || g.plan.upstream == nil && !g.demo {
 		return err
 	}
 	o := proxy.Options{
-		Guard: g.guard, Site: site, Trusted: g.plan.trusted, Upstream: g.plan.upstream,
+		Guard: g.guard, Site: g.loginSite, Trusted: g.plan.trusted, Upstream: g.plan.upstream,
 		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Subscribe, ErrorPage: g.errorPage, Logger: g.log, Clock: g.clock,
 	}
 	if g.demo {
@@ -262,12 +313,17 @@ func (g *Gateway) wireTraffic() (err error) {
 	return err
 }
 
+func (g *Gateway) loginSite(host string) *web.LoginSite {
+	s, _ := g.site(host)
+	return &s.LoginSite
+}
+
 func (g *Gateway) newAPI(s *site, local bool) (*api.API, error) {
 	return api.New(api.Options{
 		Store: g.state.Store, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Doors: s.doors,
-		Hasher: g.state.Hasher, Audit: g.audit, Clock: g.clock, Logger: g.log, Local: local,
+		Hasher: g.hasher, Audit: g.audit, Clock: g.clock, Logger: g.log, Local: local,
 		Cookies: s.Cookies, Client: g.client, Scheme: g.scheme,
-		Portal: s.Portal, SetupBase: g.setupBase(), AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version,
+		Portal: s.Portal, SetupBase: g.setupBase, AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version,
 	})
 }
 
@@ -276,6 +332,9 @@ func (g *Gateway) newAPI(s *site, local bool) (*api.API, error) {
 func (g *Gateway) setupBase() string {
 	if g.plan.sites[0].portal != "" {
 		return g.plan.sites[0].portal
+	}
+	if g.base != nil {
+		return g.base()
 	}
 	address := g.cfg.ListenAddress()
 	if strings.HasPrefix(address, "unix:") {
@@ -289,23 +348,16 @@ func (g *Gateway) setupBase() string {
 	return "http://" + host + ":" + port
 }
 
-// client is the address of whoever asks, past trusted proxies.
-func (g *Gateway) client(r *http.Request) netip.Addr { return g.plan.trusted.Client(r) }
-
-// scheme is the public scheme of a request.
-func (g *Gateway) scheme(r *http.Request) string { return g.plan.trusted.Scheme(r) }
-
 // StateDir is the directory of the open state.
 func (g *Gateway) StateDir() string { return g.state.Dir }
 
 // AdminHandler answers on the admin socket: management alone, actor local.
 func (g *Gateway) AdminHandler() http.Handler { return g.admin }
 
-// Close releases everything that Open opened.
+// Close releases everything that Open opened; after OpenOn there is nothing.
 func (g *Gateway) Close() error {
-	var err error
-	if g.sessions != nil {
-		err = g.sessions.Close()
+	if !g.owned {
+		return nil
 	}
-	return errors.Join(err, g.state.Close())
+	return g.state.Close()
 }

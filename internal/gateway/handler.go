@@ -29,7 +29,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case authz.Owns(r.RequestURI) && g.ownsAuthz(r):
 		g.authz.ServeHTTP(w, r)
-	case strings.HasPrefix(r.RequestURI, web.Prefix) || r.RequestURI == "/sallyport" || strings.HasPrefix(r.RequestURI, "/sallyport?"):
+	case Owns(r.RequestURI):
 		g.own(w, r)
 	case g.proxy != nil:
 		g.proxy.ServeHTTP(w, r)

@@ -97,20 +97,41 @@ func (c *Config) Logger(w io.Writer) (*slog.Logger, error) {
 	return nil, c.At("/log/format", "format: expected text or json")
 }
 
-// plan understands a configuration. demo stands for an upstream of our own.
-func (c *Config) plan(demo bool) (*plan, error) {
+// shell is what carries a configuration: the standalone server, which may have the
+// demo page as its upstream, or a server with routes of its own (Caddy).
+type shell struct{ demo, routes bool }
+
+// plan understands a configuration.
+func (c *Config) plan(s shell) (*plan, error) {
 	p := &plan{}
-	for _, step := range []func(*plan, bool) error{
+	for _, step := range []func(*plan, shell) error{
 		c.planNetwork, c.planSites, c.planLook, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planRest,
 	} {
-		if err := step(p, demo); err != nil {
+		if err := step(p, s); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
 }
 
-func (c *Config) planNetwork(p *plan, demo bool) error {
+// standaloneWords belong to a server that listens by itself.
+func (c *Config) standaloneWords() error {
+	for _, w := range []struct {
+		name    string
+		written bool
+	}{{"listen", c.Listen != ""}, {"upstream", c.Upstream != ""}, {"log", c.Log != Log{}}} {
+		if w.written {
+			return c.At("/"+w.name, "%s: this word is for the standalone server; the server around this one has its own", w.name)
+		}
+	}
+	return nil
+}
+
+func (c *Config) planNetwork(p *plan, s shell) error {
+	if s.routes {
+		return errors.Join(c.standaloneWords(), c.planTrusted(p, true, false))
+	}
+	demo := s.demo
 	if err := command.ListenAddress(c.ListenAddress()); err != nil {
 		return c.At("/listen", "listen: %v", err)
 	}
@@ -127,8 +148,11 @@ func (c *Config) planNetwork(p *plan, demo bool) error {
 		}
 		p.upstream = u
 	}
-	proxying := p.upstream != nil || demo
-	unix := strings.HasPrefix(c.ListenAddress(), "unix:")
+	return c.planTrusted(p, p.upstream != nil || demo, strings.HasPrefix(c.ListenAddress(), "unix:"))
+}
+
+// planTrusted says whose forwarding headers count. unix: there is a socket of ours.
+func (c *Config) planTrusted(p *plan, proxying, unix bool) error {
 	if c.TrustedProxies == nil {
 		if !proxying { // with an upstream nobody is trusted who was not named
 			p.trusted = web.Loopback()
@@ -149,7 +173,7 @@ func (c *Config) planNetwork(p *plan, demo bool) error {
 	return nil
 }
 
-func (c *Config) planSites(p *plan, _ bool) error {
+func (c *Config) planSites(p *plan, _ shell) error {
 	if c.Portal != "" {
 		if err := origin(c.Portal); err != nil {
 			return c.At("/portal", "portal: %v", err)
@@ -196,7 +220,7 @@ func (c *Config) planSites(p *plan, _ bool) error {
 }
 
 // planLook reads what operators put in the place of our name and icon.
-func (c *Config) planLook(p *plan, _ bool) error {
+func (c *Config) planLook(p *plan, _ shell) error {
 	if utf8.RuneCountInString(c.Name) > maxName || strings.ContainsFunc(c.Name, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.TrimSpace(c.Name) != c.Name {
 		return c.At("/name", "name: expected at most %d characters on one line, with no space at either end", maxName)
 	}
@@ -254,7 +278,7 @@ func origin(text string) error {
 	return nil
 }
 
-func (c *Config) planRealms(p *plan, _ bool) error {
+func (c *Config) planRealms(p *plan, _ shell) error {
 	p.base = c.Session.over(*account.DefaultSettings(account.DefaultRealm).Session)
 	if err := (account.Settings{Session: &p.base}).Validate(account.DefaultRealm); err != nil {
 		return c.At("/session", "%v", err)
@@ -290,7 +314,7 @@ func (c *Config) planRealms(p *plan, _ bool) error {
 	return nil
 }
 
-func (c *Config) planThrottle(p *plan, _ bool) error {
+func (c *Config) planThrottle(p *plan, _ shell) error {
 	p.throttle = throttle.DefaultPolicy()
 	t := c.Throttle
 	for _, n := range []struct {
@@ -320,7 +344,7 @@ func (c *Config) planThrottle(p *plan, _ bool) error {
 	return nil
 }
 
-func (c *Config) planPasswords(p *plan, _ bool) error {
+func (c *Config) planPasswords(p *plan, _ shell) error {
 	w := c.Passwords
 	if w.Hash != "" && w.Hash != "argon2id" {
 		return c.At("/passwords/hash", "hash: expected argon2id (other formats are verified, and rehashed at the first login)")
@@ -363,13 +387,12 @@ func (c *Config) planPasswords(p *plan, _ bool) error {
 }
 
 // planRules compiles the rules, or implies the one of a single site.
-func (c *Config) planRules(p *plan, demo bool) error {
+func (c *Config) planRules(p *plan, s shell) error {
 	p.written = c.Rules
-	if c.Rules == nil && (demo || p.upstream != nil) {
-		factors := 2
-		p.written = []guard.Rule{{Name: "implied", Realms: []string{c.defaultRealm(), account.AdminRealm}, Factors: &factors}}
+	if c.Rules == nil && (s.demo || p.upstream != nil) {
+		p.written = c.implied()
 	}
-	rules, err := guard.Compile(p.written, guard.CompileOptions{DefaultRealms: []string{c.defaultRealm()}})
+	rules, err := guard.Compile(p.written, c.compileOptions())
 	var bad *guard.Error
 	if errors.As(err, &bad) {
 		return c.At(fmt.Sprintf("/rules/%d/%s", bad.Rule-1, bad.Field), "rule %d: %s: %s", bad.Rule, bad.Field, bad.Text)
@@ -378,6 +401,9 @@ func (c *Config) planRules(p *plan, demo bool) error {
 		return c.At("/rules", "rules: %v", err)
 	}
 	p.rules = rules
+	if len(p.written) == 0 && s.routes { // routes bring rules of their own
+		return nil
+	}
 	if len(p.written) == 0 {
 		p.warnings = append(p.warnings, "there are no rules: every request is denied; write rules, or name an upstream (`serve --upstream` does), which implies one")
 		return nil
@@ -391,6 +417,16 @@ func (c *Config) planRules(p *plan, demo bool) error {
 		}
 	}
 	return nil
+}
+
+// implied is the rule of a site that says nothing more.
+func (c *Config) implied() []guard.Rule {
+	factors := 2
+	return []guard.Rule{{Name: "implied", Realms: []string{c.defaultRealm(), account.AdminRealm}, Factors: &factors}}
+}
+
+func (c *Config) compileOptions() guard.CompileOptions {
+	return guard.CompileOptions{DefaultRealms: []string{c.defaultRealm()}}
 }
 
 // knows reports whether a realm exists without a look into the state.
@@ -407,7 +443,7 @@ func (c *Config) defaultRealm() string {
 	return c.DefaultRealm
 }
 
-func (c *Config) planRest(p *plan, demo bool) error {
+func (c *Config) planRest(p *plan, s shell) error {
 	if c.Credentials != "" && c.Credentials != "cookie" && c.Credentials != "all" {
 		return c.At("/credentials", "credentials: expected cookie or all")
 	}
@@ -418,7 +454,7 @@ func (c *Config) planRest(p *plan, demo bool) error {
 	}
 	if c.Portal == "" && len(c.CookieDomain) == 0 {
 		text := "there is no portal: invitations are off, and what is guarded shares its origin with the pages, so it must be trusted"
-		if c.local() {
+		if s.routes || c.local() {
 			p.hints = append(p.hints, text)
 		} else {
 			p.warnings = append(p.warnings, text)

@@ -37,7 +37,7 @@ func FuzzS13Configuration(f *testing.F) {
 			return
 		}
 		for _, demo := range []bool{false, true} {
-			p, err := c.plan(demo)
+			p, err := c.plan(shell{demo: demo})
 			if err != nil {
 				var bad *ConfigError
 				if !errors.As(err, &bad) || bad.Text == "" {

@@ -13,47 +13,55 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/command"
 )
 
-// CommandShell is what both shells give to the command line; a shell adds
-// Serve where it serves by itself.
+// CommandShell is what the standalone server gives to the command line, without
+// Serve.
 func CommandShell(version string) command.Shell {
-	return command.Shell{
-		Version: version,
-		Check:   Check,
-		Explain: Explain,
-		AdminDial: func(ctx context.Context, g command.Global) (http.RoundTripper, error) {
-			dir, err := stateOf(g)
-			if err != nil {
-				return nil, err
-			}
-			return DialAdmin(ctx, dir)
-		},
-		HasState: func(g command.Global) bool {
-			dir, err := stateOf(g)
-			if err != nil {
-				return false
-			}
-			_, err = os.Stat(filepath.Join(dir, dbName))
-			return err == nil
-		},
-		OpenDirect: func(ctx context.Context, g command.Global) (http.Handler, func() error, error) {
-			return openDirect(ctx, g, version)
-		},
-	}
+	s := ManagementShell(LoadFor, Options{Version: version})
+	s.Check, s.Explain = Check, Explain
+	return s
 }
 
-func stateOf(g command.Global) (string, error) {
-	cfg, err := LoadFor(g)
+// ManagementShell is what both shells give to the command line: the way to the
+// running server, or else to the state that load's configuration names.
+func ManagementShell(load func(command.Global) (Config, error), o Options) command.Shell {
+	m := management{load: load, options: o}
+	return command.Shell{Version: o.Version, AdminDial: m.dial, HasState: m.hasState, OpenDirect: m.open}
+}
+
+type management struct {
+	load    func(command.Global) (Config, error)
+	options Options
+}
+
+func (m management) stateOf(g command.Global) (dir string, named bool, err error) {
+	cfg, err := m.load(g)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	dir, _, err := cfg.StateDir(g.State)
-	return dir, err
+	return cfg.StateDir(g.State)
 }
 
-// openDirect opens the state in this process. It makes a directory only where
-// one was named: a command in the wrong place should not leave a store behind.
-func openDirect(ctx context.Context, g command.Global, version string) (http.Handler, func() error, error) {
-	cfg, err := LoadFor(g)
+func (m management) dial(ctx context.Context, g command.Global) (http.RoundTripper, error) {
+	dir, _, err := m.stateOf(g)
+	if err != nil {
+		return nil, err
+	}
+	return DialAdmin(ctx, dir)
+}
+
+func (m management) hasState(g command.Global) bool {
+	dir, _, err := m.stateOf(g)
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(dir, dbName))
+	return err == nil
+}
+
+// open opens the state in this process. It makes a directory only where one was
+// named: a command in the wrong place should not leave a store behind.
+func (m management) open(ctx context.Context, g command.Global) (http.Handler, func() error, error) {
+	cfg, err := m.load(g)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,7 +72,9 @@ func openDirect(ctx context.Context, g command.Global, version string) (http.Han
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && !named {
 		return nil, nil, fmt.Errorf("there is no state in %s: start `sallyport serve` here first, or name the directory with --state", dir)
 	}
-	gw, err := Open(ctx, cfg, Options{StateDir: g.State, Offline: true, Version: version, Logger: quiet(g.Logger)})
+	o := m.options
+	o.StateDir, o.Offline, o.Logger = g.State, true, quiet(g.Logger)
+	gw, err := Open(ctx, cfg, o)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,28 +7,37 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
 	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/store/badger"
 )
 
 // State is what outlives a configuration: the open, sealed store of one
-// directory and the slots for password hashing. One per directory and process.
+// directory, the sessions in front of it, the log of events, and the slots for
+// password hashing. One per directory and process. Safe for concurrent use.
 type State struct {
-	Dir    string
-	Store  *store.SealedStore
-	Hasher *secret.Hasher
+	Dir      string
+	Store    *store.SealedStore
+	Audit    *audit.Log
+	Sessions *session.Registry // under the store's own issuer: see session.Registry.As
 
 	engine store.Store
+
+	mu      sync.Mutex
+	hasher  *secret.Hasher
+	hashing secret.HasherOptions // of hasher
 }
 
 // StateOptions say how to open a State.
 type StateOptions struct {
 	Dir       string // absolute
 	MasterKey string // empty: master.key in Dir
-	Hasher    secret.HasherOptions
 	MinFree   uint64 // bytes kept free on the disk; 0: the engine's default
 	Clock     func() time.Time
 	TestClock bool // Clock is not the real one: the engine removes nothing by itself
@@ -46,11 +55,34 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &State{Dir: o.Dir, engine: engine, Hasher: secret.NewHasher(o.Hasher)}
+	s := &State{Dir: o.Dir, engine: engine, Audit: audit.New(audit.Options{Logger: o.Logger, Clock: o.Clock})}
 	if err := s.unseal(ctx, o); err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
+	s.Sessions, err = session.New(session.Options{
+		Store: s.Store, Derive: s.Store.Derive, Directory: account.New(account.Options{}), Audit: s.Audit, Clock: o.Clock, Logger: o.Logger,
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Store.Close())
+	}
 	return s, nil
+}
+
+// Hasher returns what hashes passwords in one configuration. Configurations with
+// the same number of slots share them, so that the old and the new one of a reload
+// do not hash twice as much together.
+func (s *State) Hasher(o secret.HasherOptions) *secret.Hasher {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	costs, had := o.Params, s.hashing
+	had.Params = costs
+	if s.hasher != nil && had == o {
+		s.hasher = s.hasher.With(costs)
+	} else {
+		s.hasher = secret.NewHasher(o)
+	}
+	s.hashing = o
+	return s.hasher
 }
 
 func (s *State) unseal(ctx context.Context, o StateOptions) error {
@@ -109,5 +141,5 @@ func (s *State) empty(ctx context.Context) (bool, error) {
 	return empty, nil
 }
 
-// Close closes the store.
-func (s *State) Close() error { return s.Store.Close() }
+// Close writes what waits to be written and closes the store.
+func (s *State) Close() error { return errors.Join(s.Sessions.Close(), s.Store.Close()) }

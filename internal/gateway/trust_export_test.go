@@ -2,7 +2,7 @@ package gateway
 
 // TrustsSocketForTest says whether peers of the unix socket are trusted proxies.
 func TrustsSocketForTest(c Config) (bool, error) {
-	p, err := c.plan(false)
+	p, err := c.plan(shell{})
 	if err != nil {
 		return false, err
 	}

@@ -65,7 +65,7 @@ func (r *Rules) find(req *Request, d *Decision) *compiled {
 		return nil
 	}
 	rule, err := rules.choose(req.Method, req.Path, req.Client)
-	d.MethodAware = rules.methods
+	d.MethodAware, d.NetworkAware = rules.methods, rules.network
 	switch {
 	case err == nil && rule != nil:
 		rule.describe(req, d)
@@ -151,13 +151,21 @@ func (c *compiled) judge(req *Request, who *account.Identity, clock func() time.
 	if who.Kind == principal.Service {
 		return // its token is all that a program can prove, each time anew
 	}
-	if factors(d.Live.Proof, who) < d.Demand.Factors {
-		d.Outcome, d.Reason = Challenge, ReasonFactors
-		return
+	if lacks := d.Demand.Lacks(&d.Live, clock); lacks != "" {
+		d.Outcome, d.Reason = Challenge, lacks
 	}
-	if d.Demand.Fresh > 0 && !d.Live.Proof.Fresh(clock(), d.Demand.Fresh) {
-		d.Outcome, d.Reason = Challenge, ReasonFresh
+}
+
+// Lacks says what a session must still prove to meet a demand: ReasonFactors,
+// ReasonFresh, or "" for nothing. Whom the demand admits is another question.
+func (t *Demand) Lacks(l *session.Live, clock func() time.Time) string {
+	switch {
+	case factors(l.Proof, l.Identity) < t.Factors:
+		return ReasonFactors
+	case t.Fresh > 0 && !l.Proof.Fresh(clock(), t.Fresh):
+		return ReasonFresh
 	}
+	return ""
 }
 
 // factors is how many factors a proof is worth: a trusted browser is the

@@ -211,6 +211,9 @@ type Decision struct {
 	// MethodAware says that a rule for this host looks at the method:
 	// method-override headers must not reach the upstream.
 	MethodAware bool
+	// NetworkAware says that a rule for this host looks at the client's network:
+	// early data, which anybody can replay from elsewhere, must not pass.
+	NetworkAware bool
 	// RetryAfter is how long to wait where Outcome is Throttled, and
 	// sometimes where it is Unavailable.
 	RetryAfter time.Duration

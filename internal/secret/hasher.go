@@ -88,12 +88,17 @@ func (b *Busy) Error() string {
 // every kind of space as U+0020; case and everything else are kept. Foreign
 // hashes are given the bytes as they were typed, as their first owner did.
 type Hasher struct {
-	params  HashParams
-	slots   chan struct{}
+	*slots
+	params HashParams
+	native atomic.Int64 // cost of one native hash, ns
+}
+
+// slots are what the Hashers of one process share, whatever their costs.
+type slots struct {
+	free    chan struct{}
 	queue   int64
 	maxWait time.Duration
 	waiting atomic.Int64
-	native  atomic.Int64 // cost of one native hash, ns
 	foreign atomic.Int64 // cost of the longest foreign hash measured, ns
 }
 
@@ -110,11 +115,29 @@ func NewHasher(o HasherOptions) *Hasher {
 		o.MaxWait = defaultMaxWait
 	}
 	return &Hasher{
-		params:  o.Params.bounded(),
-		slots:   make(chan struct{}, o.Slots),
-		queue:   int64(max(o.Queue, 0)),
-		maxWait: o.MaxWait,
+		params: o.Params.bounded(),
+		slots: &slots{
+			free:    make(chan struct{}, o.Slots),
+			queue:   int64(max(o.Queue, 0)),
+			maxWait: o.MaxWait,
+		},
 	}
+}
+
+// With returns a Hasher of other costs that shares h's slots and queue, for a
+// configuration that takes another's place while that one still works. Measure
+// it unless the costs are the same.
+func (h *Hasher) With(params HashParams) *Hasher {
+	with := &Hasher{slots: h.slots, params: params.bounded()}
+	if with.params == h.params {
+		with.native.Store(h.native.Load())
+	}
+	return with
+}
+
+// Load is how many hashings run, how many may, and how many callers wait.
+func (h *Hasher) Load() (running, most, waiting int) {
+	return len(h.free), cap(h.free), int(h.waiting.Load())
 }
 
 // Hash returns the PHC string of a new password, with a random salt. Errors:
@@ -226,7 +249,7 @@ func (h *Hasher) inSlot(ctx context.Context, f func()) error {
 	if err := h.acquire(ctx); err != nil {
 		return err
 	}
-	defer func() { <-h.slots }()
+	defer func() { <-h.free }()
 	f()
 	return nil
 }
@@ -236,7 +259,7 @@ func (h *Hasher) acquire(ctx context.Context) error {
 		return err
 	}
 	select {
-	case h.slots <- struct{}{}:
+	case h.free <- struct{}{}:
 		return nil
 	default:
 	}
@@ -247,7 +270,7 @@ func (h *Hasher) acquire(ctx context.Context) error {
 	timer := time.NewTimer(h.maxWait)
 	defer timer.Stop()
 	select {
-	case h.slots <- struct{}{}:
+	case h.free <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -259,6 +282,6 @@ func (h *Hasher) acquire(ctx context.Context) error {
 // busy estimates when the callers that wait now will be through.
 func (h *Hasher) busy() error {
 	cost := time.Duration(max(h.native.Load(), h.foreign.Load()))
-	wait := cost * time.Duration(h.waiting.Load()) / time.Duration(cap(h.slots))
+	wait := cost * time.Duration(h.waiting.Load()) / time.Duration(cap(h.free))
 	return &Busy{RetryAfter: max(wait.Round(time.Second), time.Second)}
 }

@@ -18,7 +18,7 @@ func cheapHasher(slots, queue int) *Hasher {
 func TestBeyondTheQueueTheAnswerIsBusyAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := cheapHasher(1, 2)
-		h.slots <- struct{}{} // a hash that does not end
+		h.free <- struct{}{} // a hash that does not end
 		begin := time.Now()
 		results := make(chan error, 2)
 		for range 2 {
@@ -32,14 +32,14 @@ func TestBeyondTheQueueTheAnswerIsBusyAtOnce(t *testing.T) {
 		if time.Since(begin) != 0 {
 			t.Error("the refusal waited")
 		}
-		<-h.slots // it ends: both that wait are served
+		<-h.free // it ends: both that wait are served
 		for range 2 {
 			if err := <-results; err != nil {
 				t.Errorf("a queued caller was not served: %v", err)
 			}
 		}
-		if h.waiting.Load() != 0 || len(h.slots) != 0 {
-			t.Errorf("%d wait, %d slots are held", h.waiting.Load(), len(h.slots))
+		if h.waiting.Load() != 0 || len(h.free) != 0 {
+			t.Errorf("%d wait, %d slots are held", h.waiting.Load(), len(h.free))
 		}
 	})
 }
@@ -47,7 +47,7 @@ func TestBeyondTheQueueTheAnswerIsBusyAtOnce(t *testing.T) {
 func TestWhoGivesUpLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := cheapHasher(1, 1)
-		h.slots <- struct{}{}
+		h.free <- struct{}{}
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error, 1)
 		go func() { result <- h.Unknown(ctx, "queued") }()
@@ -61,7 +61,7 @@ func TestWhoGivesUpLeavesTheQueue(t *testing.T) {
 		}
 		go func() { result <- h.Unknown(t.Context(), "next") }()
 		synctest.Wait()
-		<-h.slots
+		<-h.free
 		if err := <-result; err != nil {
 			t.Errorf("the next caller was not served: %v", err)
 		}
@@ -74,7 +74,7 @@ func TestWhoGivesUpLeavesTheQueue(t *testing.T) {
 func TestTheWaitIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := cheapHasher(1, 1)
-		h.slots <- struct{}{}
+		h.free <- struct{}{}
 		begin := time.Now()
 		var busy *Busy
 		if err := h.Unknown(t.Context(), "queued"); !errors.As(err, &busy) || time.Since(begin) != 10*time.Second {
@@ -89,7 +89,7 @@ func TestNoQueueMeansNoWaiting(t *testing.T) {
 		if err := h.Unknown(t.Context(), "free"); err != nil {
 			t.Error(err)
 		}
-		h.slots <- struct{}{}
+		h.free <- struct{}{}
 		var busy *Busy
 		if err := h.Unknown(t.Context(), "taken"); !errors.As(err, &busy) {
 			t.Errorf("got %v", err)
@@ -103,7 +103,7 @@ func TestASlotComesBackAfterAPanic(t *testing.T) {
 		defer func() { _ = recover() }()
 		_ = h.inSlot(t.Context(), func() { panic("in a hash") })
 	}()
-	if len(h.slots) != 0 {
+	if len(h.free) != 0 {
 		t.Error("the slot is lost")
 	}
 }

@@ -32,8 +32,16 @@ type Options struct {
 }
 
 // Registry opens, finds and ends sessions. It is safe for concurrent use; one
-// process needs one over one store.
+// process needs one over one store. A configuration that says who the issuer is
+// gets the same one under its own issuer, by As.
 type Registry struct {
+	*shared
+	issuer string
+}
+
+// shared is what all issuers over one store have in common: everything but the
+// name that tokens carry.
+type shared struct {
 	store     store.Store
 	directory *account.Directory
 	audit     *audit.Log
@@ -43,7 +51,6 @@ type Registry struct {
 	cookieKey []byte // MAC of cookies
 	familyKey []byte // derives a refresh token from the one before
 	urn       string
-	issuer    atomic.Pointer[string]
 
 	index      *index
 	people     *people
@@ -73,15 +80,15 @@ func New(o Options) (*Registry, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	p := newPeople()
-	r := &Registry{
+	r := &Registry{shared: &shared{
 		store: o.Store, directory: o.Directory, audit: o.Audit, clock: o.Clock, log: o.Logger,
 		cookieKey: o.Derive("session cookie"), familyKey: o.Derive("session refresh"),
 		urn:    urn(o.Derive("session issuer")),
 		people: p, index: &index{people: p}, keys: &keys{store: o.Store, audit: o.Audit},
 		stop: make(chan struct{}),
-	}
+	}}
+	r.issuer = r.named(o.Issuer)
 	r.ends = newEnds(r)
-	r.SetIssuer(o.Issuer)
 	r.unwatch = []func(){
 		o.Store.Watch(sessionPrefix(), r.sessionChanged),
 		o.Store.Watch(domainPrefix(), r.domainChanged),
@@ -118,15 +125,21 @@ func urn(secret []byte) string {
 }
 
 // Issuer is claim iss of our tokens.
-func (r *Registry) Issuer() string { return *r.issuer.Load() }
+func (r *Registry) Issuer() string { return r.issuer }
 
-// SetIssuer changes it, for a shell that reloads its configuration. Access tokens
-// of another issuer are refused from then on.
-func (r *Registry) SetIssuer(issuer string) {
+// As returns the same registry under another issuer ("": the URN of the store),
+// for shells that reload: the old configuration and the new one share sessions,
+// index and background, and each signs and accepts its own access tokens. Close
+// one of them closes all.
+func (r *Registry) As(issuer string) *Registry {
+	return &Registry{shared: r.shared, issuer: r.named(issuer)}
+}
+
+func (s *shared) named(issuer string) string {
 	if issuer == "" {
-		issuer = r.urn
+		return s.urn
 	}
-	r.issuer.Store(&issuer)
+	return issuer
 }
 
 // backwards is how far a clock that was set back is not believed: what ended does

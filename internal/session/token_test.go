@@ -255,12 +255,16 @@ func TestIsOurs(t *testing.T) {
 		}
 	}
 	w.tokenRefused(forged)
-	w.SetIssuer("https://login.example.com")
+	first := w.Registry
+	w.Registry = first.As("https://login.example.com")
 	if w.IsOurs(good) {
 		t.Error("a token of the former issuer is ours")
 	}
 	w.tokenRefused(good)
-	w.SetIssuer("")
+	if !first.IsOurs(good) {
+		t.Error("the other issuer took the first one's place")
+	}
+	w.Registry = first.As("")
 	if iss := w.Issuer(); !strings.HasPrefix(iss, "urn:sallyport:") {
 		t.Errorf("issuer without a portal: %q", iss)
 	}

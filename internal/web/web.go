@@ -100,3 +100,7 @@ func overrides(name string) bool {
 	}
 	return false
 }
+
+// Early reports whether a request came as early data, which whoever recorded it
+// can send again (RFC 8470).
+func Early(r *http.Request) bool { return r.TLS != nil && !r.TLS.HandshakeComplete }

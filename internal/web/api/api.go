@@ -74,8 +74,8 @@ type Options struct {
 	// own, whose origin it shares with an upstream.
 	Portal string
 	// SetupBase is where a setup link starts, such as "http://127.0.0.1:9091".
-	// Empty: Portal.
-	SetupBase string
+	// Empty, or nil: Portal.
+	SetupBase func() string
 	// AllowOrigins lists the foreign origins whose scripts may call with a
 	// token, exactly as a browser writes them. Never with cookies.
 	AllowOrigins []string
@@ -106,9 +106,6 @@ func New(o Options) (*API, error) {
 		o.Scheme = web.Scheme
 	}
 	o.Portal = strings.TrimSuffix(o.Portal, "/")
-	if o.SetupBase == "" {
-		o.SetupBase = o.Portal
-	}
 	a := &API{Options: o, mux: http.NewServeMux()}
 	built := humago.NewWithPrefix(a.mux, Prefix, huma.Config{
 		OpenAPI: &huma.OpenAPI{

@@ -303,6 +303,15 @@ func (a *API) setupLink(ctx context.Context, _ *caller, _ *struct{}) (*setupLink
 	if err != nil {
 		return nil, err
 	}
-	return &setupLinkOutput{Body: SetupLink{URL: a.SetupBase + "/sallyport/setup?token=" + link.Reveal(),
+	return &setupLinkOutput{Body: SetupLink{URL: a.setupBase() + "/sallyport/setup?token=" + link.Reveal(),
 		ExpiresIn: int(login.SetupLife / time.Second)}}, nil
+}
+
+func (a *API) setupBase() string {
+	if a.SetupBase != nil {
+		if base := a.SetupBase(); base != "" {
+			return base
+		}
+	}
+	return a.Portal
 }

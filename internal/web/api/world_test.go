@@ -118,7 +118,7 @@ func newWorld(t *testing.T, o worldOptions) *world {
 		Cookies: web.Cookies{Scheme: "https", Domain: o.domain},
 	}
 	if o.noPortal {
-		options.Portal, options.Cookies, options.SetupBase = "", web.Cookies{}, "http://localhost:9091"
+		options.Portal, options.Cookies, options.SetupBase = "", web.Cookies{}, func() string { return "http://localhost:9091" }
 	}
 	w.api, err = api.New(options)
 	must(t, err)

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -118,10 +119,17 @@ func (x *exchange) passed(target string, given bool) (bool, error) {
 	if d.Outcome == guard.Unavailable {
 		return true, errUnavailable(d.Err, d.RetryAfter)
 	}
+	lacks := d.Reason
 	if d.Outcome != guard.Challenge {
-		return true, x.see(target)
+		// Who challenged may have rules that this page does not know (a route of a
+		// shell), and said what they demand: not asking for it would send the
+		// browser to and fro for ever.
+		demand := x.tighten()
+		if lacks = demand.Lacks(&x.live, x.p.clock); lacks == "" {
+			return true, x.see(target)
+		}
 	}
-	if d.Reason != guard.ReasonFactors && d.Reason != guard.ReasonFresh {
+	if lacks != guard.ReasonFactors && lacks != guard.ReasonFresh {
 		return false, nil
 	}
 	if x.r.Method == http.MethodHead {
@@ -185,8 +193,8 @@ func loginSubmit(x *exchange) error {
 		a.Target = strayed
 	}
 	if target != "" && !ours(target) {
-		demand := x.judge(target).Demand
-		a.Realm, a.Demand = demand.Realm, demand.Factors
+		demand, told := x.judge(target).Demand, x.tighten()
+		a.Realm, a.Demand = cmp.Or(demand.Realm, told.Realm), max(demand.Factors, told.Factors)
 	}
 	next, err := x.p.doors.Password(x.context(), a)
 	switch {

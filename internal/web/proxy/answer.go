@@ -8,33 +8,50 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/web"
 )
 
-// answer writes what a decision that is not Allow means.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, req *guard.Request, d *guard.Decision) {
+// Refusal is what a request that may not pass is answered.
+type Refusal struct {
+	Status int
+	Code   string        // stable, for programs
+	Text   string        // a sentence that holds nothing of the request
+	Wait   time.Duration // what Retry-After says; 0: nothing
+}
+
+// Error makes a Refusal an error for shells that carry on with one.
+func (r *Refusal) Error() string { return r.Text }
+
+func refuse(status int, code, text string, wait time.Duration) *Refusal {
+	return &Refusal{Status: status, Code: code, Text: text, Wait: wait}
+}
+
+// answer is what a decision that is not Allow means. Nil: it was written.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, req *guard.Request, original string, d *guard.Decision) *Refusal {
 	switch d.Outcome {
 	case guard.Challenge:
-		h.challenge(w, r, req, d)
+		return h.challenge(w, r, req, original, d)
 	case guard.BadRequest:
-		h.refuse(w, r, http.StatusBadRequest, "request", "The request can be read in more than one way.", 0)
+		return refuse(http.StatusBadRequest, "request", "The request can be read in more than one way.", 0)
 	case guard.MethodNotAllowed:
-		h.refuse(w, r, http.StatusMethodNotAllowed, "method", "This method is not passed on.", 0)
+		return refuse(http.StatusMethodNotAllowed, "method", "This method is not passed on.", 0)
 	case guard.Throttled:
-		h.refuse(w, r, http.StatusTooManyRequests, "throttled", "Too many wrong tries. Wait before the next one.", d.RetryAfter)
+		return refuse(http.StatusTooManyRequests, "throttled", "Too many wrong tries. Wait before the next one.", d.RetryAfter)
 	case guard.Unavailable:
 		h.o.Logger.ErrorContext(r.Context(), "guarded upstream: no decision", "error", d.Err)
-		h.refuse(w, r, http.StatusServiceUnavailable, "unavailable", "The gateway cannot answer at this moment.", max(d.RetryAfter, time.Second))
-	default:
-		h.refuse(w, r, http.StatusForbidden, "forbidden", "You may not open this.", 0)
+		return refuse(http.StatusServiceUnavailable, "unavailable", "The gateway cannot answer at this moment.", max(d.RetryAfter, time.Second))
 	}
+	return refuse(http.StatusForbidden, "forbidden", "You may not open this.", 0)
 }
 
 // challenge sends a person to the login, and tells all others where it is.
-func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, req *guard.Request, d *guard.Decision) {
+func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, req *guard.Request, original string, d *guard.Decision) *Refusal {
 	header := w.Header()
-	site, origin := h.o.Site(r.Host), ""
+	site, origin, demand := h.o.Site(r.Host), "", req.Tighten
+	if h.o.Demands {
+		demand = d.Demand
+	}
 	if site.Portal != "" {
 		origin = web.OwnOrigin(req.Scheme, req.Host)
 	}
-	header.Set("Location", site.LoginLocation(origin, original(r), req.Tighten, h.o.Clock()))
+	header.Set("Location", site.LoginLocation(origin, original, demand, h.o.Clock()))
 	if req.Navigation && !d.BadProof {
 		status := http.StatusFound
 		if web.Unsafe(r.Method) {
@@ -42,34 +59,26 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, req *guard.R
 		}
 		header.Set("Cache-Control", "no-store")
 		w.WriteHeader(status)
-		return
+		return nil
 	}
 	web.Unauthorized(header, d, !web.SecFetch(r.Header))
-	h.refuse(w, r, http.StatusUnauthorized, "unauthenticated", "Sign in first.", 0)
+	return refuse(http.StatusUnauthorized, "unauthenticated", "Sign in first.", 0)
 }
 
-// original is the raw path and query.
-func original(r *http.Request) string {
-	path, _ := rawPath(r)
-	if r.URL.RawQuery != "" || r.URL.ForceQuery {
-		return path + "?" + r.URL.RawQuery
-	}
-	return path
-}
-
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, status int, code, text string, wait time.Duration) {
+// Refuse writes a refusal: a page for a person, a problem document for all others.
+func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, f *Refusal) {
 	if !web.Navigation(r.Header) {
-		web.WriteProblem(w, status, code, text, wait)
+		web.WriteProblem(w, f.Status, f.Code, f.Text, f.Wait)
 		return
 	}
 	header := w.Header()
 	web.SecureHeaders(header)
-	web.SetRetryAfter(header, wait)
+	web.SetRetryAfter(header, f.Wait)
 	if h.o.ErrorPage != nil {
-		h.o.ErrorPage(w, r, status, text)
+		h.o.ErrorPage(w, r, f.Status, f.Text)
 		return
 	}
 	header.Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text + "\n"))
+	w.WriteHeader(f.Status)
+	_, _ = w.Write([]byte(f.Text + "\n"))
 }

@@ -15,6 +15,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,12 +34,25 @@ type Options struct {
 	// Upstream is where requests go: http, https or h2c (HTTP/2 without TLS),
 	// host, and a path that is put in front. Nil with Next.
 	Upstream *url.URL
-	// Next is asked instead of Upstream.
+	// Next is asked instead of Upstream. Both are nil where Guard alone is used.
 	Next http.Handler
 	// Transport carries requests to Upstream. Nil: one of our own.
 	Transport http.RoundTripper
 	// Trusted are the proxies in front of us. Zero: nobody.
 	Trusted web.Trusted
+	// Client and Scheme say who is asking and by which scheme, for shells that
+	// know better than Trusted does. Nil: Trusted.
+	Client func(*http.Request) netip.Addr
+	Scheme func(*http.Request) string
+	// Target says which path goes on to the upstream (raw, without the query), and
+	// which address the browser asked for (raw, with it), for shells that rewrite
+	// before they guard. Nil: both are the request's own.
+	Target func(*http.Request) (path, original string, ok bool)
+	// KeepForwarded leaves X-Forwarded-* and the body's deadline to the shell.
+	KeepForwarded bool
+	// Demands puts all that the rule asks into the address of the login, for login
+	// pages that do not know the rules of this route.
+	Demands bool
 	// Stripper knows the identity headers. Nil: those of all presets.
 	Stripper *web.Stripper
 	// Assertion signs (session.Registry.Assertion). Required where a rule has
@@ -69,7 +83,7 @@ func New(o Options) (*Handler, error) {
 	if o.Guard == nil || o.Site == nil {
 		return nil, errors.New("make a guarded upstream: guard and site are required")
 	}
-	if (o.Upstream == nil) == (o.Next == nil) {
+	if o.Upstream != nil && o.Next != nil {
 		return nil, errors.New("make a guarded upstream: expected either a URL or a handler")
 	}
 	if o.Stripper == nil {
@@ -84,8 +98,17 @@ func New(o Options) (*Handler, error) {
 	if o.WatchAfter == 0 {
 		o.WatchAfter = 2 * time.Second
 	}
+	if o.Client == nil {
+		o.Client = o.Trusted.Client
+	}
+	if o.Scheme == nil {
+		o.Scheme = o.Trusted.Scheme
+	}
+	if o.Target == nil {
+		o.Target = target
+	}
 	h := &Handler{o: o, next: o.Next}
-	if h.next == nil {
+	if o.Upstream != nil {
 		next, err := h.upstream()
 		if err != nil {
 			return nil, err
@@ -95,38 +118,51 @@ func New(o Options) (*Handler, error) {
 	return h, nil
 }
 
-// ServeHTTP guards one request. Removing identity headers is the first thing
-// on every branch.
+// ServeHTTP guards one request to the upstream.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if refusal := h.Guard(w, r, h.on); refusal != nil {
+		h.Refuse(w, r, refusal)
+	}
+}
+
+func (h *Handler) on(w http.ResponseWriter, r *http.Request, _ *guard.Decision) {
+	h.next.ServeHTTP(w, r)
+}
+
+// Pass is what a request goes on to, with the decision that let it.
+type Pass func(w http.ResponseWriter, r *http.Request, d *guard.Decision)
+
+// Guard guards one request: next is asked where the guard lets it pass. A
+// challenge to a browser is answered at once; any other answer is returned, for
+// Refuse or for a shell that has errors of its own. Headers that belong to it are
+// set. Removing identity headers is the first thing on every branch.
+func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refusal {
 	h.strip(r)
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || r.RequestURI == "*" {
-		h.refuse(w, r, http.StatusMethodNotAllowed, "method", "This method is not passed on.", 0)
-		return
+		return refuse(http.StatusMethodNotAllowed, "method", "This method is not passed on.", 0)
 	}
-	path, ok := rawPath(r)
+	path, original, ok := h.o.Target(r)
 	host, err := guard.RequestHost(r.Host)
 	if !ok || err != nil || strings.ContainsFunc(r.RequestURI, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-		h.refuse(w, r, http.StatusBadRequest, "request", "The request cannot be read.", 0)
-		return
+		return refuse(http.StatusBadRequest, "request", "The request cannot be read.", 0)
 	}
 	// What goes on is the host that the rules saw, not another spelling of it.
-	r.Host = host + port(r.Host)
+	if r.Host != host {
+		r.Host = host + port(r.Host)
+	}
 	switch reserved, err := guard.Below(path, web.Prefix); {
 	case err != nil:
-		h.refuse(w, r, http.StatusBadRequest, "request", "The address can be read in more than one way.", 0)
-		return
+		return refuse(http.StatusBadRequest, "request", "The address can be read in more than one way.", 0)
 	case reserved:
-		h.refuse(w, r, http.StatusNotFound, "not_found", "There is no such page.", 0)
-		return
+		return refuse(http.StatusNotFound, "not_found", "There is no such page.", 0)
 	}
 	if len(r.Header["Authorization"]) > 1 {
-		h.refuse(w, r, http.StatusBadRequest, "request", "The request names two credentials.", 0)
-		return
+		return refuse(http.StatusBadRequest, "request", "The request names two credentials.", 0)
 	}
-	scheme := h.o.Trusted.Scheme(r)
+	scheme := h.o.Scheme(r)
 	req := &guard.Request{
 		Method: r.Method, Scheme: scheme, Host: r.Host, Path: path,
-		Client:        h.o.Trusted.Client(r),
+		Client:        h.o.Client(r),
 		Cookie:        h.o.Site(r.Host).Cookies.Guard(r.Header, scheme),
 		Authorization: r.Header.Get("Authorization"),
 		Navigation:    web.Navigation(r.Header),
@@ -136,11 +172,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.o.OnDecision != nil {
 		h.o.OnDecision(&d)
 	}
-	if d.Outcome != guard.Allow {
-		h.answer(w, r, req, &d)
-		return
+	switch {
+	case web.Early(r) && (d.NetworkAware || web.Unsafe(r.Method)):
+		return refuse(http.StatusTooEarly, "too_early", "Send this again when the connection is established.", 0)
+	case d.Outcome != guard.Allow:
+		return h.answer(w, r, req, original, &d)
 	}
-	h.pass(w, r, req, &d)
+	return h.pass(w, r, req, &d, next)
 }
 
 // port is the port of a Host header that RequestHost took, with its colon.
@@ -183,6 +221,16 @@ func (h *Handler) stripTrailer(t http.Header) {
 	}
 }
 
+// target is Options.Target for shells that pass on what came.
+func target(r *http.Request) (path, original string, ok bool) {
+	path, ok = rawPath(r)
+	original = path
+	if r.URL.RawQuery != "" || r.URL.ForceQuery {
+		original += "?" + r.URL.RawQuery
+	}
+	return path, original, ok
+}
+
 // rawPath is the path of the request target as it came, without the query.
 func rawPath(r *http.Request) (string, bool) {
 	target := r.RequestURI
@@ -199,15 +247,13 @@ func rawPath(r *http.Request) (string, bool) {
 
 // pass sends an allowed request on. From here on the body may take its time:
 // until here the shell's deadline held.
-func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Request, d *guard.Decision) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Request, d *guard.Decision, next Pass) *Refusal {
 	assertion := ""
 	if d.Assertion != guard.AssertionNone && d.Identity != nil {
 		var err error
 		if assertion, err = h.sign(req, d); err != nil {
 			h.o.Logger.ErrorContext(r.Context(), "guarded upstream: an assertion could not be signed", "error", err)
-			h.refuse(w, r, http.StatusServiceUnavailable, "unavailable", "The gateway cannot answer at this moment.", time.Second)
-			return
+			return refuse(http.StatusServiceUnavailable, "unavailable", "The gateway cannot answer at this moment.", time.Second)
 		}
 	}
 	if req.Authorization != "" && (d.Judged || h.o.Guard.Ours(r.Context(), req.Authorization)) {
@@ -218,16 +264,22 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Reques
 		web.StripMethodOverrides(r.Header)
 	}
 	onlyWebSocket(r.Header)
-	h.forward(r, req)
+	if !h.o.KeepForwarded {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+		h.forward(r, req)
+	}
 	web.SetIdentity(r.Header, d, assertion)
 
+	if d.Live.ID == "" || h.o.Subscribe == nil {
+		next(w, r, d)
+		return nil
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	if d.Live.ID != "" && h.o.Subscribe != nil {
-		watch := h.watch(*req, d.Live.ID, upgrades(r.Header), cancel)
-		defer watch.stop()
-	}
-	h.next.ServeHTTP(w, r.WithContext(ctx))
+	watch := h.watch(*req, d.Live.ID, upgrades(r.Header), cancel)
+	defer watch.stop()
+	next(w, r.WithContext(ctx), d)
+	return nil
 }
 
 func (h *Handler) sign(req *guard.Request, d *guard.Decision) (string, error) {
@@ -363,5 +415,5 @@ func (h *Handler) upstreamFailed(w http.ResponseWriter, r *http.Request, err err
 		panic(http.ErrAbortHandler) // the client has gone, or may not go on
 	}
 	h.o.Logger.WarnContext(r.Context(), "upstream does not answer", "error", err)
-	h.refuse(w, r, http.StatusBadGateway, "upstream", "The application behind this gateway does not answer. Try again in a moment.", 0)
+	h.Refuse(w, r, refuse(http.StatusBadGateway, "upstream", "The application behind this gateway does not answer. Try again in a moment.", 0))
 }

@@ -1,0 +1,215 @@
+package caddymodule
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sallyport-auth/sallyport/internal/gateway"
+)
+
+// loginPath stands for all that the gateway answers by itself.
+const loginPath = "/sallyport/login"
+
+// site is one handler of ours and the hosts whose requests come to it.
+type site struct {
+	server  string
+	https   bool
+	port    string
+	hosts   []string // none: every host
+	handler *Handler
+	routes  caddyhttp.RouteList // of the server
+}
+
+// origin is where a browser finds the site; one of its hosts stands for all.
+func (s *site) origin() string {
+	host := "localhost"
+	for _, h := range s.hosts {
+		if !strings.ContainsAny(h, "*{") {
+			host = h
+			break
+		}
+	}
+	scheme, standard := "http", "80"
+	if s.https {
+		scheme, standard = "https", "443"
+	}
+	if s.port == standard || s.port == "" {
+		return scheme + "://" + host
+	}
+	return scheme + "://" + net.JoinHostPort(host, s.port)
+}
+
+// sitesOf finds every handler of ours in a server, with the hosts that the
+// matchers above it name.
+func sitesOf(name string, server *caddyhttp.Server) []site {
+	s := site{server: name, https: len(server.TLSConnPolicies) > 0, routes: server.Routes}
+	for _, address := range server.Listen {
+		if parsed, err := caddy.ParseNetworkAddress(address); err == nil && !parsed.IsUnixNetwork() {
+			s.port = strconv.Itoa(int(parsed.StartPort))
+			break
+		}
+	}
+	return below(server.Routes, nil, s)
+}
+
+func below(routes caddyhttp.RouteList, hosts []string, s site) (found []site) {
+	for i := range routes {
+		here := hosts
+		if named := hostsOf(routes[i].MatcherSets); len(named) > 0 {
+			here = named
+		}
+		for _, handler := range routes[i].Handlers {
+			switch handler := handler.(type) {
+			case *Handler:
+				s.hosts, s.handler = here, handler
+				found = append(found, s)
+			case *caddyhttp.Subroute:
+				found = append(found, below(handler.Routes, here, s)...)
+			}
+		}
+	}
+	return found
+}
+
+func hostsOf(sets caddyhttp.MatcherSets) (hosts []string) {
+	for _, set := range sets {
+		for _, matcher := range set {
+			switch m := matcher.(type) {
+			case *caddyhttp.MatchHost:
+				hosts = append(hosts, *m...)
+			case caddyhttp.MatchHost:
+				hosts = append(hosts, m...)
+			}
+		}
+	}
+	return hosts
+}
+
+// asks is a request as a browser would send it, for matchers to look at.
+func asks(method, scheme, host, target string) (*http.Request, error) {
+	r, err := http.NewRequest(method, scheme+"://"+host+target, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.RequestURI, r.RemoteAddr = target, "192.0.2.1:1"
+	if scheme == "https" {
+		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: host}
+	}
+	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), httptest.NewRecorder(), nil), nil
+}
+
+// first is the first handler of ours that a request would come to, nil if it would
+// come to none. Rewrites on the way are not carried out.
+func first(routes caddyhttp.RouteList, r *http.Request) *Handler {
+	groups := map[string]bool{}
+	for i := range routes {
+		if routes[i].Group != "" && groups[routes[i].Group] {
+			continue
+		}
+		match, err := routes[i].MatcherSets.AnyMatchWithError(r)
+		if err != nil || !match {
+			continue
+		}
+		groups[routes[i].Group] = true
+		for _, handler := range routes[i].Handlers {
+			switch handler := handler.(type) {
+			case *Handler:
+				return handler
+			case *caddyhttp.Subroute:
+				if h := first(handler.Routes, r); h != nil {
+					return h
+				}
+			}
+		}
+		if routes[i].Terminal {
+			return nil
+		}
+	}
+	return nil
+}
+
+// survey looks at the whole configuration once it has started: where people find
+// the pages, and what is allowed but cannot work.
+func (a *App) survey() {
+	server, err := a.http()
+	if err != nil {
+		return // no http app: nothing is guarded
+	}
+	var sites []site
+	for name, s := range server.Servers {
+		sites = append(sites, sitesOf(name, s)...)
+	}
+	slices.SortStableFunc(sites, func(a, b site) int { return strings.Compare(a.server, b.server) })
+	for i := range sites {
+		if origin := sites[i].origin(); a.base.Load() == nil && !sites[i].handler.Portal {
+			a.base.Store(&origin)
+		}
+	}
+	for _, text := range remarks(sites, a.Config.Portals()) {
+		a.log.Warn(text)
+	}
+}
+
+// remarks are whole sentences about what cannot work as it is configured.
+func remarks(sites []site, portals []gateway.Portal) (texts []string) {
+	say := func(format string, args ...any) {
+		if text := fmt.Sprintf(format, args...); !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	for _, p := range portals {
+		if !answers(sites, p.Host) {
+			say("portal %s: no site of this Caddy answers there: add a site with `sallyport portal`, unless another server has it", p.Origin)
+		}
+	}
+	for i := range sites {
+		s := &sites[i]
+		for _, host := range s.names() {
+			switch {
+			case s.handler.Portal && len(portals) == 0:
+				say("%s: `sallyport portal` without the option `portal` is a host of login pages for itself alone: name it among the global options (portal %s)", host, s.origin())
+			case len(portals) > 0 && !s.handler.Portal && !slices.ContainsFunc(portals, func(p gateway.Portal) bool { return p.Serves(host) }):
+				say("%s: this host is not below a cookie_domain, so no login at the portal ever reaches it and nobody gets in", host)
+			case len(portals) == 0 && !s.handler.Portal && !reaches(s, host):
+				say("%s: sallyport guards a part of this site that /sallyport/* does not come to, so nobody can reach the login pages: guard the whole site and say in rules which paths ask for what, or set a portal", host)
+			}
+		}
+	}
+	return texts
+}
+
+// names are the hosts that can be asked about.
+func (s *site) names() []string {
+	names := slices.DeleteFunc(slices.Clone(s.hosts), func(h string) bool { return strings.Contains(h, "{") })
+	for i, name := range names {
+		names[i] = strings.ToLower(strings.ReplaceAll(name, "*", "any"))
+	}
+	if len(s.hosts) == 0 {
+		names = []string{"localhost"}
+	}
+	return names
+}
+
+func answers(sites []site, host string) bool {
+	return slices.ContainsFunc(sites, func(s site) bool { return reaches(&s, host) })
+}
+
+// reaches reports whether a browser that asks a host for the login page comes to a
+// handler of ours.
+func reaches(s *site, host string) bool {
+	scheme := "http"
+	if s.https {
+		scheme = "https"
+	}
+	r, err := asks(http.MethodGet, scheme, host, loginPath)
+	return err == nil && first(s.routes, r) != nil
+}

@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/web"
+	"github.com/sallyport-auth/sallyport/internal/web/proxy"
+)
+
+// RouteOptions is one guarded route of a server that is not ours.
+type RouteOptions struct {
+	// Rules decide on this route alone. None: the rule of a site that says nothing
+	// more, which is realms users and admin with two factors.
+	Rules []guard.Rule
+	// Target is proxy.Options.Target.
+	Target func(*http.Request) (path, original string, ok bool)
+}
+
+// Route guards a route by rules of its own. Its login pages are those of this
+// gateway; the configuration's own rules are for forward-auth and have no say
+// here. Errors name rule, field and what was expected (*guard.Error).
+func (g *Gateway) Route(o RouteOptions) (*proxy.Handler, error) {
+	if len(o.Rules) == 0 {
+		o.Rules = g.cfg.implied()
+	}
+	rules, err := guard.Compile(o.Rules, g.cfg.compileOptions())
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range rules.Warnings() {
+		g.log.Warn(w)
+	}
+	check, err := guard.New(guard.Options{
+		Rules: rules, Sessions: g.sessions, RealmExists: g.realmExists, OurToken: g.sessions.IsOurs, Clock: g.clock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return proxy.New(proxy.Options{
+		Guard: check, Site: g.loginSite, Client: g.client, Scheme: g.scheme, Target: o.Target, KeepForwarded: true, Demands: true,
+		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Subscribe, ErrorPage: g.errorPage, Logger: g.log, Clock: g.clock,
+	})
+}
+
+// CheckRules says what is wrong with the rules of a route, without a gateway: an
+// error as Route gives it, nil for nothing.
+func (c *Config) CheckRules(rules []guard.Rule) error {
+	_, err := guard.Compile(rules, c.compileOptions())
+	return err
+}
+
+// Owns reports whether a request target is below /sallyport/, where the gateway
+// answers by itself (Handler) on every guarded host. It looks at the raw target.
+func Owns(target string) bool {
+	return strings.HasPrefix(target, web.Prefix) || target == "/sallyport" || strings.HasPrefix(target, "/sallyport?")
+}
+
+// Portals are where the login pages are, none where each host has its own.
+func (c *Config) Portals() (portals []Portal) {
+	p := &plan{}
+	if c.planSites(p, shell{}) != nil {
+		return nil
+	}
+	for _, s := range p.sites {
+		if u, err := url.Parse(s.portal); err == nil && s.portal != "" {
+			host, _ := guard.CanonicalHost(u.Host)
+			portals = append(portals, Portal{Origin: s.portal, Host: host, Domain: s.domain})
+		}
+	}
+	return portals
+}
+
+// Portal is a host of login pages. Domain is its cookie domain, "" for none.
+type Portal struct{ Origin, Host, Domain string }
+
+// Serves reports whether a login at this portal reaches a host.
+func (p Portal) Serves(host string) bool {
+	return host == p.Host || p.Domain != "" && (host == p.Domain || strings.HasSuffix(host, "."+p.Domain))
+}
+
+// Validate finds what is wrong with a configuration without opening anything.
+// routes: a server with routes of its own carries it.
+func (c *Config) Validate(routes bool) error {
+	_, err := c.plan(shell{routes: routes})
+	return err
+}
