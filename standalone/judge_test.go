@@ -163,12 +163,18 @@ func (w *walk) judge(what string) {
 }
 
 // touch checks on narrow screens, as which enlarged ones count too, that a
-// finger can press what is to be pressed, and that nothing is too wide.
+// finger can press what is to be pressed, and that nothing is too wide; and that
+// who uses the keyboard sees where he is.
 func (w *walk) touch(name string) {
 	w.t.Helper()
 	const small = `[...document.querySelectorAll('a[href], button, summary, input, .check label')].filter(e => {
 		const r = e.getBoundingClientRect();
 		return r.width > 0 && e.type !== 'checkbox' && (r.height < 44 || r.width < 44);
+	}).map(e => e.outerHTML.slice(0, 120))`
+	const unseen = `[...document.querySelectorAll('a[href], button, summary, input')].filter(e => e.checkVisibility({contentVisibilityAuto: true})).filter(e => {
+		e.focus();
+		const s = getComputedStyle(e);
+		return document.activeElement !== e || s.outlineStyle === 'none' || parseFloat(s.outlineWidth) < 2;
 	}).map(e => e.outerHTML.slice(0, 120))`
 	const over = `document.documentElement.scrollWidth - document.documentElement.clientWidth`
 	for _, s := range []struct {
@@ -182,6 +188,10 @@ func (w *walk) touch(name string) {
 		if n := read(w.tab, "measure the width", chromedp.Evaluate[int](over)); n > 0 {
 			w.t.Errorf("%s on %s: %d pixels too wide", name, s.what, n)
 		}
+	}
+	w.do("take the keyboard", chromedp.KeyEvent("\t"))
+	for _, e := range read(w.tab, "focus everything in turn", chromedp.Evaluate[[]string](unseen)) {
+		w.t.Errorf("%s: the keyboard's place cannot be seen: %s", name, e)
 	}
 }
 

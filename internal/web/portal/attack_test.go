@@ -539,9 +539,12 @@ func TestRefusalsOfShellsAreWholePages(t *testing.T) {
 			t.Errorf("%d: a link to try again: %v\n%s", status, again, rec.Body)
 		}
 	}
-	for _, target := range []string{"//evil.example.net/", "/\\evil.example.net", "*"} {
+	for _, target := range []string{"//evil.example.net/", "/\\evil.example.net", "*", "/sallyport/setup?token=spi_secret"} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.URL = &url.URL{Opaque: target}
+		if strings.HasPrefix(target, "/sallyport/") {
+			r = httptest.NewRequest("GET", target, nil)
+		}
 		rec := httptest.NewRecorder()
 		h.portal.Refuse(rec, r, 502)
 		if strings.Contains(rec.Body.String(), "Try again<") {

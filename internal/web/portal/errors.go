@@ -140,13 +140,14 @@ func (x *exchange) wait(code int, d time.Duration) error {
 	return x.onward(code, x.p.say("error."+strconv.Itoa(code), x.p.wait(d)))
 }
 
-// onward is a page that leads on: to the same address again where that may
-// help, else to the start page.
+// onward is a page that leads on: to the same address of the guarded site again
+// where that may help, else to the start page. An address of our own may hold the
+// token of a link, which belongs on no page.
 func (x *exchange) onward(code int, text string) error {
 	m := message{Title: x.p.say("title." + strconv.Itoa(code)), Text: text, Link: "/sallyport/", LinkText: x.p.say("error.start")}
 	switch code {
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		if here, ok := x.p.targets.Local(x.r.URL.RequestURI()); ok && x.r.Method == http.MethodGet {
+		if here, ok := x.p.targets.Local(x.r.URL.RequestURI()); ok && x.r.Method == http.MethodGet && !reserved(x.r.URL.Path) {
 			m.Link, m.LinkText = here, x.p.say("error.again")
 		}
 	}

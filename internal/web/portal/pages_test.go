@@ -54,6 +54,24 @@ func TestTextsAreAllThereAndAllUsed(t *testing.T) {
 	}
 }
 
+// A word in a template is one that no other catalogue could say.
+func TestTemplatesHoldNoWords(t *testing.T) {
+	files, err := filepath.Glob("templates/*.html")
+	must(t, err)
+	if len(files) < 15 {
+		t.Fatalf("only %d templates", len(files))
+	}
+	action := regexp.MustCompile(`\{\{[^}]*\}\}`)
+	spoken := regexp.MustCompile(`(?:alt|title|placeholder|aria-label|aria-description)="[^"]*\pL[^"]*"`)
+	words := regexp.MustCompile(`>[^<]*\pL[^<]*<`)
+	for _, name := range files {
+		text := action.ReplaceAllString(readAll(t, []string{name}), "")
+		for _, found := range append(words.FindAllString(text, -1), spoken.FindAllString(text, -1)...) {
+			t.Errorf("%s says %q by itself", name, found)
+		}
+	}
+}
+
 func readAll(t *testing.T, names []string) string {
 	t.Helper()
 	var all strings.Builder
@@ -222,7 +240,8 @@ func TestStyleIsSmallAndOurOwn(t *testing.T) {
 	if len(style) > 8<<10 {
 		t.Errorf("%d bytes, want at most 8 KiB", len(style))
 	}
-	for _, foreign := range []string{"url(", "@import", "@font-face"} {
+	// Nothing moves, so nobody has to ask for less of it.
+	for _, foreign := range []string{"url(", "@import", "@font-face", "animation", "transition"} {
 		if strings.Contains(string(style), foreign) {
 			t.Errorf("it holds %s", foreign)
 		}
