@@ -87,8 +87,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.shared, err = acquire(ctx, so, a.log); err != nil {
 		return err
 	}
-	a.gateway, err = gateway.OpenOn(ctx, cfg, a.shared.state, o)
-	return err
+	if a.gateway, err = gateway.OpenOn(ctx, cfg, a.shared.state, o); err != nil {
+		return err
+	}
+	return register(ctx, a.gateway)
 }
 
 // Start puts this configuration in force for what outlives a reload. It opens

@@ -101,7 +101,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		if web.Early(r) { // whoever recorded it could send it again
 			return h.refuse(w, r, &proxy.Refusal{Status: http.StatusTooEarly, Code: "too_early", Text: "Send this again when the connection is established."})
 		}
-		h.gateway.ServeHTTP(w, r)
+		h.gateway.ServeHTTP(w, asked(r))
 		return nil
 	}
 	var failed error
@@ -152,38 +152,72 @@ func handles(routes caddyhttp.RouteList, r *http.Request) bool {
 	return false
 }
 
-// target says what goes on, after rewrites, and what the browser asked for.
-func target(r *http.Request) (path, original string, ok bool) {
-	path = r.URL.EscapedPath()
-	first, known := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !known {
-		first = *r
+// target says what goes on, after rewrites, and what the browser asked for. An
+// upstream may go by the address from before a rewrite too (php_fastcgi hands on
+// REQUEST_URI), so the rules must admit both: otherwise `try_files {path} /index.php`
+// would let whoever may see /index.php see everything that index.php serves.
+func target(r *http.Request) (proxy.Target, bool) {
+	first := original(r)
+	t := proxy.Target{Path: r.URL.EscapedPath(), Original: first.RequestURI}
+	if !strings.HasPrefix(t.Original, "/") { // absolute-form
+		t.Original = first.URL.RequestURI()
 	}
-	original = first.RequestURI
-	if !strings.HasPrefix(original, "/") { // absolute-form
-		original = first.URL.RequestURI()
+	if before := first.URL.EscapedPath(); before != t.Path {
+		t.Also = before
 	}
-	return path, original, path != "" && path[0] == '/'
+	return t, t.Path != "" && t.Path[0] == '/'
 }
 
-// tell sets Caddy's placeholders for whoever was let in: logs and other modules
+// asked is a request for us as it came: a site that rewrites everything to one page
+// has login pages all the same.
+func asked(r *http.Request) *http.Request {
+	first := original(r)
+	ours := r.WithContext(r.Context())
+	u := *first.URL
+	ours.Method, ours.URL = first.Method, &u
+	return ours
+}
+
+// original is the request as it came, before rewrites.
+func original(r *http.Request) http.Request {
+	if first, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		return first
+	}
+	return *r
+}
+
+// tell gives Caddy its placeholders for whoever was let in: logs and other modules
 // read them. The texts are values, and never looked through for placeholders.
 func tell(r *http.Request, d *guard.Decision) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok || d.Identity == nil {
 		return
 	}
-	who := d.Identity
-	id := who.Name
-	if !d.BareUser {
-		id += "@" + who.Realm
-	}
-	repl.Set("http.auth.user.id", id)
-	repl.Set("http.auth.user.name", web.HeaderText(who.FullName))
-	repl.Set("http.auth.user.email", web.HeaderText(who.Email))
-	repl.Set("http.auth.user.groups", strings.Join(who.Groups, ","))
-	repl.Set("http.auth.user.realm", who.Realm)
-	repl.Set("http.auth.user.uuid", who.ID.String())
+	who, bare := d.Identity, d.BareUser
+	repl.Map(func(key string) (any, bool) {
+		name, ours := strings.CutPrefix(key, "http.auth.user.")
+		if !ours {
+			return nil, false
+		}
+		switch name {
+		case "id":
+			if bare {
+				return who.Name, true
+			}
+			return who.Name + "@" + who.Realm, true
+		case "name":
+			return web.HeaderText(who.FullName), true
+		case "email":
+			return web.HeaderText(who.Email), true
+		case "groups":
+			return strings.Join(who.Groups, ","), true
+		case "realm":
+			return who.Realm, true
+		case "uuid":
+			return who.ID.String(), true
+		}
+		return nil, false
+	})
 }
 
 // guarded keeps what stands behind from setting cookies of ours.

@@ -44,7 +44,7 @@ func serve(ctx context.Context, g command.Global, f command.ServeFlags) error {
 	}
 	var ln net.Listener
 	if strings.HasSuffix(cfg.ListenAddress(), ":0") { // the port that the kernel chooses stands in links
-		if ln, err = listen(cfg.ListenAddress()); err != nil {
+		if ln, err = listen(cfg.ListenAddress(), listenHint); err != nil {
 			return err
 		}
 		defer ln.Close()
@@ -55,16 +55,23 @@ func serve(ctx context.Context, g command.Global, f command.ServeFlags) error {
 		return err
 	}
 	if ln == nil {
-		if ln, err = listen(cfg.ListenAddress()); err != nil {
+		if ln, err = listen(cfg.ListenAddress(), listenHint); err != nil {
 			return errors.Join(err, gw.Close())
 		}
 		defer ln.Close()
 	}
-	return errors.Join(serveOn(ctx, gw, ln, log), gw.Close())
+	metrics, err := listenMetrics(&cfg)
+	if err != nil {
+		return errors.Join(err, gw.Close())
+	}
+	return errors.Join(serveOn(ctx, gw, ln, metrics, log), gw.Close())
 }
 
-// serveOn answers on both sockets until ctx ends.
-func serveOn(ctx context.Context, gw *gateway.Gateway, ln net.Listener, log *slog.Logger) error {
+// serveOn answers on all sockets until ctx ends. metrics may be nil.
+func serveOn(ctx context.Context, gw *gateway.Gateway, ln, metrics net.Listener, log *slog.Logger) error {
+	if metrics != nil {
+		defer metrics.Close()
+	}
 	admin, err := gateway.ListenAdmin(gw.StateDir())
 	if err != nil {
 		return err
@@ -73,7 +80,17 @@ func serveOn(ctx context.Context, gw *gateway.Gateway, ln net.Listener, log *slo
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel() // ends what a graceful stop did not: streams and WebSockets
 	front, management := newServer(base, gw.Handler(), log), newServer(base, gw.AdminHandler(), log)
-	failed := make(chan error, 2)
+	servers := []*http.Server{front, management}
+	failed := make(chan error, 3)
+	if metrics != nil {
+		counters, err := metricsServer(base, gw, log)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, counters)
+		go func() { failed <- counters.Serve(metrics) }()
+		log.Info("metrics are served", "address", metrics.Addr().String())
+	}
 	go func() { failed <- front.Serve(ln) }()
 	go func() { failed <- management.Serve(admin) }()
 	gw.Announce(ctx, os.Stderr, ln.Addr())
@@ -83,7 +100,7 @@ func serveOn(ctx context.Context, gw *gateway.Gateway, ln net.Listener, log *slo
 		return fmt.Errorf("serve: %w", err)
 	}
 	log.Info("stopping", "drain", drain)
-	return stop(front, management)
+	return stop(servers...)
 }
 
 // stop lets open requests end, and gives up after drain.
@@ -114,13 +131,16 @@ func newServer(base context.Context, h http.Handler, log *slog.Logger) *http.Ser
 	return s
 }
 
-// listen opens host:port or unix:PATH.
-func listen(address string) (net.Listener, error) {
+// listenHint is the way out when listen is in use.
+const listenHint = "choose another address with --listen"
+
+// listen opens host:port or unix:PATH. hint is the way out of an error.
+func listen(address, hint string) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(address, "unix:")
 	if !isUnix {
 		ln, err := net.Listen("tcp", address)
 		if err != nil {
-			return nil, fmt.Errorf("listen on %s: %w (choose another address with --listen)", address, err)
+			return nil, fmt.Errorf("listen on %s: %w (%s)", address, err, hint)
 		}
 		return ln, nil
 	}

@@ -37,6 +37,18 @@ const (
 	KindKeys        Kind = "keys"
 )
 
+// Known tells whether k is one of the kinds above: what may become a label.
+func (k Kind) Known() bool {
+	switch k {
+	case KindLogin, KindPassword, KindCode, KindRecovery, KindStepUp, KindLogout, KindSessionOpen, KindSessionRevoke, KindRefresh,
+		KindUserCreate, KindUserUpdate, KindUserDelete, KindUserDisable, KindUserEnable,
+		KindPasswordChange, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew,
+		KindRealmSet, KindRealmDelete, KindSetup, KindInvite, KindThrottled, KindGuard, KindKeys:
+		return true
+	}
+	return false
+}
+
 // Outcome says how it ended. The zero Outcome is none and is recorded as Failed.
 type Outcome string
 

@@ -32,6 +32,10 @@ func TestCheckWarnsOfWhatIsSeldomMeant(t *testing.T) {
 		{"every interface", quiet + "listen: :9091\nrules: [{realms: [users]}]", "listen: other machines reach"},
 		{"loopback, version 6", quiet + "listen: '[::1]:9091'\nrules: [{realms: [users]}]", ""},
 		{"a socket", quiet + "listen: unix:/run/x.sock\nrules: [{realms: [users]}]", ""},
+		{"metrics for everybody", quiet + "metrics: 0.0.0.0:9092\nrules: [{realms: [users]}]", "metrics: other machines reach"},
+		{"metrics at home", quiet + "metrics: localhost:9092\nrules: [{realms: [users]}]", ""},
+		{"metrics at another loopback", quiet + "metrics: 127.0.0.2:9091\nrules: [{realms: [users]}]", ""},
+		{"metrics in a socket", quiet + "metrics: unix:/run/m.sock\nrules: [{realms: [users]}]", ""},
 		{"no portal", "rules: [{realms: [users]}]", "there is no portal"},
 		{"no rules", quiet, "there are no rules"},
 	} {
@@ -53,12 +57,28 @@ func TestCheckRefusesWhatNoServerCouldUse(t *testing.T) {
 		{"rules: [{realms: [users]}]\nmaster_key: c2hvcnQ=\n", "gateway.yaml:2: master_key has 5 bytes: 32 bytes"},
 		{"master_key: ''\n", "gateway.yaml:1: master_key is empty"},
 		{"listen: 9091x\n", "gateway.yaml:1: listen: expected HOST:PORT"},
+		{"listen: :9091\nmetrics: localhost\n", "gateway.yaml:2: metrics: expected HOST:PORT"},
+		{"metrics: 127.0.0.1:9091\n", "gateway.yaml:1: metrics: listen has this address already"},
+		{"listen: :9091\nmetrics: 10.0.0.1:9091\n", "gateway.yaml:2: metrics: listen has this address already"},
+		{"listen: '[::1]:9091'\nmetrics: localhost:9091\n", "gateway.yaml:2: metrics: listen has this address already"},
+		{"listen: unix:/run/x.sock\nmetrics: unix:/run/x.sock\n", "gateway.yaml:2: metrics: listen has this address already"},
 		{"upstream: localhost:3000\n", "gateway.yaml:1: upstream: expected http://HOST:PORT"},
 	} {
 		_, err := gateway.Check(t.Context(), configFile(t, c.text))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: got %v, want %s", c.text, err, c.want)
 		}
+	}
+}
+
+// A word that the server around us has its own for would be read, and do nothing.
+func TestCaddyRefusesTheWordMetrics(t *testing.T) {
+	cfg, err := parse(t, "portal: https://auth.example.com\nmetrics: 127.0.0.1:9092\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cfg.Validate(true); err == nil || !strings.Contains(err.Error(), "gateway.yaml:2: metrics: this word is for the standalone server") {
+		t.Errorf("got %v", err)
 	}
 }
 

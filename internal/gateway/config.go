@@ -58,6 +58,11 @@ type Config struct {
 	// store is empty.
 	MasterKey string `json:"master_key,omitempty"`
 
+	// Metrics is where the standalone server answers GET /metrics for
+	// Prometheus, on a listener of its own: host:port, or unix:PATH. Whoever
+	// reaches it reads all counters. Default: nowhere.
+	Metrics string `json:"metrics,omitempty"`
+
 	// DefaultRealm is where a bare name is looked for. Default: users.
 	DefaultRealm string `json:"default_realm,omitempty"`
 

@@ -139,7 +139,7 @@ func (c *Config) StateOptions(o Options) (StateOptions, error) {
 	}
 	own := o.Clock != nil
 	o = o.defaults()
-	return StateOptions{Dir: dir, MasterKey: c.MasterKey, MinFree: o.MinFree, Clock: o.Clock, TestClock: own, Logger: o.Logger}, nil
+	return StateOptions{Dir: dir, MasterKey: c.MasterKey, MinFree: o.MinFree, Clock: o.Clock, TestClock: own, Version: o.Version, Logger: o.Logger}, nil
 }
 
 func (o Options) defaults() Options {
@@ -295,8 +295,9 @@ func (g *Gateway) wireSite(p siteplan) (err error) {
 // wireTraffic makes the two ways in which an application is guarded: answers to
 // a proxy in front of it, and being that proxy.
 func (g *Gateway) wireTraffic() (err error) {
+	decided := g.counter(g.plan.written)
 	g.authz, err = authz.New(authz.Options{
-		Guard: g.guard, Site: g.loginSite, Trusted: g.plan.trusted,
+		Guard: g.guard, Site: g.loginSite, Trusted: g.plan.trusted, OnDecision: func(_ string, d *guard.Decision) { decided(d) },
 		Credentials: g.cfg.Credentials, Assertion: g.sessions.Assertion, Logger: g.log, Clock: g.clock,
 	})
 	if err != nil || g.plan.upstream == nil && !g.demo {
@@ -304,7 +305,7 @@ func (g *Gateway) wireTraffic() (err error) {
 	}
 	o := proxy.Options{
 		Guard: g.guard, Site: g.loginSite, Trusted: g.plan.trusted, Upstream: g.plan.upstream,
-		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Subscribe, ErrorPage: g.errorPage, Logger: g.log, Clock: g.clock,
+		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Subscribe, ErrorPage: g.errorPage, OnDecision: decided, Logger: g.log, Clock: g.clock,
 	}
 	if g.demo {
 		o.Next = proxy.Demo()

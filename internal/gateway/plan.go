@@ -105,7 +105,7 @@ type shell struct{ demo, routes bool }
 func (c *Config) plan(s shell) (*plan, error) {
 	p := &plan{}
 	for _, step := range []func(*plan, shell) error{
-		c.planNetwork, c.planSites, c.planLook, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planRest,
+		c.planNetwork, c.planMetrics, c.planSites, c.planLook, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planRest,
 	} {
 		if err := step(p, s); err != nil {
 			return nil, err
@@ -119,7 +119,7 @@ func (c *Config) standaloneWords() error {
 	for _, w := range []struct {
 		name    string
 		written bool
-	}{{"listen", c.Listen != ""}, {"upstream", c.Upstream != ""}, {"log", c.Log != Log{}}} {
+	}{{"listen", c.Listen != ""}, {"upstream", c.Upstream != ""}, {"log", c.Log != Log{}}, {"metrics", c.Metrics != ""}} {
 		if w.written {
 			return c.At("/"+w.name, "%s: this word is for the standalone server; the server around this one has its own", w.name)
 		}
@@ -171,6 +171,50 @@ func (c *Config) planTrusted(p *plan, proxying, unix bool) error {
 	}
 	p.trusted = web.Trusted{Prefixes: networks, Unix: unix}
 	return nil
+}
+
+func (c *Config) planMetrics(p *plan, _ shell) error {
+	if c.Metrics == "" {
+		return nil
+	}
+	if err := command.ListenAddress(c.Metrics); err != nil {
+		return c.At("/metrics", "metrics: %v", err)
+	}
+	if sameListener(c.Metrics, c.ListenAddress()) {
+		return c.At("/metrics", "metrics: listen has this address already: the counters need one of their own, such as 127.0.0.1:9092")
+	}
+	if !local(c.Metrics) {
+		p.warnings = append(p.warnings, "metrics: other machines reach this address, and whoever does reads the counters without a login: keep it on loopback, or let a firewall admit your Prometheus alone")
+	}
+	return nil
+}
+
+// sameListener tells whether two good addresses cannot both be listened on.
+func sameListener(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if unix := strings.HasPrefix(a, "unix:"); unix || strings.HasPrefix(b, "unix:") || errA != nil || errB != nil {
+		return a == b
+	}
+	numberA, _ := net.LookupPort("tcp", portA)
+	numberB, _ := net.LookupPort("tcp", portB)
+	if numberA != numberB || numberA == 0 { // 0: the kernel chooses two
+		return false
+	}
+	if anywhere(hostA) || anywhere(hostB) || strings.EqualFold(hostA, hostB) {
+		return true
+	}
+	ipA, errA := netip.ParseAddr(hostA)
+	ipB, errB := netip.ParseAddr(hostB)
+	if errA == nil && errB == nil {
+		return ipA.Unmap() == ipB.Unmap()
+	}
+	return loopback(hostA) && loopback(hostB) // localhost is either
+}
+
+func anywhere(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
 }
 
 func (c *Config) planSites(p *plan, _ shell) error {
@@ -479,8 +523,9 @@ func (c *Config) planMasterKey() error {
 }
 
 // local reports whether the server listens on this machine alone.
-func (c *Config) local() bool {
-	address := c.ListenAddress()
+func (c *Config) local() bool { return local(c.ListenAddress()) }
+
+func local(address string) bool {
 	if strings.HasPrefix(address, "unix:") {
 		return true
 	}

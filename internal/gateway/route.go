@@ -16,7 +16,7 @@ type RouteOptions struct {
 	// more, which is realms users and admin with two factors.
 	Rules []guard.Rule
 	// Target is proxy.Options.Target.
-	Target func(*http.Request) (path, original string, ok bool)
+	Target func(*http.Request) (proxy.Target, bool)
 }
 
 // Route guards a route by rules of its own. Its login pages are those of this
@@ -41,7 +41,7 @@ func (g *Gateway) Route(o RouteOptions) (*proxy.Handler, error) {
 	}
 	return proxy.New(proxy.Options{
 		Guard: check, Site: g.loginSite, Client: g.client, Scheme: g.scheme, Target: o.Target, KeepForwarded: true, Demands: true,
-		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Subscribe, ErrorPage: g.errorPage, Logger: g.log, Clock: g.clock,
+		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Subscribe, ErrorPage: g.errorPage, OnDecision: g.counter(o.Rules), Logger: g.log, Clock: g.clock,
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
@@ -19,15 +20,18 @@ import (
 )
 
 // State is what outlives a configuration: the open, sealed store of one
-// directory, the sessions in front of it, the log of events, and the slots for
-// password hashing. One per directory and process. Safe for concurrent use.
+// directory, the sessions in front of it, the log of events, the slots for
+// password hashing, and what is counted. One per directory and process. Safe for
+// concurrent use.
 type State struct {
 	Dir      string
 	Store    *store.SealedStore
 	Audit    *audit.Log
 	Sessions *session.Registry // under the store's own issuer: see session.Registry.As
 
-	engine store.Store
+	engine  store.Store
+	metrics *metrics
+	refused atomic.Uint64 // hashings that found no slot
 
 	mu      sync.Mutex
 	hasher  *secret.Hasher
@@ -40,7 +44,8 @@ type StateOptions struct {
 	MasterKey string // empty: master.key in Dir
 	MinFree   uint64 // bytes kept free on the disk; 0: the engine's default
 	Clock     func() time.Time
-	TestClock bool // Clock is not the real one: the engine removes nothing by itself
+	Version   string // of the program, for Collectors
+	TestClock bool   // Clock is not the real one: the engine removes nothing by itself
 	Logger    *slog.Logger
 }
 
@@ -55,7 +60,7 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &State{Dir: o.Dir, engine: engine, Audit: audit.New(audit.Options{Logger: o.Logger, Clock: o.Clock})}
+	s := &State{Dir: o.Dir, engine: engine, metrics: newMetrics(), Audit: audit.New(audit.Options{Logger: o.Logger, Clock: o.Clock})}
 	if err := s.unseal(ctx, o); err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
@@ -65,6 +70,7 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Store.Close())
 	}
+	s.watch(o.Version)
 	return s, nil
 }
 
@@ -74,6 +80,7 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 func (s *State) Hasher(o secret.HasherOptions) *secret.Hasher {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	o.Refused = &s.refused
 	costs, had := o.Params, s.hashing
 	had.Params = costs
 	if s.hasher != nil && had == o {
@@ -94,9 +101,9 @@ func (s *State) unseal(ctx context.Context, o StateOptions) error {
 	if err != nil {
 		return err
 	}
-	s.Store, err = store.OpenSealed(ctx, s.engine, store.SealedOptions{Keyring: ring, Clock: o.Clock, Logger: o.Logger, NoTTL: o.TestClock})
+	s.Store, err = store.OpenSealed(ctx, s.engine, store.SealedOptions{Keyring: ring, Clock: o.Clock, Logger: o.Logger, NoTTL: o.TestClock, Observe: s.metrics.observe})
 	if errors.Is(err, store.ErrWrongKey) {
-		return wrongKey(fmt.Sprintf("the state in %s was sealed with another master key: bring that key back, or name another directory with --state (nothing was changed)", s.Dir))
+		return wrongKey(fmt.Sprintf("the state in %s was sealed with another master key: bring that key back, or name another directory with --state or storage (nothing was changed)", s.Dir))
 	}
 	return err
 }

@@ -53,14 +53,14 @@ func (c *Config) StateDir(named string) (dir string, explicit bool, err error) {
 // to that mode: the master key and the admin socket lie in it.
 func prepareDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the state directory %s: %w (choose another one with --state)", dir, plain(err))
+		return fmt.Errorf("make the state directory %s: %w (choose another one with --state or storage)", dir, plain(err))
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
 		return fmt.Errorf("look at the state directory %s: %w", dir, plain(err))
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("the state directory %s is a file: choose another one with --state", dir)
+		return fmt.Errorf("the state directory %s is a file: choose another one with --state or storage", dir)
 	}
 	if info.Mode().Perm()&0o077 == 0 {
 		return nil
@@ -85,7 +85,7 @@ func onlyOurs(dir string) error {
 		switch e.Name() {
 		case dbName, keyName, socketName, "lost+found": // a file system of its own
 		default:
-			return fmt.Errorf("the state directory %s holds something else (%.40q): name an empty one, or one that Sallyport made, with --state", dir, e.Name())
+			return fmt.Errorf("the state directory %s holds something else (%.40q): name an empty one, or one that Sallyport made, with --state or storage", dir, e.Name())
 		}
 	}
 	return nil

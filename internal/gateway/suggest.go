@@ -10,9 +10,8 @@ import (
 // laterWords are words of the manual that this version does not know yet: a
 // silent "unknown key" would send the reader looking for a typing mistake.
 var laterWords = map[string]string{
-	"/mail":    "mail is not available in this version: leave the key out",
-	"/metrics": "metrics is not available in this version: leave the key out",
-	"/compat":  "compat is not available in this version: leave the key out",
+	"/mail":   "mail is not available in this version: leave the key out",
+	"/compat": "compat is not available in this version: leave the key out",
 }
 
 // suggestion names the key that was probably meant, or all keys there are.

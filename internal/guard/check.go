@@ -72,9 +72,9 @@ func (r *Rules) find(req *Request, d *Decision) *compiled {
 	case err == nil:
 		d.Reason = ReasonNoRule
 	case errors.Is(err, errViews):
-		d.Outcome, d.Reason = BadRequest, ReasonViews
+		d.Outcome, d.Reason, d.NamesPaths = BadRequest, ReasonViews, true
 	default:
-		d.Outcome, d.Reason = BadRequest, ReasonPath
+		d.Outcome, d.Reason, d.NamesPaths = BadRequest, ReasonPath, true
 	}
 	return rule
 }
@@ -91,7 +91,7 @@ func knownMethod(m string) bool {
 func (c *compiled) describe(req *Request, d *Decision) {
 	d.Rule, d.RuleName = c.number, c.name
 	d.Headers, d.Assertion = c.preset, c.assertion
-	d.Services = len(c.services) > 0
+	d.Services, d.NamesPaths = len(c.services) > 0, len(c.paths) > 0
 	switch {
 	case c.deny:
 		d.Reason = ReasonDenyRule

@@ -208,6 +208,9 @@ type Decision struct {
 	Headers string
 	// Assertion is "", AssertionEdDSA or AssertionES256.
 	Assertion Assertion
+	// NamesPaths says that the rule that decided names paths, or that the path had
+	// no single reading.
+	NamesPaths bool
 	// MethodAware says that a rule for this host looks at the method:
 	// method-override headers must not reach the upstream.
 	MethodAware bool

@@ -74,6 +74,7 @@ func (d *Doors) passSecond(tx store.Tx, t ticket, u *account.User, s Second) (*N
 	if err != nil {
 		return nil, err
 	}
+	verdict.door = s.Door
 	if verdict.result != factor.Good {
 		if verdict.result == factor.Wrong {
 			if err := t.wrong(tx); err != nil {
@@ -111,7 +112,8 @@ func (t ticket) passage(c Client) passage {
 type verdict struct {
 	result factor.Result
 	method factor.Name
-	left   int // recovery codes
+	left   int  // recovery codes
+	door   Door // zero: no login, somebody who is signed in proves it anew
 }
 
 func (v verdict) amr() session.AMR {
@@ -170,6 +172,9 @@ func (d *Doors) recordCode(tx store.Tx, u *account.User, v verdict, c Client, se
 	}
 	if v.method == factor.RecoveryCode {
 		e.Kind = audit.KindRecovery
+	}
+	if v.door != 0 {
+		e.Detail = map[string]string{"door": v.door.String()}
 	}
 	if v.result == factor.Good {
 		e.Outcome, e.Cause = audit.OK, ""

@@ -67,6 +67,10 @@ type HasherOptions struct {
 	Slots   int           // hashings at once; default GOMAXPROCS-1, at least 1
 	Queue   int           // callers that may wait; default 64 per slot, negative: none
 	MaxWait time.Duration // longest wait in the queue; default 10 s
+
+	// Refused counts the answers Busy, over any number of Hashers. Nil: nobody
+	// counts.
+	Refused *atomic.Uint64
 }
 
 // Busy is the error of a hashing that found no slot: the queue is full, or the
@@ -98,6 +102,7 @@ type slots struct {
 	free    chan struct{}
 	queue   int64
 	maxWait time.Duration
+	refused *atomic.Uint64
 	waiting atomic.Int64
 	foreign atomic.Int64 // cost of the longest foreign hash measured, ns
 }
@@ -114,12 +119,16 @@ func NewHasher(o HasherOptions) *Hasher {
 	if o.MaxWait <= 0 {
 		o.MaxWait = defaultMaxWait
 	}
+	if o.Refused == nil {
+		o.Refused = new(atomic.Uint64)
+	}
 	return &Hasher{
 		params: o.Params.bounded(),
 		slots: &slots{
 			free:    make(chan struct{}, o.Slots),
 			queue:   int64(max(o.Queue, 0)),
 			maxWait: o.MaxWait,
+			refused: o.Refused,
 		},
 	}
 }
@@ -279,8 +288,9 @@ func (h *Hasher) acquire(ctx context.Context) error {
 	}
 }
 
-// busy estimates when the callers that wait now will be through.
+// busy refuses, and estimates when the callers that wait now will be through.
 func (h *Hasher) busy() error {
+	h.refused.Add(1)
 	cost := time.Duration(max(h.native.Load(), h.foreign.Load()))
 	wait := cost * time.Duration(h.waiting.Load()) / time.Duration(cap(h.free))
 	return &Busy{RetryAfter: max(wait.Round(time.Second), time.Second)}

@@ -3,6 +3,7 @@ package secret
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,8 @@ func cheapHasher(slots, queue int) *Hasher {
 
 func TestBeyondTheQueueTheAnswerIsBusyAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := cheapHasher(1, 2)
+		var refused atomic.Uint64
+		h := NewHasher(HasherOptions{Params: HashParams{MemoryKiB: 8, Time: 1, Threads: 1}, Slots: 1, Queue: 2, MaxWait: 10 * time.Second, Refused: &refused})
 		h.free <- struct{}{} // a hash that does not end
 		begin := time.Now()
 		results := make(chan error, 2)
@@ -38,8 +40,8 @@ func TestBeyondTheQueueTheAnswerIsBusyAtOnce(t *testing.T) {
 				t.Errorf("a queued caller was not served: %v", err)
 			}
 		}
-		if h.waiting.Load() != 0 || len(h.free) != 0 {
-			t.Errorf("%d wait, %d slots are held", h.waiting.Load(), len(h.free))
+		if h.waiting.Load() != 0 || len(h.free) != 0 || refused.Load() != 1 {
+			t.Errorf("%d wait, %d slots are held, %d were refused", h.waiting.Load(), len(h.free), refused.Load())
 		}
 	})
 }

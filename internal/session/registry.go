@@ -124,6 +124,10 @@ func urn(secret []byte) string {
 	return "urn:sallyport:" + hex.EncodeToString(public[:8])
 }
 
+// Indexed is how many session tokens are known in memory. A session of a cookie
+// domain has two; one whose cookie did not come since the start has none.
+func (r *Registry) Indexed() int { return r.index.len() }
+
 // Issuer is claim iss of our tokens.
 func (r *Registry) Issuer() string { return r.issuer }
 

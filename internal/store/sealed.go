@@ -31,7 +31,21 @@ type SealedOptions struct {
 	// NoTTL keeps expired records in the engine for good. For tests with a clock
 	// of their own: the engine's broom goes by the real one.
 	NoTTL bool
+
+	// Observe hears of each View and Update when it ends: how long its caller
+	// waited (for the turn, fn, the commit and After together), and what the
+	// store failed at, if it did; see failure. It is quick. Nil: nobody hears,
+	// and nothing is measured.
+	Observe func(op Op, took time.Duration, failure error)
 }
+
+// Op is one of the two ways into a store.
+type Op string
+
+const (
+	OpView   Op = "view"
+	OpUpdate Op = "update"
+)
 
 // broom is how much longer the engine keeps a record than we show it, so that a
 // clock that was set wrong for a while loses nothing.
@@ -51,6 +65,7 @@ type SealedStore struct {
 	clock   func() time.Time
 	log     *slog.Logger
 	noTTL   bool
+	observe func(op Op, took time.Duration, failure error)
 	root    []byte
 }
 
@@ -79,7 +94,7 @@ func OpenSealed(ctx context.Context, engine Store, opt SealedOptions) (*SealedSt
 	if opt.Keyring == nil {
 		return nil, errors.New("open sealed store: no keyring")
 	}
-	s := &SealedStore{engine: engine, keyring: opt.Keyring, clock: opt.Clock, log: opt.Logger, noTTL: opt.NoTTL}
+	s := &SealedStore{engine: engine, keyring: opt.Keyring, clock: opt.Clock, log: opt.Logger, noTTL: opt.NoTTL, observe: opt.Observe}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
@@ -149,12 +164,12 @@ func (s *SealedStore) Derive(purpose string) []byte {
 
 // View implements [Store].
 func (s *SealedStore) View(ctx context.Context, fn func(Tx) error) error {
-	return s.engine.View(ctx, func(tx Tx) error { return fn(s.wrap(tx)) })
+	return s.run(ctx, OpView, s.engine.View, fn)
 }
 
 // Update implements [Store].
 func (s *SealedStore) Update(ctx context.Context, fn func(Tx) error) error {
-	return s.engine.Update(ctx, func(tx Tx) error { return fn(s.wrap(tx)) })
+	return s.run(ctx, OpUpdate, s.engine.Update, fn)
 }
 
 // Watch implements [Store]. A change that cannot be unsealed is told as deleted:
@@ -185,23 +200,24 @@ func (s *SealedStore) wrap(tx Tx) *sealedTx {
 }
 
 type sealedTx struct {
-	store *SealedStore
-	tx    Tx
-	now   time.Time
+	store  *SealedStore
+	tx     Tx
+	now    time.Time
+	failed error // the last error that its methods answered
 }
 
 func (t *sealedTx) Now() time.Time          { return t.now }
 func (t *sealedTx) After(fn func())         { t.tx.After(fn) }
-func (t *sealedTx) Delete(key []byte) error { return t.tx.Delete(key) }
+func (t *sealedTx) Delete(key []byte) error { return t.note(t.tx.Delete(key)) }
 
 func (t *sealedTx) Get(key []byte) ([]byte, error) {
 	sealed, err := t.tx.Get(key)
 	if err != nil {
-		return nil, err
+		return nil, t.note(err)
 	}
 	value, expires, err := t.store.open(key, sealed)
 	if err != nil {
-		return nil, err
+		return nil, t.note(err)
 	}
 	if expired(expires, t.now) {
 		return nil, ErrNotFound
@@ -217,7 +233,7 @@ func (t *sealedTx) Put(key, value []byte, expires time.Time) error {
 	if !expires.IsZero() && !t.store.noTTL {
 		ttl = expires.Add(broom)
 	}
-	return t.tx.Put(key, t.store.seal(key, value, expires), ttl)
+	return t.note(t.tx.Put(key, t.store.seal(key, value, expires), ttl))
 }
 
 func (t *sealedTx) Scan(prefix, from []byte) iter.Seq2[Item, error] {
@@ -227,7 +243,7 @@ func (t *sealedTx) Scan(prefix, from []byte) iter.Seq2[Item, error] {
 				item.Value, item.Expires, err = t.store.open(item.Key, item.Value)
 			}
 			if err != nil {
-				yield(Item{}, err)
+				yield(Item{}, t.note(err))
 				return
 			}
 			if expired(item.Expires, t.now) {

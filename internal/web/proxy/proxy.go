@@ -44,10 +44,9 @@ type Options struct {
 	// know better than Trusted does. Nil: Trusted.
 	Client func(*http.Request) netip.Addr
 	Scheme func(*http.Request) string
-	// Target says which path goes on to the upstream (raw, without the query), and
-	// which address the browser asked for (raw, with it), for shells that rewrite
-	// before they guard. Nil: both are the request's own.
-	Target func(*http.Request) (path, original string, ok bool)
+	// Target is what a request asks for, for shells that rewrite before they guard.
+	// Nil: the request's own target.
+	Target func(*http.Request) (Target, bool)
 	// KeepForwarded leaves X-Forwarded-* and the body's deadline to the shell.
 	KeepForwarded bool
 	// Demands puts all that the rule asks into the address of the login, for login
@@ -70,6 +69,32 @@ type Options struct {
 	// WatchAfter is how long an answer may take before it counts as a stream
 	// that is watched. 0: 2 s. Upgrades are watched from the start.
 	WatchAfter time.Duration
+}
+
+// Target is what a request asks for.
+type Target struct {
+	Path     string // that goes on to the upstream: raw, without the query
+	Original string // that the browser asked for: raw, with the query
+	// Also is another path that the upstream may go by, "" for none: FastCGI
+	// programs read the address from before a rewrite. Both must be admitted. Where
+	// Path is but the end of Also, as when a prefix was taken off, a rule that names
+	// no paths has no say about Also: others are written for what is left.
+	Also string
+}
+
+// decide asks the guard about all paths that an upstream may go by.
+func (h *Handler) decide(ctx context.Context, req *guard.Request, to *Target) guard.Decision {
+	d := h.o.Guard.Check(ctx, req)
+	if to.Also == "" || d.Outcome != guard.Allow {
+		return d
+	}
+	also := *req
+	also.Path = to.Also
+	other := h.o.Guard.Check(ctx, &also)
+	if other.Outcome == guard.Allow || !other.NamesPaths && strings.HasSuffix(to.Also, to.Path) && other.Outcome != guard.Unavailable {
+		return d
+	}
+	return other
 }
 
 // Handler is a guarded upstream. Safe for concurrent use.
@@ -141,7 +166,7 @@ func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refu
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || r.RequestURI == "*" {
 		return refuse(http.StatusMethodNotAllowed, "method", "This method is not passed on.", 0)
 	}
-	path, original, ok := h.o.Target(r)
+	to, ok := h.o.Target(r)
 	host, err := guard.RequestHost(r.Host)
 	if !ok || err != nil || strings.ContainsFunc(r.RequestURI, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
 		return refuse(http.StatusBadRequest, "request", "The request cannot be read.", 0)
@@ -150,7 +175,7 @@ func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refu
 	if r.Host != host {
 		r.Host = host + port(r.Host)
 	}
-	switch reserved, err := guard.Below(path, web.Prefix); {
+	switch reserved, err := guard.Below(to.Path, web.Prefix); {
 	case err != nil:
 		return refuse(http.StatusBadRequest, "request", "The address can be read in more than one way.", 0)
 	case reserved:
@@ -161,14 +186,14 @@ func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refu
 	}
 	scheme := h.o.Scheme(r)
 	req := &guard.Request{
-		Method: r.Method, Scheme: scheme, Host: r.Host, Path: path,
+		Method: r.Method, Scheme: scheme, Host: r.Host, Path: to.Path,
 		Client:        h.o.Client(r),
 		Cookie:        h.o.Site(r.Host).Cookies.Guard(r.Header, scheme),
 		Authorization: r.Header.Get("Authorization"),
 		Navigation:    web.Navigation(r.Header),
 		Preflight:     web.Preflight(r.Method, r.Header),
 	}
-	d := h.o.Guard.Check(r.Context(), req)
+	d := h.decide(r.Context(), req, &to)
 	if h.o.OnDecision != nil {
 		h.o.OnDecision(&d)
 	}
@@ -176,7 +201,7 @@ func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refu
 	case web.Early(r) && (d.NetworkAware || web.Unsafe(r.Method)):
 		return refuse(http.StatusTooEarly, "too_early", "Send this again when the connection is established.", 0)
 	case d.Outcome != guard.Allow:
-		return h.answer(w, r, req, original, &d)
+		return h.answer(w, r, req, to.Original, &d)
 	}
 	return h.pass(w, r, req, &d, next)
 }
@@ -222,13 +247,13 @@ func (h *Handler) stripTrailer(t http.Header) {
 }
 
 // target is Options.Target for shells that pass on what came.
-func target(r *http.Request) (path, original string, ok bool) {
-	path, ok = rawPath(r)
-	original = path
+func target(r *http.Request) (Target, bool) {
+	path, ok := rawPath(r)
+	t := Target{Path: path, Original: path}
 	if r.URL.RawQuery != "" || r.URL.ForceQuery {
-		original += "?" + r.URL.RawQuery
+		t.Original += "?" + r.URL.RawQuery
 	}
-	return path, original, ok
+	return t, ok
 }
 
 // rawPath is the path of the request target as it came, without the query.
