@@ -7,13 +7,13 @@ BIN     := bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 TOOL    := $(GO) tool -modfile=tools/go.mod
 # Only what the tests below need: two independent judges (zbarimg reads QR
-# codes, oathtool makes codes), a browser, the compiler of the race detector, two
-# proxies (the third, Caddy, is built from its module), and the load generator of
-# `make bench`.
-TEST_PACKAGES  := chromium zbar-tools oathtool gcc libc6-dev nginx-light haproxy
+# codes, oathtool makes codes), a browser, npm for the judge of its pages
+# (axe-core), two proxies (the third, Caddy, is built from its module), the
+# compiler of the race detector, and the load generator of `make bench`.
+TEST_PACKAGES  := chromium zbar-tools oathtool npm nginx-light haproxy gcc libc6-dev
 BENCH_PACKAGES := wrk
 
-.PHONY: help run standalone caddy test race-free lint bench fuzz deps-test deps-bench clean
+.PHONY: help run standalone caddy test race-free lint bench fuzz screenshots deps-test deps-bench clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,11 +44,16 @@ FUZZTIME ?= 20s
 fuzz: ## fuzz every parser for FUZZTIME each (default 20s)
 	scripts/fuzz.sh $(FUZZTIME)
 
+screenshots: deps-test ## make the pictures of docs/pages.md anew
+	rm -rf docs/screenshots && mkdir docs/screenshots
+	SALLYPORT_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run 'TestEveryPage|TestOwnName' ./standalone
+
 deps-test: ## install what the tests need
 	@scripts/need.sh $(TEST_PACKAGES)
+	@scripts/axe.sh
 
 deps-bench: ## install what the benchmarks need
 	@scripts/need.sh $(BENCH_PACKAGES)
 
 clean: ## remove what was built (never a state directory)
-	rm -rf $(BIN) bench/out
+	rm -rf $(BIN) bench/out .cache

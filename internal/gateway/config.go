@@ -25,8 +25,13 @@ type Config struct {
 	Upstream string `json:"upstream,omitempty"`
 
 	// Name is what pages and authenticator apps call this installation.
-	// Default: Sallyport.
+	// At most 64 characters. Default: Sallyport.
 	Name string `json:"name,omitempty"`
+
+	// Logo is the path of a picture that stands beside the name on every page:
+	// SVG, PNG, JPEG or WebP, at most 256 KiB, read at the start and at a
+	// reload. Default: our own.
+	Logo string `json:"logo,omitempty"`
 
 	// Portal is the origin of the login pages, such as https://auth.example.com.
 	// Without one each guarded host has pages of its own below /sallyport/, and

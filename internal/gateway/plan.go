@@ -9,9 +9,12 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/command"
@@ -20,6 +23,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/throttle"
 	"github.com/sallyport-auth/sallyport/internal/web"
+	"github.com/sallyport-auth/sallyport/internal/web/portal"
 )
 
 // Defaults that no room below owns.
@@ -27,6 +31,7 @@ const (
 	DefaultListen   = "127.0.0.1:9091"
 	minPassword     = 8 // no configuration may go below
 	defaultPassword = 12
+	maxName         = 64 // characters of an installation's name: a line on a page and in an app
 )
 
 // plan is a configuration that was understood: everything that can be known
@@ -39,6 +44,7 @@ type plan struct {
 	trusted   web.Trusted
 	upstream  *url.URL
 	sites     []siteplan
+	logo      []byte // of the pages; empty: our own
 	throttle  throttle.Policy
 	passwords secret.PasswordPolicy
 	hasher    secret.HasherOptions
@@ -99,7 +105,7 @@ type shell struct{ demo, routes bool }
 func (c *Config) plan(s shell) (*plan, error) {
 	p := &plan{}
 	for _, step := range []func(*plan, shell) error{
-		c.planNetwork, c.planMetrics, c.planSites, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planRest,
+		c.planNetwork, c.planMetrics, c.planSites, c.planLook, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planRest,
 	} {
 		if err := step(p, s); err != nil {
 			return nil, err
@@ -255,6 +261,43 @@ func (c *Config) planSites(p *plan, _ shell) error {
 		p.sites = []siteplan{{portal: asBrowsersSay(c.Portal)}}
 	}
 	return nil
+}
+
+// planLook reads what operators put in the place of our name and icon.
+func (c *Config) planLook(p *plan, _ shell) error {
+	if utf8.RuneCountInString(c.Name) > maxName || strings.ContainsFunc(c.Name, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.TrimSpace(c.Name) != c.Name {
+		return c.At("/name", "name: expected at most %d characters on one line, with no space at either end", maxName)
+	}
+	if c.Logo == "" {
+		return nil
+	}
+	logo, err := readLogo(c.Logo)
+	if err == nil {
+		_, err = portal.LogoKind(logo)
+	}
+	if err != nil {
+		return c.At("/logo", "logo: %v", err)
+	}
+	p.logo = logo
+	return nil
+}
+
+// readLogo reads one byte more than a logo may have, so that who judges it sees
+// that it is too large. Only files are read: a pipe would hold up the start.
+func readLogo(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, errors.New("expected the path of a file")
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.Open(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the file cannot be read: %w", errors.Unwrap(err)) // without the path: errors hold no values
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, portal.MaxLogo+1))
 }
 
 // asBrowsersSay writes a valid origin as a browser does in Origin, which is

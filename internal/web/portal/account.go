@@ -95,28 +95,29 @@ type passwordForm struct {
 	Code bool
 }
 
-func passwordPage(x *exchange) error { return x.passwordView(http.StatusOK, "") }
+func passwordPage(x *exchange) error { return x.passwordView(http.StatusOK, fault{}) }
 
-func (x *exchange) passwordView(status int, alert string) error {
-	return x.page(status, "password", view{Title: x.p.say("password.title"), Alert: alert,
+func (x *exchange) passwordView(status int, f fault) error {
+	return x.page(status, "password", view{Title: x.p.say("password.title"), Alert: f.text, Wrong: f.fields,
 		Body: passwordForm{Name: x.name(), Code: x.hasFactor()}})
 }
 
 // passwordSubmit changes the password. The current one, the code and the new
 // one are judged together, so that a wrong one tells nothing of the others.
 func passwordSubmit(x *exchange) error {
-	if alert := x.newPassword(); alert != "" {
-		return x.passwordView(http.StatusUnprocessableEntity, alert)
+	if f := x.newPassword(); f.text != "" {
+		return x.passwordView(http.StatusUnprocessableEntity, f)
 	}
+	refused := fault{x.p.say("password.denied"), []string{"password", "code"}}
 	if x.form["password"] == "" || x.hasFactor() && x.form["code"] == "" {
-		return x.passwordView(http.StatusUnauthorized, x.p.say("password.denied"))
+		return x.passwordView(http.StatusUnauthorized, refused)
 	}
 	err := x.p.doors.ChangePassword(x.context(), x.live, x.form["password"], x.form["new_password"], x.form["code"], x.caller())
-	if alert := x.refusal(err); alert != "" {
-		return x.passwordView(http.StatusUnprocessableEntity, alert)
+	if f := x.refusal(err); f.text != "" {
+		return x.passwordView(http.StatusUnprocessableEntity, f)
 	}
 	if denied(err) || errors.Is(err, login.ErrCodeNeeded) {
-		return x.passwordView(http.StatusUnauthorized, x.p.say("password.denied"))
+		return x.passwordView(http.StatusUnauthorized, refused)
 	}
 	if err != nil {
 		return err

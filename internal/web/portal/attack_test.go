@@ -480,7 +480,7 @@ func TestDeniedOffersAnotherAccountAndTheWayBack(t *testing.T) {
 		t.Fatalf("%d\n%s", rec.Code, rec.Body)
 	}
 	// The cookie alone tells who it is, and nobody is offered nothing.
-	for cookie, want := range map[string]string{b.cookie("sallyport_session"): "alice@users", "": "Nobody is admitted"} {
+	for cookie, want := range map[string]string{b.cookie("sallyport_session"): "alice@users", "": "Nobody is let in"} {
 		other := httptest.NewRecorder()
 		r := httptest.NewRequest("GET", h.origin+"/ops/x", nil)
 		r.AddCookie(&http.Cookie{Name: "sallyport_session", Value: cookie})
@@ -520,19 +520,35 @@ func TestTightenedChallengeDoesNotLoop(t *testing.T) {
 // The shells hand over a bare status; a wait is said in words.
 func TestRefusalsOfShellsAreWholePages(t *testing.T) {
 	h := build(t, plan{})
-	for status, want := range map[int]string{400: "Malformed request", 403: "Not allowed", 405: "Wrong method", 431: "Headers too large",
+	for status, want := range map[int]string{400: "Not understood", 403: "Not allowed", 405: "Cannot be opened", 431: "Too many cookies",
 		429: "Try again in 2 minutes", 502: "No answer", 503: "Try again in 2 minutes", 504: "No answer in time", 418: "Something went wrong"} {
 		rec := httptest.NewRecorder()
 		if status == 429 || status == 503 {
 			rec.Header().Set("Retry-After", "120")
 		}
-		h.portal.Refuse(rec, httptest.NewRequest("GET", "/x", nil), status)
+		h.portal.Refuse(rec, httptest.NewRequest("GET", "/x?y=<svg", nil), status)
 		got := rec.Code
 		if status == 418 {
 			status = 500
 		}
 		if got != status || !strings.Contains(rec.Body.String(), want) || rec.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%d, want %d %q\n%s", got, status, want, rec.Body)
+		}
+		// Where the same may work in a moment, one link tries it, and it stays here.
+		if again := strings.Contains(rec.Body.String(), `href="/x?y=%3csvg">Try again<`); again != (status >= 500) {
+			t.Errorf("%d: a link to try again: %v\n%s", status, again, rec.Body)
+		}
+	}
+	for _, target := range []string{"//evil.example.net/", "/\\evil.example.net", "*", "/sallyport/setup?token=spi_secret"} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.URL = &url.URL{Opaque: target}
+		if strings.HasPrefix(target, "/sallyport/") {
+			r = httptest.NewRequest("GET", target, nil)
+		}
+		rec := httptest.NewRecorder()
+		h.portal.Refuse(rec, r, 502)
+		if strings.Contains(rec.Body.String(), "Try again<") {
+			t.Errorf("%s: the page leads there:\n%s", target, rec.Body)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package portal
 
 import (
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 )
@@ -16,16 +15,14 @@ const (
 var codeShape = regexp.MustCompile(`^[0-9A-Za-z]+(-[0-9A-Za-z]+)*$`)
 
 type codesBody struct {
-	Name, Next, Host string
-	Codes            []string
+	Name, Next string
+	Way        way
+	Codes      []string
 }
 
 // showCodes shows recovery codes, the one time that they exist in clear.
 func (x *exchange) showCodes(name string, codes []string, next string) error {
-	b := codesBody{Name: name, Codes: codes, Next: next}
-	if u, err := url.Parse(next); err == nil {
-		b.Host = u.Host
-	}
+	b := codesBody{Name: name, Codes: codes, Next: next, Way: x.way(next)}
 	return x.page(http.StatusOK, "codes", view{Title: x.p.say("codes.title"), Body: b})
 }
 

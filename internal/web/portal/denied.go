@@ -20,16 +20,13 @@ type deniedBody struct {
 // in the request's cookie. The body of the request is not read.
 func (p *Portal) Denied(w http.ResponseWriter, r *http.Request, d guard.Decision) {
 	x := p.exchange(w, r)
-	b := deniedBody{Host: r.Host}
+	b := deniedBody{Host: x.host()}
 	if d.Identity != nil {
 		b.Name = d.Identity.Name + "@" + d.Identity.Realm
 	} else if err := x.recognise(); err != nil {
 		x.log(err)
 	} else {
 		b.Name = x.name()
-	}
-	if host, err := guard.CanonicalHost(r.Host); err == nil {
-		b.Host = host
 	}
 	if target, ok := p.targets.Local(r.URL.RequestURI()); ok {
 		b.Target = target

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -19,10 +20,13 @@ import (
 // enrollForm is the body of every page that shows a new authenticator.
 type enrollForm struct {
 	ID, Name, About, Action string
+	Way                     way
 	Image, Secret, URI      string
-	Key                     string // proof that the code was typed on our page
+	Link                    template.URL // the URI, for an app on this very device
+	Key                     string       // proof that the code was typed on our page
 	Algorithm               string
 	Digits, Period          int
+	Back                    bool // to the account
 }
 
 // newEnrollForm fills in what is to be scanned.
@@ -38,7 +42,7 @@ func (x *exchange) newEnrollForm(e *factor.Enrollment) enrollForm {
 	}
 	return enrollForm{
 		ID: x.id, Image: "/sallyport/enroll/qr.png?" + q.Encode(),
-		Secret: spaced(otp.FormatSeed(e.Seed.Reveal())), URI: e.URI,
+		Secret: spaced(otp.FormatSeed(e.Seed.Reveal())), URI: e.URI, Link: template.URL(e.URI), // made by otp, otpauth: alone
 		Algorithm: string(e.Params.Algorithm), Digits: e.Params.Digits, Period: e.Params.Period,
 	}
 }
@@ -143,7 +147,7 @@ func (x *exchange) enrollView(status int, e *factor.Enrollment, alert string) er
 	x.leave()
 	f := x.newEnrollForm(e)
 	f.Name = x.state.Name + "@" + x.state.Realm
-	f.About, f.Action = x.p.say("enroll.forced"), "/sallyport/enroll/totp"
+	f.About, f.Action, f.Way = x.p.say("enroll.forced"), "/sallyport/enroll/totp", x.way(x.state.Target)
 	return x.page(status, "enroll", view{Title: x.p.say("enroll.title"), Alert: alert, Body: f})
 }
 

@@ -75,8 +75,11 @@ func (x *exchange) fail(err error) error {
 		return x.message(http.StatusUnauthorized, message{Title: x.p.say("second.gone"),
 			Text: x.p.say("second.expired"), Link: "/sallyport/login", LinkText: x.p.say("second.restart")})
 	case errors.Is(err, errNothingPending), errors.Is(err, factor.ErrNoPending):
-		return x.message(http.StatusConflict, message{Title: x.p.say("enroll.nothing"),
-			Text: x.p.say("enroll.again"), Link: "/sallyport/", LinkText: x.p.say("error.start")})
+		m := message{Title: x.p.say("enroll.nothing"), Text: x.p.say("enroll.again"), Link: "/sallyport/", LinkText: x.p.say("error.start")}
+		if x.live.Portal {
+			m.Link, m.LinkText = "/sallyport/account/", x.p.say("account.back")
+		}
+		return x.message(http.StatusConflict, m)
 	case errors.Is(err, login.ErrEnrollmentClosed), errors.Is(err, factor.ErrUnknownMethod):
 		return x.message(http.StatusForbidden, message{Title: x.p.say("enroll.off-head"),
 			Text: x.p.say("enroll.off"), Link: "/sallyport/", LinkText: x.p.say("error.start")})
@@ -127,18 +130,28 @@ func (x *exchange) log(err error) {
 func (x *exchange) status(code int) error { return x.sentence(code, "error."+strconv.Itoa(code)) }
 
 func (x *exchange) sentence(code int, key string) error {
-	return x.message(code, message{
-		Title: x.p.say("title." + strconv.Itoa(code)), Text: x.p.say(key),
-		Link: "/sallyport/", LinkText: x.p.say("error.start"),
-	})
+	return x.onward(code, x.p.say(key))
 }
 
 // wait says how long to wait, in a header for programs and in words.
 func (x *exchange) wait(code int, d time.Duration) error {
 	d = max(d, time.Second)
 	web.SetRetryAfter(x.w.Header(), d)
-	return x.message(code, message{Title: x.p.say("title." + strconv.Itoa(code)), Text: x.p.say("error."+strconv.Itoa(code), x.p.wait(d)),
-		Link: "/sallyport/", LinkText: x.p.say("error.start")})
+	return x.onward(code, x.p.say("error."+strconv.Itoa(code), x.p.wait(d)))
+}
+
+// onward is a page that leads on: to the same address of the guarded site again
+// where that may help, else to the start page. An address of our own may hold the
+// token of a link, which belongs on no page.
+func (x *exchange) onward(code int, text string) error {
+	m := message{Title: x.p.say("title." + strconv.Itoa(code)), Text: text, Link: "/sallyport/", LinkText: x.p.say("error.start")}
+	switch code {
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		if here, ok := x.p.targets.Local(x.r.URL.RequestURI()); ok && x.r.Method == http.MethodGet && !reserved(x.r.URL.Path) {
+			m.Link, m.LinkText = here, x.p.say("error.again")
+		}
+	}
+	return x.message(code, m)
 }
 
 // closed says what opens a place where no waiting helps.

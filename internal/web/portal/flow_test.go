@@ -34,7 +34,7 @@ func TestSetupLeadsFromTheLinkToTheFirstAdministrator(t *testing.T) {
 			b.page.want(t, 422, "Create the first administrator")
 			b.submit("/sallyport/setup", "username", "ro ot", "new_password", password, "again", password)
 			b.page.want(t, 422, "Create the first administrator")
-			b.submit("/sallyport/setup", "username", "Root", "new_password", password, "again", password)
+			b.submit("/sallyport/setup", "username", "Root@admin", "new_password", password, "again", password)
 			b.page.want(t, 200, "Set up your authenticator")
 			e := b.page.scanned(t)
 			b.submit("/sallyport/setup/code", "code", "000000").want(t, 401, "Set up your authenticator")
@@ -42,7 +42,7 @@ func TestSetupLeadsFromTheLinkToTheFirstAdministrator(t *testing.T) {
 			if len(codes.Codes) != 10 || !strings.Contains(codes.Body, "root@admin") {
 				t.Fatalf("want 10 recovery codes of root@admin:\n%s", codes.Body)
 			}
-			b.get("/sallyport/").want(t, 200, "Where you are")
+			b.get("/sallyport/").want(t, 200, "You are signed in")
 			if !strings.Contains(b.page.Body, "root@admin") {
 				t.Fatal("not signed in after setup")
 			}
@@ -51,7 +51,7 @@ func TestSetupLeadsFromTheLinkToTheFirstAdministrator(t *testing.T) {
 
 			out := b.get("/sallyport/logout").want(t, 200, "Sign out")
 			_ = out
-			b.submit("/sallyport/logout").want(t, 200, "Where you are")
+			b.submit("/sallyport/logout").want(t, 200, "You are signed out")
 			if strings.Contains(b.page.Body, "root@admin") {
 				t.Fatal("still signed in after signing out")
 			}
@@ -92,7 +92,7 @@ func TestRecoveryCodesCanBeDownloadedFromThePageThatShowsThem(t *testing.T) {
 	other.signIn("alice", nil, "")
 	other.get(other.page.Links[1]).want(t, 200, "Recovery code")
 	other.submit("/sallyport/login/recovery", "recovery_code", "aaaa-bbbb-cccc-dddd").want(t, 401, "Recovery code")
-	other.submit("/sallyport/login/recovery", "recovery_code", " "+strings.ToUpper(codes[3])).want(t, 200, "Where you are")
+	other.submit("/sallyport/login/recovery", "recovery_code", " "+strings.ToUpper(codes[3])).want(t, 200, "You are signed in")
 	if !strings.Contains(other.page.Notice, "9 left") {
 		t.Errorf("notice %q does not say how many are left", other.page.Notice)
 	}

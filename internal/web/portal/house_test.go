@@ -58,6 +58,7 @@ type plan struct {
 	rules  []guard.Rule
 	realms map[string]account.Settings
 	broken bool // the store fails once the house stands
+	logo   string
 	before *interrupted
 }
 
@@ -100,7 +101,7 @@ func build(t *testing.T, p plan) *house {
 	to := guard.TargetOptions{Rules: rules, Key: h.store.Derive("targets")}
 	o := portal.Options{
 		Doors: h.doors, Sessions: h.sessions, Directory: h.directory, Factors: h.factors, Guard: h.guard,
-		Store: over, Audit: events, Derive: h.store.Derive, Clock: h.clock.Now, Logger: logger,
+		Store: over, Audit: events, Derive: h.store.Derive, Clock: h.clock.Now, Logger: logger, Logo: []byte(p.logo),
 	}
 	if p.domain {
 		h.origin = "https://auth.example.com"

@@ -19,23 +19,23 @@ func invitePage(x *exchange) error {
 	if err := x.admit(invited); err != nil {
 		return x.endedLink(err, "invite.expired")
 	}
-	return x.inviteView(http.StatusOK, "")
+	return x.inviteView(http.StatusOK, fault{})
 }
 
-func (x *exchange) inviteView(status int, alert string) error {
-	return x.page(status, "invite", view{Title: x.p.say("invite.title"), Alert: alert, Body: inviteForm{
+func (x *exchange) inviteView(status int, f fault) error {
+	return x.page(status, "invite", view{Title: x.p.say("invite.title"), Alert: f.text, Wrong: f.fields, Body: inviteForm{
 		ID: x.id, Name: x.state.Name + "@" + x.state.Realm,
 	}})
 }
 
 // inviteSubmit burns the invitation and goes on as after the first door.
 func inviteSubmit(x *exchange) error {
-	if alert := x.newPassword(); alert != "" {
-		return x.inviteView(http.StatusUnprocessableEntity, alert)
+	if f := x.newPassword(); f.text != "" {
+		return x.inviteView(http.StatusUnprocessableEntity, f)
 	}
 	next, err := x.p.doors.InviteFinish(x.context(), x.token, x.form["new_password"], x.caller(), login.Portal)
-	if alert := x.refusal(err); alert != "" {
-		return x.inviteView(http.StatusUnprocessableEntity, alert)
+	if f := x.refusal(err); f.text != "" {
+		return x.inviteView(http.StatusUnprocessableEntity, f)
 	}
 	if err != nil {
 		return x.endedLink(err, "invite.expired")

@@ -13,7 +13,8 @@ import (
 
 // loginForm is the body of the first door's page.
 type loginForm struct {
-	Host           string // of the target, "" where it is one of our pages
+	Host           string // of the target, or this one
+	Way            way
 	Target         string
 	Signature      string
 	SignatureField string
@@ -97,7 +98,7 @@ func loginPage(x *exchange) error {
 	case given && target == "":
 		v.Notice = x.p.say("login.target-refused")
 	case x.query["m"] == "signedout":
-		v.Notice = x.p.say("start.signedout")
+		v.Notice = x.p.say("start.left")
 	}
 	return x.first(http.StatusOK, v, loginForm{Target: target})
 }
@@ -155,8 +156,8 @@ func (x *exchange) first(status int, v view, f loginForm) error {
 				f.Tighten[name] = v
 			}
 		}
-		f.Host = x.siteOf(f.Target)
 	}
+	f.Host, f.Way = x.siteOf(f.Target), x.way(f.Target)
 	if v.Title == "" {
 		v.Title = x.p.say("login.title")
 	}
@@ -166,20 +167,12 @@ func (x *exchange) first(status int, v view, f loginForm) error {
 }
 
 // siteOf is the host that a target is on, for the person who is about to type
-// a password: "" for our own pages.
+// a password: this one for a local target and for none.
 func (x *exchange) siteOf(target string) string {
-	u, err := url.Parse(target)
-	if err != nil || ours(target) {
-		return ""
-	}
-	if u.Host != "" {
+	if u, err := url.Parse(target); err == nil && u.Host != "" {
 		return u.Host
 	}
-	host, err := guard.CanonicalHost(x.r.Host)
-	if err != nil {
-		return ""
-	}
-	return host
+	return x.host()
 }
 
 // loginSubmit tries the first door.

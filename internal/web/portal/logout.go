@@ -6,7 +6,11 @@ type logoutBody struct{ Name string }
 
 func logoutPage(x *exchange) error {
 	x.leave()
-	return x.page(http.StatusOK, "logout", view{Title: x.p.say("logout.title"), Body: logoutBody{Name: x.name()}})
+	v := view{Title: x.p.say("logout.title"), Body: logoutBody{Name: x.name()}}
+	if x.live.Identity == nil {
+		v.Title = x.p.say("start.nobody")
+	}
+	return x.page(http.StatusOK, "logout", v)
 }
 
 // logoutSubmit ends the session and everything that hangs on it, and goes on

@@ -54,6 +54,24 @@ func TestTextsAreAllThereAndAllUsed(t *testing.T) {
 	}
 }
 
+// A word in a template is one that no other catalogue could say.
+func TestTemplatesHoldNoWords(t *testing.T) {
+	files, err := filepath.Glob("templates/*.html")
+	must(t, err)
+	if len(files) < 15 {
+		t.Fatalf("only %d templates", len(files))
+	}
+	action := regexp.MustCompile(`\{\{[^}]*\}\}`)
+	spoken := regexp.MustCompile(`(?:alt|title|placeholder|aria-label|aria-description)="[^"]*\pL[^"]*"`)
+	words := regexp.MustCompile(`>[^<]*\pL[^<]*<`)
+	for _, name := range files {
+		text := action.ReplaceAllString(readAll(t, []string{name}), "")
+		for _, found := range append(words.FindAllString(text, -1), spoken.FindAllString(text, -1)...) {
+			t.Errorf("%s says %q by itself", name, found)
+		}
+	}
+}
+
 func readAll(t *testing.T, names []string) string {
 	t.Helper()
 	var all strings.Builder
@@ -106,6 +124,7 @@ func problems(t *testing.T, p *page) []string {
 	must(t, err)
 	count := map[string]int{}
 	ids, labels, inputs := map[string]int{}, map[string]bool{}, []map[string]string{}
+	var named []string
 	for n := range root.Descendants() {
 		if n.Type != html.ElementNode {
 			continue
@@ -121,6 +140,7 @@ func problems(t *testing.T, p *page) []string {
 		if id := attr["id"]; id != "" {
 			ids[id]++
 		}
+		named = append(named, strings.Fields(attr["aria-describedby"]+" "+attr["aria-labelledby"])...)
 		switch n.Data {
 		case "html":
 			if attr["lang"] != "en" {
@@ -142,17 +162,26 @@ func problems(t *testing.T, p *page) []string {
 				found = append(found, "a picture without alt")
 			}
 		case "title":
-			if !strings.Contains(text(n), p.Title) {
-				found = append(found, "title "+text(n)+" is not that of the page")
+			want := p.Title + " · Sallyport"
+			if p.Status >= 400 {
+				want = "Error: " + want
+			}
+			if text(n) != want {
+				found = append(found, "title "+text(n)+" is not "+want)
 			}
 		}
 		for _, ref := range []string{"src", "href"} {
-			if v, ok := attr[ref]; ok && !strings.HasPrefix(v, "/") {
+			if v, ok := attr[ref]; ok && !strings.HasPrefix(v, "/") && !(n.Data == "a" && strings.HasPrefix(v, "otpauth://totp/")) {
 				found = append(found, n.Data+" leads to "+v)
 			}
 		}
 	}
-	for _, one := range []string{"h1", "main", "title", "head", "body"} {
+	for _, id := range named {
+		if ids[id] == 0 {
+			found = append(found, "nothing has the id "+id)
+		}
+	}
+	for _, one := range []string{"h1", "header", "main", "title", "head", "body"} {
 		if count[one] != 1 {
 			found = append(found, "not one "+one)
 		}
@@ -167,6 +196,7 @@ func problems(t *testing.T, p *page) []string {
 			found = append(found, "id "+id+" twice")
 		}
 	}
+	tied := 0
 	for _, in := range inputs {
 		if !labels[in["id"]] {
 			found = append(found, "input "+in["name"]+" has no label")
@@ -174,9 +204,16 @@ func problems(t *testing.T, p *page) []string {
 		if in["type"] != "checkbox" && in["autocomplete"] == "" {
 			found = append(found, "input "+in["name"]+" has no autocomplete")
 		}
-		if p.Alert != "" && in["type"] != "checkbox" && (in["aria-describedby"] != "alert" || ids["alert"] != 1) {
+		wrong := slices.Contains(strings.Fields(in["aria-describedby"]), "alert")
+		if wrong {
+			tied++
+		}
+		if wrong != (in["aria-invalid"] == "true") || wrong && ids["alert"] != 1 {
 			found = append(found, "input "+in["name"]+" is not tied to the alert")
 		}
+	}
+	if ids["alert"] == 1 && tied == 0 {
+		found = append(found, "no field is tied to the alert")
 	}
 	slices.Sort(found)
 	return found
@@ -192,5 +229,46 @@ func TestAFailingStoreIsNoAnswer(t *testing.T) {
 	got := b.get("/sallyport/account/")
 	if got.Status != 500 || strings.Contains(got.Body, "unexpected EOF") || !strings.Contains(h.log.String(), "unexpected EOF") {
 		t.Errorf("%d %q, log %q", got.Status, got.Title, h.log)
+	}
+}
+
+// Every page loads the style before it shows anything, on slow lines too; and
+// what it names from elsewhere would be refused by the pages' policy.
+func TestStyleIsSmallAndOurOwn(t *testing.T) {
+	style, err := os.ReadFile("static/style.css")
+	must(t, err)
+	if len(style) > 8<<10 {
+		t.Errorf("%d bytes, want at most 8 KiB", len(style))
+	}
+	// Nothing moves, so nobody has to ask for less of it.
+	for _, foreign := range []string{"url(", "@import", "@font-face", "animation", "transition"} {
+		if strings.Contains(string(style), foreign) {
+			t.Errorf("it holds %s", foreign)
+		}
+	}
+}
+
+// Password managers and the keyboards of phones go by these words alone.
+func TestFormsSayWhatBelongsIntoTheirFields(t *testing.T) {
+	h := build(t, plan{})
+	browsers := callers(h)
+	for _, c := range []struct{ who, path, want string }{
+		{"anyone", "/sallyport/login", "username current-password"},
+		{"halfway", "/sallyport/login/code", "one-time-code"},
+		{"halfway", "/sallyport/login/recovery", "off"},
+		{"enrolling", "/sallyport/enroll/totp", "one-time-code"},
+		{"setting up", "/sallyport/setup", "username new-password new-password"},
+		{"invited", "/sallyport/invite", "username new-password new-password"},
+		{"signed in", "/sallyport/account/password", "username current-password new-password new-password one-time-code"},
+		{"signed in", "/sallyport/account/totp", "one-time-code"},
+		{"signed in", "/sallyport/account/recovery-codes", "one-time-code"},
+	} {
+		var got []string
+		for _, m := range regexp.MustCompile(`autocomplete="([^"]*)"`).FindAllStringSubmatch(browsers[c.who].get(c.path).Body, -1) {
+			got = append(got, m[1])
+		}
+		if words := strings.Join(got, " "); words != c.want {
+			t.Errorf("%s asks for %q, want %q", c.path, words, c.want)
+		}
 	}
 }

@@ -71,7 +71,10 @@ type Options struct {
 	// so. nil: what this process was reached by.
 	Scheme func(*http.Request) string
 	// Site is the name of the installation, on every page. Default Sallyport.
-	Site   string
+	Site string
+	// Logo stands beside the name, and in the tab: a picture of one of the
+	// kinds that LogoKind knows. Empty: our own.
+	Logo   []byte
 	Clock  func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: silent
 }
@@ -99,8 +102,7 @@ type Portal struct {
 
 	texts       map[string]string
 	templates   *template.Template
-	assets      []asset
-	style, icon string
+	style, icon asset
 	table       []route
 }
 
@@ -141,15 +143,8 @@ func New(o Options) (*Portal, error) {
 	if p.templates, err = p.pages(); err != nil {
 		return nil, fmt.Errorf("build pages: %w", err)
 	}
-	if p.assets, err = assets(); err != nil {
+	if err = p.readAssets(o.Logo); err != nil {
 		return nil, fmt.Errorf("build pages: %w", err)
-	}
-	for _, a := range p.assets {
-		if strings.HasSuffix(a.path, ".css") {
-			p.style = a.path
-		} else {
-			p.icon = a.path
-		}
 	}
 	p.table = p.routes()
 	return p, nil

@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -21,11 +22,13 @@ var staticFiles embed.FS
 // view is what a template sees: what all pages have, and Body, which is the
 // page's own.
 type view struct {
-	Site, Style, Icon string
-	Title             string
-	Alert, Notice     string
-	MinLength         int // of a new password
-	Body              any
+	Site, Style, Icon, IconKind string
+	Title                       string
+	Failed                      bool // the answer is a refusal or a failure
+	Alert, Notice               string
+	Wrong                       []string // the fields that Alert is about; none: all
+	MinLength                   int      // of a new password
+	Body                        any
 }
 
 // pages parses every template. One set per page: each page is a whole document.
@@ -34,34 +37,64 @@ func (p *Portal) pages() (*template.Template, error) {
 	return t.ParseFS(templateFiles, "templates/*.html")
 }
 
-// asset is one embedded file under a name that changes with its content.
+// Tie connects a field with what is said about it elsewhere on the page: the
+// alert, if it is about this field, and its hints, which are ids of the template.
+func (v view) Tie(field string, hints ...string) template.HTMLAttr {
+	attributes := ""
+	if v.Alert != "" && (len(v.Wrong) == 0 || slices.Contains(v.Wrong, field)) {
+		attributes, hints = ` aria-invalid="true"`, append([]string{"alert"}, hints...)
+	}
+	if len(hints) > 0 {
+		attributes += ` aria-describedby="` + strings.Join(hints, " ") + `"`
+	}
+	return template.HTMLAttr(attributes)
+}
+
+// asset is one file under a name that changes with its content.
 type asset struct {
 	path, kind string
 	body       []byte
 }
 
-// assets reads the embedded files. The hash in the path lets browsers keep
-// them for a year.
-func assets() ([]asset, error) {
-	var all []asset
-	for name, kind := range map[string]string{"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"} {
-		body, err := fs.ReadFile(staticFiles, "static/"+name)
-		if err != nil {
-			return nil, fmt.Errorf("read embedded %s: %w", name, err)
-		}
-		sum := sha256.Sum256(body)
-		hash := base64.RawURLEncoding.EncodeToString(sum[:9])
-		all = append(all, asset{path: "/sallyport/static/" + hash + "/" + name, kind: kind, body: body})
+// newAsset gives a file its path. The hash in it lets browsers keep the file
+// for a year.
+func newAsset(name, kind string, body []byte) asset {
+	sum := sha256.Sum256(body)
+	hash := base64.RawURLEncoding.EncodeToString(sum[:9])
+	return asset{path: "/sallyport/static/" + hash + "/" + name, kind: kind, body: body}
+}
+
+// readAssets reads the embedded files, and takes the operator's logo in place
+// of the icon.
+func (p *Portal) readAssets(logo []byte) error {
+	style, err := fs.ReadFile(staticFiles, "static/style.css")
+	if err != nil {
+		return fmt.Errorf("read embedded style: %w", err)
 	}
-	return all, nil
+	kind := svg
+	if len(logo) == 0 {
+		if logo, err = fs.ReadFile(staticFiles, "static/icon.svg"); err != nil {
+			return fmt.Errorf("read embedded icon: %w", err)
+		}
+	} else if kind, err = LogoKind(logo); err != nil {
+		return fmt.Errorf("logo: %w", err)
+	}
+	p.style = newAsset("style.css", "text/css; charset=utf-8", style)
+	p.icon = newAsset("logo", kind, logo)
+	return nil
 }
 
 func (a asset) serve(x *exchange) error {
 	h := x.w.Header()
 	h.Set("Content-Type", a.kind)
+	if a.kind == svg {
+		h.Set("Content-Security-Policy", svgPolicy)
+	}
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	_, _ = x.w.Write(a.body)
+	if x.r.Method != http.MethodHead {
+		_, _ = x.w.Write(a.body)
+	}
 	return nil
 }
 
@@ -93,7 +126,8 @@ func (x *exchange) leave() {
 // page answers with a rendered template. It is rendered whole before the
 // first byte leaves: half a page with status 200 would be a lie.
 func (x *exchange) page(status int, name string, v view) error {
-	v.Site, v.Style, v.Icon, v.MinLength = x.p.site, x.p.style, x.p.icon, x.p.minLength()
+	v.Site, v.Style, v.Icon, v.IconKind = x.p.site, x.p.style.path, x.p.icon.path, x.p.icon.kind
+	v.MinLength, v.Failed = x.p.minLength(), status >= http.StatusBadRequest
 	var out bytes.Buffer
 	if err := x.p.templates.ExecuteTemplate(&out, name+".html", v); err != nil {
 		return fmt.Errorf("render page %s: %w", name, err)

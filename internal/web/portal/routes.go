@@ -76,7 +76,7 @@ func (p *Portal) routes() []route {
 		{path: "/sallyport/readyz", form: machine, get: readyz, getBy: anyone, guarded: true},
 		{path: "/sallyport/jwks.json", form: machine, get: jwks, getBy: anyone},
 	}
-	for _, a := range p.assets {
+	for _, a := range []asset{p.style, p.icon} {
 		table = append(table, route{path: a.path, form: machine, get: a.serve, getBy: anyone, guarded: true})
 	}
 	return table

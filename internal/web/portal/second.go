@@ -12,6 +12,7 @@ import (
 // secondForm is the body of the second door's pages.
 type secondForm struct {
 	ID, Name string
+	Way      way
 	Recovery bool
 }
 
@@ -19,7 +20,7 @@ type secondForm struct {
 func (x *exchange) secondView(status int, page, title, alert string) error {
 	x.leave()
 	return x.page(status, page, view{Title: x.p.say(title), Alert: alert, Body: secondForm{
-		ID: x.id, Name: x.state.Name + "@" + x.state.Realm,
+		ID: x.id, Name: x.state.Name + "@" + x.state.Realm, Way: x.way(x.state.Target),
 		Recovery: slices.Contains(x.state.Others, factor.RecoveryCode),
 	}})
 }

@@ -14,6 +14,11 @@ type sessionLine struct {
 	This                             bool
 }
 
+type sessionsBody struct {
+	Sessions []sessionLine
+	Others   bool // there are some besides this one
+}
+
 // sessionsPage lists where the person is signed in. Ending a session takes
 // something away and gives nothing, so it asks for no code: who has just lost
 // a phone must be able to do it.
@@ -29,11 +34,8 @@ func sessionsPage(x *exchange) error {
 	lines := make([]sessionLine, 0, len(all))
 	for _, s := range all {
 		line := sessionLine{
-			ID: s.ID, Agent: s.Origin.UserAgent, Client: x.p.say("sessions.nowhere"), This: s.ID == x.live.ID,
+			ID: s.ID, Agent: x.p.agent(s.Origin.UserAgent), Client: x.p.say("sessions.nowhere"), This: s.ID == x.live.ID,
 			Created: x.p.moment(s.Created), Seen: x.p.moment(s.LastSeen),
-		}
-		if line.Agent == "" {
-			line.Agent = x.p.say("sessions.unknown")
 		}
 		if s.Origin.Client.IsValid() {
 			line.Client = s.Origin.Client.String()
@@ -41,7 +43,7 @@ func sessionsPage(x *exchange) error {
 		lines = append(lines, line)
 	}
 	notices := map[string]string{"ended": "sessions.ended", "others": "sessions.all-ended"}
-	v := view{Title: x.p.say("sessions.title"), Body: struct{ Sessions []sessionLine }{lines}}
+	v := view{Title: x.p.say("sessions.title"), Body: sessionsBody{Sessions: lines, Others: len(lines) > 1}}
 	if key, ok := notices[x.query["m"]]; ok {
 		v.Notice = x.p.say(key)
 	}

@@ -3,6 +3,7 @@ package portal
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/login"
@@ -21,7 +22,7 @@ func setupPage(x *exchange) error {
 	if err := x.admit(settingUp); err != nil {
 		return x.endedLink(err, "setup.expired")
 	}
-	return x.setupView(http.StatusOK, "", x.state.Name)
+	return x.setupView(http.StatusOK, fault{}, x.state.Name)
 }
 
 // trade answers the first look at a link.
@@ -54,19 +55,19 @@ func (x *exchange) endedLink(err error, key string) error {
 
 type setupForm struct{ ID, Name string }
 
-func (x *exchange) setupView(status int, alert, name string) error {
-	return x.page(status, "setup", view{Title: x.p.say("setup.title"), Alert: alert, Body: setupForm{ID: x.id, Name: name}})
+func (x *exchange) setupView(status int, f fault, name string) error {
+	return x.page(status, "setup", view{Title: x.p.say("setup.title"), Alert: f.text, Wrong: f.fields, Body: setupForm{ID: x.id, Name: name}})
 }
 
 // setupBegin takes name and password. Nobody is created yet.
 func setupBegin(x *exchange) error {
-	name := x.form["username"]
-	if alert := x.newPassword(); alert != "" {
-		return x.setupView(http.StatusUnprocessableEntity, alert, name)
+	name := strings.TrimSuffix(x.form["username"], "@"+account.AdminRealm) // who read the hint may write it whole
+	if f := x.newPassword(); f.text != "" {
+		return x.setupView(http.StatusUnprocessableEntity, f, name)
 	}
 	_, err := x.p.doors.SetupBegin(x.context(), x.token, name, x.form["new_password"], x.caller())
-	if alert := x.refusal(err); alert != "" {
-		return x.setupView(http.StatusUnprocessableEntity, alert, name)
+	if f := x.refusal(err); f.text != "" {
+		return x.setupView(http.StatusUnprocessableEntity, f, name)
 	}
 	if err != nil {
 		return x.endedLink(err, "setup.expired")
@@ -75,32 +76,41 @@ func setupBegin(x *exchange) error {
 	return x.see(at("/sallyport/setup/code", "l", x.id))
 }
 
-// newPassword compares the two new passwords and returns what is wrong.
-func (x *exchange) newPassword() string {
-	switch {
-	case x.form["new_password"] == "":
-		return x.p.say("password.missing")
-	case x.form["new_password"] != x.form["again"]:
-		return x.p.say("password.differ")
-	}
-	return ""
+// fault is what a person can mend in the same form: a sentence, and the fields
+// that it is about. The zero fault is none.
+type fault struct {
+	text   string
+	fields []string
 }
 
-// refusal returns the sentence for an error that the person can mend in the
-// same form, or "".
-func (x *exchange) refusal(err error) string {
+func badPassword(text string) fault { return fault{text, []string{"new_password", "again"}} }
+func badName(text string) fault     { return fault{text, []string{"username"}} }
+
+// newPassword compares the two new passwords.
+func (x *exchange) newPassword() fault {
+	switch {
+	case x.form["new_password"] == "":
+		return badPassword(x.p.say("password.missing"))
+	case x.form["new_password"] != x.form["again"]:
+		return badPassword(x.p.say("password.differ"))
+	}
+	return fault{}
+}
+
+// refusal is what an error says to whoever can mend it.
+func (x *exchange) refusal(err error) fault {
 	var weak *secret.WeakPassword
 	switch {
 	case err == nil:
-		return ""
+		return fault{}
 	case errors.As(err, &weak):
-		return weak.Reason
+		return badPassword(weak.Reason)
 	case errors.Is(err, principal.ErrName):
-		return x.p.say("setup.bad-name", err.Error())
+		return badName(x.p.say("setup.bad-name", err.Error()))
 	case errors.Is(err, account.ErrExists):
-		return x.p.say("setup.taken")
+		return badName(x.p.say("setup.taken"))
 	}
-	return ""
+	return fault{}
 }
 
 // setupCodePage shows the authenticator of the administrator to be.
@@ -114,7 +124,7 @@ func setupCodePage(x *exchange) error {
 func (x *exchange) setupCodeView(status int, alert string) error {
 	f := x.newEnrollForm(x.state.Enrollment)
 	f.Name = x.state.Name + "@" + account.AdminRealm
-	f.About, f.Action = x.p.say("enroll.first"), "/sallyport/setup/code"
+	f.About, f.Action, f.Way = x.p.say("enroll.first"), "/sallyport/setup/code", x.way("")
 	return x.page(status, "enroll", view{Title: x.p.say("enroll.title"), Alert: alert, Body: f})
 }
 

@@ -58,7 +58,7 @@ func (x *exchange) totpConfirmView(status int, alert string) error {
 		return errNothingPending
 	}
 	f := x.newEnrollForm(e)
-	f.Key = x.confirmKey(e)
+	f.Key, f.Back = x.confirmKey(e), true
 	f.Name, f.About, f.Action = x.name(), x.p.say("enroll.chosen"), "/sallyport/account/totp/confirm"
 	return x.page(status, "enroll", view{Title: x.p.say("enroll.title"), Alert: alert, Body: f})
 }
