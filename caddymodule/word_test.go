@@ -59,3 +59,95 @@ func TestOneWordGuardsASite(t *testing.T) {
 	b.goesTo(b.get("/"), http.StatusFound)
 	wantStatus(t, b.ask("GET", "/", "", http.Header{"Cookie": {stolen}}), http.StatusUnauthorized)
 }
+
+// The decision is on what goes on to the application, the way back is what the
+// browser asked for, whatever stands in front: `rewrite`, `uri`, `handle_path`,
+// `try_files`. And the login pages are where they always are, although a
+// single-page application takes every unknown path for its own.
+func TestRewritesBeforeTheGuard(t *testing.T) {
+	e := newEcho(t)
+	s := newCaddy(t)
+	root := filepath.Join(s.home, "www")
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"index.html": "the application", "public.txt": "for everybody"} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rules := "sallyport {\nrule {\npath /public/*\nfactors 0\n}\nrule {\nrealm users\n}\n}\n"
+	s.start(s.file("sallyport {\n"+cheap+"}", `
+http://rewrite.localhost:HTTP_PORT {
+	rewrite /old/* /public{uri}
+	rewrite /open/secret /secret
+	`+rules+`
+	reverse_proxy `+e.address()+`
+}
+http://strip.localhost:HTTP_PORT {
+	uri strip_prefix /app
+	`+rules+`
+	reverse_proxy `+e.address()+`
+}
+http://nested.localhost:HTTP_PORT {
+	handle_path /app/* {
+		`+rules+`
+		reverse_proxy `+e.address()+`
+	}
+	handle {
+		sallyport
+		reverse_proxy `+e.address()+`
+	}
+}
+http://spa.localhost:HTTP_PORT {
+	root * `+root+`
+	try_files {path} /index.html
+	sallyport
+	file_server
+}
+`))
+	alice := s.user("alice")
+	origin := func(host string) string { return "http://" + host + ".localhost:" + s.http }
+
+	for _, c := range []struct{ host, ask, goesOn string }{
+		{"rewrite", "/old/x?y=1", "/public/old/x?y=1"},
+		{"strip", "/app/public/x?y=1", "/public/x?y=1"},
+		{"nested", "/app/public/x", "/public/x"},
+	} {
+		if got := s.browser(origin(c.host)).get(c.ask).seen(t); got.Target != c.goesOn || got.Header.Get("Remote-User") != "" {
+			t.Errorf("%s%s reached the application as %+v, want %s and nobody", c.host, c.ask, got, c.goesOn)
+		}
+	}
+	for _, c := range []struct{ host, ask, goesOn string }{
+		{"rewrite", "/open/secret?y=1", "/secret?y=1"},
+		{"strip", "/app/secret?y=1", "/secret?y=1"},
+		{"nested", "/app/secret", "/secret"},
+	} {
+		b := s.browser(origin(c.host))
+		login := b.goesTo(b.get(c.ask), http.StatusFound)
+		if want := "/sallyport/login?rd=" + url.QueryEscape(c.ask); !strings.HasPrefix(login, want) {
+			t.Errorf("%s%s sends a stranger to %s, want %s", c.host, c.ask, login, want)
+		}
+		wantStatus(t, b.get(login), 200)
+	}
+
+	b := s.browser(origin("spa"))
+	login := b.goesTo(b.get("/some/view?tab=2"), http.StatusFound)
+	wantStatus(t, b.get(login), 200)
+	back := b.login(alice, login)
+	if back != "/some/view?tab=2" {
+		t.Fatalf("after both doors the browser is sent to %s", back)
+	}
+	if a := b.get(back); a.status != 200 || a.body != "the application" {
+		t.Errorf("the application's view: %d %s", a.status, a.body)
+	}
+	if a := b.get("/public.txt"); a.status != 200 || a.body != "for everybody" {
+		t.Errorf("a file: %d %s", a.status, a.body)
+	}
+	wantStatus(t, b.get("/sallyport/nothing"), http.StatusNotFound)
+	for _, hidden := range []string{"/%73allyport/login", "/sallyport%2flogin", "//sallyport/login", "/x/../sallyport/login", "/SALLYPORT/login"} {
+		if a := b.get(hidden); a.status == 200 && a.body != "the application" {
+			t.Errorf("%s: %d %s", hidden, a.status, a.body)
+		}
+	}
+}
