@@ -190,10 +190,20 @@ func target(r *http.Request) (path, original string, ok bool) {
 // read them. The texts are values, and never looked through for placeholders.
 func tell(r *http.Request, d *guard.Decision) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok || d.Identity == nil {
+	if !ok {
 		return
 	}
 	who := d.Identity
+	if who == nil {
+		// Nobody is an empty text, not the placeholder itself; but basic_auth may
+		// have said who it is.
+		for _, word := range [...]string{"id", "name", "email", "groups", "realm", "uuid"} {
+			if _, set := repl.Get("http.auth.user." + word); !set {
+				repl.Set("http.auth.user."+word, "")
+			}
+		}
+		return
+	}
 	id := who.Name
 	if !d.BareUser {
 		id += "@" + who.Realm
