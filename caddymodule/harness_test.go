@@ -186,7 +186,18 @@ func (s *server) start(caddyfile string) {
 		}
 		pause()
 	}
+	for _, site := range httpsSite.FindAllStringSubmatch(caddyfile, -1) { // certificates come a moment later
+		eventually(s.t, "a certificate for "+site[1], func() bool {
+			conn, err := tls.Dial("tcp", "127.0.0.1:"+s.https, &tls.Config{ServerName: site[1], InsecureSkipVerify: true})
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err == nil
+		})
+	}
 }
+
+var httpsSite = regexp.MustCompile(`https://([a-z0-9.-]+):\d+ \{`)
 
 func (s *server) begin(caddyfile string) {
 	s.t.Helper()
