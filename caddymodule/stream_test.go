@@ -361,3 +361,54 @@ func TestWebSocketPasses(t *testing.T) {
 		t.Errorf("the WebSocket was closed after %v", took)
 	}
 }
+
+// The same over the wire: HTTP/3 lets a client that was here before ask in its
+// first packet, and Caddy takes that.
+func TestEarlyDataOverHTTP3(t *testing.T) {
+	s := serveCaddy(t, "sallyport {\n"+cheap+"}", `
+https://app.localhost:HTTPS_PORT {
+	sallyport {
+		rule {
+			path /public/*
+			factors 0
+		}
+	}
+	respond "{http.request.tls.resumed}"
+}`)
+	tickets := tls.NewLRUClientSessionCache(10)
+	once := func(target string) *http.Response {
+		t.Helper()
+		transport := &http3.Transport{
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tickets},
+			Dial: func(ctx context.Context, _ string, trust *tls.Config, config *quic.Config) (*quic.Conn, error) {
+				return quic.DialAddrEarly(ctx, "127.0.0.1:"+s.https, trust, config)
+			},
+		}
+		defer transport.Close()
+		req, err := http.NewRequestWithContext(t.Context(), http3.MethodGet0RTT, "https://app.localhost:"+s.https+target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		return resp
+	}
+	// A ticket comes after the first answers; now and then the handshake is over
+	// before the server looks at what came early.
+	eventually(t, "early data is asked to come again", func() bool {
+		resp := once("/sallyport/healthz")
+		if resp.StatusCode != 200 && resp.StatusCode != http.StatusTooEarly {
+			t.Fatalf("early: %d", resp.StatusCode)
+		}
+		return resp.StatusCode == http.StatusTooEarly
+	})
+	for range 10 {
+		if resp := once("/public/x"); resp.StatusCode != 200 {
+			t.Errorf("a public page, early: %d", resp.StatusCode)
+		}
+	}
+}
