@@ -140,6 +140,8 @@ func sitesIn(text json.RawMessage) ([]site, error) {
 			Routes   caddyhttp.RouteList        `json:"routes"`
 			Policies []json.RawMessage          `json:"tls_connection_policies"`
 			Auto     *caddyhttp.AutoHTTPSConfig `json:"automatic_https"`
+			Trusted  json.RawMessage            `json:"trusted_proxies"`
+			Strict   int                        `json:"trusted_proxies_strict"`
 		} `json:"servers"`
 		HTTPPort int `json:"http_port"`
 	}
@@ -160,6 +162,7 @@ func sitesIn(text json.RawMessage) ([]site, error) {
 		server := &caddyhttp.Server{Listen: s.Listen, Routes: s.Routes}
 		found := sitesOf(name, server)
 		for i := range found {
+			found[i].lenient = s.Trusted != nil && s.Strict == 0
 			plain := found[i].port == "80" || app.HTTPPort > 0 && found[i].port == fmt.Sprint(app.HTTPPort)
 			found[i].https = len(s.Policies) > 0 || !plain && len(found[i].hosts) > 0 && (s.Auto == nil || !s.Auto.Disabled)
 		}

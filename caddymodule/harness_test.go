@@ -197,7 +197,7 @@ func (s *server) start(caddyfile string) {
 	}
 }
 
-var httpsSite = regexp.MustCompile(`https://([a-z0-9.-]+):\d+ \{`)
+var httpsSite = regexp.MustCompile(`https://([a-z0-9.-]+):\d+ \{`) // a portal's address has no brace behind it
 
 func (s *server) begin(caddyfile string) {
 	s.t.Helper()
