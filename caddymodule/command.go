@@ -120,6 +120,10 @@ func (w *written) adapted() ([]byte, error) {
 		if warning.Directive == "" && strings.Contains(warning.Message, "not formatted") {
 			continue // a matter of taste
 		}
+		if _, ours, ok := strings.Cut(warning.Message, warningPrefix); ok {
+			w.warnings = append(w.warnings, ours)
+			continue
+		}
 		w.warnings = append(w.warnings, warning.String())
 	}
 	return text, err

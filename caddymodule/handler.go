@@ -42,6 +42,7 @@ type Handler struct {
 	// Rules take the place of the words above.
 	Rules []guard.Rule `json:"rules,omitempty"`
 
+	raw     json.RawMessage // as the Caddyfile said it, placeholders and all
 	gateway http.Handler
 	route   *proxy.Handler
 }
@@ -57,6 +58,14 @@ type handlerJSON Handler
 // UnmarshalJSON reads the words strictly and replaces their placeholders.
 func (h *Handler) UnmarshalJSON(text []byte) error {
 	return gateway.Source{JSON: text, Expand: true}.Into((*handlerJSON)(h))
+}
+
+// MarshalJSON writes what was read from a Caddyfile, or else the words.
+func (h *Handler) MarshalJSON() ([]byte, error) {
+	if h.raw != nil {
+		return h.raw, nil
+	}
+	return json.Marshal((*handlerJSON)(h))
 }
 
 // rules are what decides on this route.
