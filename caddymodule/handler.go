@@ -42,7 +42,7 @@ type Handler struct {
 	// Rules take the place of the words above.
 	Rules []guard.Rule `json:"rules,omitempty"`
 
-	raw     json.RawMessage // as the Caddyfile said it, placeholders and all
+	raw     json.RawMessage // as it was written, placeholders and all
 	gateway http.Handler
 	route   *proxy.Handler
 }
@@ -57,10 +57,13 @@ type handlerJSON Handler
 
 // UnmarshalJSON reads the words strictly and replaces their placeholders.
 func (h *Handler) UnmarshalJSON(text []byte) error {
-	return gateway.Source{JSON: text, Expand: true}.Into((*handlerJSON)(h))
+	h.raw = slices.Clone(text)
+	return h.source().Into((*handlerJSON)(h))
 }
 
-// MarshalJSON writes what was read from a Caddyfile, or else the words.
+func (h *Handler) source() gateway.Source { return gateway.Source{JSON: h.raw, Expand: true} }
+
+// MarshalJSON writes what was read, or else the words.
 func (h *Handler) MarshalJSON() ([]byte, error) {
 	if h.raw != nil {
 		return h.raw, nil
@@ -101,7 +104,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return nil
 	}
 	h.route, err = a.gateway.Route(gateway.RouteOptions{Rules: rules, Target: target})
-	return err
+	return h.source().Hide(err)
 }
 
 // ServeHTTP guards one request.

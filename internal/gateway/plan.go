@@ -102,7 +102,7 @@ func (c *Config) plan(s shell) (*plan, error) {
 		c.planNetwork, c.planSites, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planRest,
 	} {
 		if err := step(p, s); err != nil {
-			return nil, err
+			return nil, c.inserted.hide(err)
 		}
 	}
 	return p, nil
