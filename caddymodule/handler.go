@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -27,6 +28,11 @@ import (
 // admin. Caddy's own matchers say which requests come here at all; what must not
 // be reached without a login must not depend on them, so give Rules their own
 // `paths` and guard the whole site.
+//
+// The decision is on the address after rewrites. Where rules look at paths and would
+// decide otherwise on the one before, what comes next is not told of that one: a
+// front controller that goes by REQUEST_URI (try_files before php_fastcgi) wants its
+// rewrites inside a `handle` or `route` behind this one.
 //
 // The placeholders {http.auth.user.id}, .name, .email, .groups, .realm and .uuid
 // say who was let in. Refusals (400, 401, 403, 405, 425, 429, 503) go through
@@ -109,6 +115,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP guards one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	web.Strip(r.Header) // before any branch: what is refused may go to an application too
+	came := restore(r)
 	if h.Portal || gateway.Owns(r.RequestURI) {
 		if web.Early(r) { // whoever recorded it could send it again
 			return h.refuse(w, r, &proxy.Refusal{Status: http.StatusTooEarly, Code: "too_early", Text: "Send this again when the connection is established."})
@@ -119,6 +127,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	var failed error
 	refusal := h.route.Guard(w, r, func(w http.ResponseWriter, r *http.Request, d *guard.Decision) {
 		tell(r, d)
+		r = h.asJudged(r.WithContext(context.WithValue(r.Context(), credentialsKey{}, came)), d)
 		upstream := &guarded{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
 		failed = next.ServeHTTP(upstream, r)
 		upstream.drop() // of an answer that is a header alone
@@ -129,6 +138,42 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return failed
 }
 
+// credentials are the lines of a request that only a guard may see. A guard behind
+// this one, with stricter rules for a part of the site, finds them in the context.
+type credentials struct{ cookie, authorization []string }
+
+// credentialsKey finds them.
+type credentialsKey struct{}
+
+// restore gives a request back what a guard before this one took away, and returns
+// its credentials.
+func restore(r *http.Request) credentials {
+	came, again := r.Context().Value(credentialsKey{}).(credentials)
+	if !again {
+		return credentials{r.Header["Cookie"], r.Header["Authorization"]}
+	}
+	for name, lines := range map[string][]string{"Cookie": came.cookie, "Authorization": came.authorization} {
+		if len(lines) > 0 {
+			r.Header[name] = lines
+		}
+	}
+	return came
+}
+
+// asJudged keeps the address that was asked for, before rewrites, from what comes
+// next, where the rules would not have decided on it alike. FastCGI tells it to the
+// application, and an application that goes by it (all front controllers do) would
+// otherwise serve what no rule saw.
+func (h *Handler) asJudged(r *http.Request, d *guard.Decision) *http.Request {
+	first, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || first.URL == nil || first.URL.EscapedPath() == r.URL.EscapedPath() || h.route.Agrees(r, first.URL.EscapedPath(), d) {
+		return r
+	}
+	u := *r.URL
+	first.URL, first.RequestURI = &u, u.RequestURI()
+	return r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, first))
+}
+
 // refuse hands a refusal to the site's error routes, or writes it.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, f *proxy.Refusal) error {
 	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
@@ -136,6 +181,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, f *proxy.Refusa
 	if server != nil && server.Errors != nil && handles(server.Errors.Routes, server.Errors.WithError(r, failure)) {
 		web.SetRetryAfter(w.Header(), f.Wait)
 		w.Header().Set("Cache-Control", "no-store")
+		// The error routes may ask an application, which sees no credential of ours.
+		web.StripCookies(r.Header)
+		delete(r.Header, "Authorization")
 		return failure
 	}
 	if h.route == nil {

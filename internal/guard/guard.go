@@ -211,6 +211,9 @@ type Decision struct {
 	// MethodAware says that a rule for this host looks at the method:
 	// method-override headers must not reach the upstream.
 	MethodAware bool
+	// PathAware says that a rule for this host looks at the path: headers from which
+	// an upstream takes another one must not reach it, nor must another path.
+	PathAware bool
 	// NetworkAware says that a rule for this host looks at the client's network:
 	// early data, which anybody can replay from elsewhere, must not pass.
 	NetworkAware bool

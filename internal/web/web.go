@@ -101,6 +101,27 @@ func overrides(name string) bool {
 	return false
 }
 
+// pathOverrides are headers from which a framework behind us takes the path, as
+// letters.
+var pathOverrides = [...]string{
+	"xoriginalurl", "xoriginaluri", "xoriginalpath", "xrewriteurl", "xrewriteuri", "xforwardeduri", "xforwardedurl", "xforwardedpath", "xenvoyoriginalpath",
+}
+
+// StripPathOverrides removes such headers, in any spelling.
+func StripPathOverrides(h http.Header) {
+	for name := range h {
+		if first(name) != 'x' {
+			continue
+		}
+		for _, o := range pathOverrides {
+			if sameLetters(name, o) {
+				delete(h, name)
+				break
+			}
+		}
+	}
+}
+
 // Early reports whether a request came as early data, which whoever recorded it
 // can send again (RFC 8470).
 func Early(r *http.Request) bool { return r.TLS != nil && !r.TLS.HandshakeComplete }
