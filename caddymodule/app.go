@@ -135,17 +135,13 @@ func (a *App) where() string {
 }
 
 // client is who is asking: the peer, or what proxies say that Caddy trusts. Caddy's
-// own client_ip is the first address that the header names, which the client himself
-// writes where a proxy only appends to it; unless trusted_proxies_strict is set.
+// own client_ip is the first address that the header names (without
+// trusted_proxies_strict), which the client himself writes where a proxy only appends.
 func client(r *http.Request) netip.Addr {
 	peer := web.Peer(r)
 	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted || server == nil {
 		return peer
-	}
-	if server.TrustedProxiesStrict > 0 {
-		text, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-		return address(text)
 	}
 	for _, name := range server.ClientIPHeaders {
 		if lines := r.Header.Values(name); len(lines) > 0 {
