@@ -446,6 +446,7 @@ func (e *estate) oddTargets(t *testing.T) {
 func (e *estate) http2OddFrames(t *testing.T) {
 	field := func(name, value string) hpack.HeaderField { return hpack.HeaderField{Name: name, Value: value} }
 	authority := "app.test:" + e.https
+	e.certified("app.test")
 	session := strings.Replace(e.bob, "sallyport_session", "__Host-sallyport_session", 1)
 	plain := func(more ...hpack.HeaderField) []hpack.HeaderField {
 		return append([]hpack.HeaderField{field(":method", "GET"), field(":scheme", "https"), field(":authority", authority), field(":path", "/admin/x")}, more...)

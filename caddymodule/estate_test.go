@@ -2,6 +2,7 @@ package caddymodule_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -129,6 +130,21 @@ func (e *estate) session(p person) string {
 	e.t.Helper()
 	b := e.browser(e.origin("app.test")).signIn(p)
 	return "sallyport_session=" + b.jar["sallyport_session"]
+}
+
+// certified waits until Caddy's own authority has given each host a certificate,
+// which happens beside the start.
+func (e *estate) certified(hosts ...string) {
+	e.t.Helper()
+	for _, host := range hosts {
+		eventually(e.t, "a certificate for "+host, func() bool {
+			conn, err := tls.Dial("tcp", "127.0.0.1:"+e.https, &tls.Config{InsecureSkipVerify: true, ServerName: host})
+			if err == nil {
+				_ = conn.Close()
+			}
+			return err == nil
+		})
+	}
 }
 
 // origin is a site of the estate on plain HTTP.
