@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -81,7 +82,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if err != nil {
 		return nil, err
 	}
-	warnUnreachable(h, matcher, handler)
+	warnMatcher(h, matcher, handler)
 	return h.NewRoute(matcher, handler), nil
 }
 
@@ -142,15 +143,32 @@ const warningPrefix = "for type caddymodule.Warning: "
 // MarshalJSON always fails, with the warning.
 func (w Warning) MarshalJSON() ([]byte, error) { return nil, errors.New(w.text) }
 
-// warnUnreachable looks for a directive that guards a part of a site which does
-// not hold its own login pages. Where directives are nested this cannot be seen
-// here; the survey at start looks at everything.
-func warnUnreachable(h httpcaddyfile.Helper, matcher caddy.ModuleMap, handler *Handler) {
-	cfg := globalConfig(h)
-	if handler.Portal || cfg.Portal != "" || len(cfg.CookieDomain) > 0 || reachesPages(matcher) {
+// warnMatcher looks for a directive that guards a part of a site which does not hold
+// its own login pages, or that is chosen by a path alone. Where directives are
+// nested this cannot be seen here; the survey at start looks at everything.
+func warnMatcher(h httpcaddyfile.Helper, matcher caddy.ModuleMap, handler *Handler) {
+	cfg, text := globalConfig(h), ""
+	switch {
+	case handler.Portal:
+		return
+	case cfg.Portal == "" && len(cfg.CookieDomain) == 0 && !reachesPages(matcher):
+		text = "the matcher of sallyport does not let /sallyport/* through, so nobody can reach the login pages: guard the whole site and say in rules which paths ask for what, or set a portal"
+	case byPath(matcher):
+		text = "the matcher of sallyport leaves paths without a guard, as Caddy reads them, and some applications read /admin;x or /%2561dmin as /admin: guard the whole site and say in rules which paths ask for what"
+	default:
 		return
 	}
-	h.JSON(Warning{fmt.Sprintf("%s:%d: the matcher of sallyport does not let /sallyport/* through, so nobody can reach the login pages: guard the whole site and say in rules which paths ask for what, or set a portal", h.File(), h.Line())})
+	h.JSON(Warning{fmt.Sprintf("%s:%d: %s", h.File(), h.Line(), text)})
+}
+
+// byPath reports whether a matcher lets a part of the paths through.
+func byPath(matcher caddy.ModuleMap) bool {
+	var paths caddyhttp.MatchPath
+	if json.Unmarshal(matcher["path"], &paths) == nil {
+		return len(paths) > 0 && !slices.ContainsFunc(paths, func(p string) bool { return p == "*" || p == "/*" })
+	}
+	_, regex := matcher["path_regexp"]
+	return regex
 }
 
 // reachesPages reports whether a matcher's paths hold the login page. What else it

@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -143,7 +144,7 @@ func TestCaddyH1H2H3H5H6H7H8H9H10HeadersOfStrangers(t *testing.T) {
 	e := newEstate(t, headerServers, "throttle {\nnetwork 0\n}", headerSites)
 	for _, attack := range []func(*estate, *testing.T){
 		(*estate).forgedIdentityReachesNobody, (*estate).fastCGIVariablesAreOurs, (*estate).refusedRequestsLoseIdentityAndCredentials, (*estate).connectionTakesNothingAway,
-		(*estate).trailersCarryNoIdentity, (*estate).doubledHeadersHaveOneReading, (*estate).everybodyIsHimself,
+		(*estate).trailersCarryNoIdentity, (*estate).doubledHeadersHaveOneReading, (*estate).credentialsStayHere, (*estate).everybodyIsHimself,
 	} {
 		attack(e, t)
 	}
@@ -358,6 +359,53 @@ func (e *estate) doubledHeadersHaveOneReading(t *testing.T) {
 	}
 	if a := e.raw("app.test", "GET /x HTTP/1.1\r\nHOST:\r\nHost: other.test\r\nConnection: close\r\n"+cookie(e.bob)+"\r\n\r\n"); a.status != 400 || len(e.app.take(t)) > 0 {
 		t.Errorf("two Host headers: %d", a.status)
+	}
+}
+
+// What proves who somebody is goes to nobody behind us, in whatever spelling, and
+// what belongs to the application stays. Gained before: an application, or whoever
+// reads its logs, was the person.
+func (e *estate) credentialsStayHere(t *testing.T) {
+	kim := e.user("kim")
+	tokens, err := e.tokens(e.origin("app.test"), kim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwt, _ := tokens["access_token"].(string)
+	basic := func(text string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(text)) }
+	for _, c := range []struct{ authorization, want string }{
+		{"Bearer " + jwt, ""}, {"bearer " + jwt, ""}, {"BEARER  " + jwt, ""}, {"Bearer\t" + jwt, ""}, {basic("deploy@users:123456"), ""}, {strings.ToLower(basic("")[:6]) + basic("kim@users:1")[6:], ""},
+		{"Bearer theirs", "Bearer theirs"}, {basic("kim:theirs"), basic("kim:theirs")}, {basic("kim@elsewhere:x"), basic("kim@elsewhere:x")}, {"Digest username=x", "Digest username=x"}, {"", ""},
+	} {
+		for _, target := range []string{"/x", "/open/x"} {
+			for _, host := range []string{"app.test", "fcgi.test"} {
+				a := e.raw(host, request("GET", target, cookie(e.bob+"; theme=dark; SALLYPORT_x=1; __Host-sallyport_portal=2; sallyport_browser=3"), "Authorization: "+c.authorization))
+				all := append(e.app.take(t), e.fcgi.take(t)...)
+				if len(all) != 1 {
+					t.Errorf("%.30q: %d, %d requests", c.authorization, a.status, len(all))
+					continue
+				}
+				s := all[0]
+				if s.Header.Get("Authorization") != c.want || s.Header.Get("Cookie") != "theme=dark" || s.Header.Get("Remote-User") != "bob" {
+					t.Errorf("%.30q at %s%s: the application saw %v", c.authorization, host, target, s.Header)
+				}
+			}
+		}
+	}
+	for _, target := range []string{"/x", "/open/x"} { // the token as the proof itself
+		e.raw("app.test", request("GET", target, "Authorization: Bearer "+jwt))
+		if list := e.app.take(t); len(list) != 1 || list[0].Header.Get("Remote-User") != "kim" || list[0].holds(jwt) != "" {
+			t.Errorf("%s with a token: %v", target, list)
+		}
+	}
+	for _, bad := range []string{jwt + "x", jwt[:len(jwt)-4], strings.ToUpper(jwt)} {
+		if a := e.raw("app.test", request("GET", "/x", "Authorization: Bearer "+bad)); a.status < 400 || len(e.app.take(t)) > 0 {
+			t.Errorf("a token that is not good: %d", a.status)
+		}
+	}
+	// A page of one's own for refusals is no page for a site that has none.
+	if a := e.raw("app.test", request("GET", "/closed/x", cookie(e.bob), "Accept: text/html")); a.status != 403 || len(a.body) < 20 {
+		t.Errorf("a site without error routes: %d %q", a.status, a.body)
 	}
 }
 

@@ -151,7 +151,7 @@ func TestCaddyR1R2R3R4R5R6R7R8R9R11R12R13R14RulesOfStrangers(t *testing.T) {
 	}
 	e := newEstate(t, "", "throttle {\nnetwork 0\n}", strings.Replace(ruleSites, "MANY", strings.Join(many, ", "), 1))
 	for _, attack := range []func(*estate, *testing.T){
-		(*estate).pathsHaveOneReading, (*estate).rewrittenPathsHaveOneReading, (*estate).addressInAHeader, (*estate).hostsHaveOneSpelling, (*estate).methodsAreExact, (*estate).networksAreNotClaimed,
+		(*estate).pathsHaveOneReading, (*estate).rewrittenPathsHaveOneReading, (*estate).addressInAHeader, (*estate).hostsHaveOneSpelling, (*estate).methodsAreExact, (*estate).preflightsChangeNothing, (*estate).networksAreNotClaimed,
 		(*estate).everyRequestIsJudgedAnew, (*estate).twoGuardsInARow, (*estate).oddTargets, (*estate).http2OddFrames, (*estate).typedTextIsNeverExpanded,
 	} {
 		attack(e, t)
@@ -340,6 +340,34 @@ func (e *estate) methodsAreExact(t *testing.T) {
 		list := e.app.take(t)
 		if len(list) != 1 || list[0].Method != "GET" || list[0].holds("DELETE") != "" && !strings.HasPrefix(list[0].holds("DELETE"), "X-Forwarded-Method") {
 			t.Errorf("%s: %d; the application saw %v", name, a.status, list)
+		}
+	}
+}
+
+// A preflight passes without a login because it changes nothing. Gained before: with
+// a header that names another method, an application that goes by it did what only
+// members of a group may do.
+func (e *estate) preflightsChangeNothing(t *testing.T) {
+	for _, name := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
+		for _, who := range []string{"", e.bob} {
+			a := e.raw("app.test", request("OPTIONS", "/admin/x", name+": DELETE", "Origin: https://evil.test", "Access-Control-Request-Method: GET", cookie(who)))
+			list := e.app.take(t)
+			if a.status != 200 || len(list) != 1 {
+				t.Fatalf("a preflight: %d, %d requests", a.status, len(list))
+			}
+			if list[0].holds("DELETE") != "" || list[0].Header.Get("Remote-User") != "" || list[0].Header["Remote-User"] == nil {
+				t.Errorf("%s: the application saw %v", name, list[0].Header)
+			}
+		}
+	}
+	for _, lines := range [][]string{{"Origin: https://evil.test"}, {"Access-Control-Request-Method: GET"}, {"Origin:", "Access-Control-Request-Method:"}, nil} {
+		if a := e.raw("app.test", request("OPTIONS", "/admin/x", lines...)); a.status != 401 || len(e.app.take(t)) > 0 {
+			t.Errorf("OPTIONS with %q is no preflight: %d", lines, a.status)
+		}
+	}
+	for _, method := range []string{"GET", "POST", "options"} {
+		if a := e.raw("app.test", request(method, "/admin/x", "Origin: https://evil.test", "Access-Control-Request-Method: GET")); a.status < 400 || len(e.app.take(t)) > 0 {
+			t.Errorf("%s is no preflight: %d", method, a.status)
 		}
 	}
 }

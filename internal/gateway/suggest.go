@@ -19,7 +19,7 @@ var laterWords = map[string]string{
 // does not take; "" for all others.
 func NotForRoutes(word string) string {
 	switch word {
-	case "listen", "upstream", "log":
+	case "listen", "upstream", "log", "metrics":
 		return word + " is for the standalone server; the server around this one has its own"
 	}
 	return laterWords["/"+word]

@@ -33,7 +33,7 @@ func (g *Guard) Check(ctx context.Context, req *Request) (d Decision) {
 		return d
 	}
 	if rule.preflight && req.Preflight && req.Method == "OPTIONS" && !req.Tighten.asks() {
-		d.Reason = ReasonPreflight
+		d.Reason, d.MethodAware = ReasonPreflight, true // its method is all that was looked at
 		return d
 	}
 	who, failed := g.identify(ctx, req, rule, &d)
