@@ -116,11 +116,13 @@ func (a *App) Stop() error {
 }
 
 // Cleanup releases the state, if this configuration holds it: Caddy calls it after
-// a failed Provision too.
+// a failed Provision too. It takes the configuration out of force first, because
+// what fails after all apps have started is cleaned up and never stopped.
 func (a *App) Cleanup() error {
 	if a.shared == nil {
 		return nil
 	}
+	a.shared.drop(a)
 	dir := a.shared.options.Dir
 	a.shared = nil
 	return release(dir)

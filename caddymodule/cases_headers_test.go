@@ -20,8 +20,8 @@ var identityNames = []string{
 	"Sallyport-Assertion", "Sallyport-Anything", "X-Remote-User", "X-Remote-Groups",
 }
 
-// spellings are the names that some upstream takes for one of these.
-func spellings() (all []string) {
+// identitySpellings are the names that some upstream takes for one of these.
+func identitySpellings() (all []string) {
 	mixed := func(name, a, b string) string {
 		out, n := "", 0
 		for _, c := range name {
@@ -48,7 +48,7 @@ func spellings() (all []string) {
 
 // forged are header lines with every spelling, twice.
 func forged() (lines []string) {
-	for _, name := range spellings() {
+	for _, name := range identitySpellings() {
 		lines = append(lines, name+": forged", name+": forged again")
 	}
 	return append(lines, "Honest: kept")

@@ -117,11 +117,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	web.Strip(r.Header) // before any branch: what is refused may go to an application too
 	came := restore(r)
-	if h.Portal || gateway.Owns(r.RequestURI) {
+	if own, ok := h.owns(r); ok {
 		if web.Early(r) { // whoever recorded it could send it again
 			return h.refuse(w, r, &proxy.Refusal{Status: http.StatusTooEarly, Code: "too_early", Text: "Send this again when the connection is established."})
 		}
-		h.gateway.ServeHTTP(w, r)
+		h.gateway.ServeHTTP(w, own)
 		return nil
 	}
 	var failed error
@@ -174,11 +174,34 @@ func (h *Handler) asJudged(r *http.Request, d *guard.Decision) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, first))
 }
 
+// owns reports whether the gateway answers a request by itself, and returns it as
+// it answers it: as the browser sent it, where that was below /sallyport/. A site
+// that rewrites every unknown path to its own index would else have no login pages,
+// and send people to them for ever.
+func (h *Handler) owns(r *http.Request) (*http.Request, bool) {
+	if first := asSent(r); gateway.Owns(first.RequestURI) {
+		return first, true
+	}
+	return r, h.Portal || gateway.Owns(r.RequestURI)
+}
+
+// asSent is a request with the method and the address that came over the wire.
+func asSent(r *http.Request) *http.Request {
+	first, known := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !known || first.URL == nil || first.RequestURI == r.RequestURI && first.Method == r.Method {
+		return r
+	}
+	sent, address := *r, *first.URL
+	sent.Method, sent.RequestURI, sent.URL = first.Method, first.RequestURI, &address
+	return &sent
+}
+
 // refuse hands a refusal to the site's error routes, or writes it.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, f *proxy.Refusal) error {
 	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	failure := caddyhttp.Error(f.Status, f)
-	if server != nil && server.Errors != nil && handles(server.Errors.Routes, server.Errors.WithError(r, failure)) {
+	// Caddy takes rewrites back before it looks for an error route.
+	if server != nil && server.Errors != nil && handles(server.Errors.Routes, server.Errors.WithError(asSent(r), failure)) {
 		web.SetRetryAfter(w.Header(), f.Wait)
 		w.Header().Set("Cache-Control", "no-store")
 		// The error routes may ask an application, which sees no credential of ours.
@@ -215,10 +238,7 @@ func handles(routes caddyhttp.RouteList, r *http.Request) bool {
 // target says what goes on, after rewrites, and what the browser asked for.
 func target(r *http.Request) (path, original string, ok bool) {
 	path = r.URL.EscapedPath()
-	first, known := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !known {
-		first = *r
-	}
+	first := asSent(r)
 	original = first.RequestURI
 	if !strings.HasPrefix(original, "/") { // absolute-form
 		original = first.URL.RequestURI()
@@ -230,10 +250,20 @@ func target(r *http.Request) (path, original string, ok bool) {
 // read them. The texts are values, and never looked through for placeholders.
 func tell(r *http.Request, d *guard.Decision) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok || d.Identity == nil {
+	if !ok {
 		return
 	}
 	who := d.Identity
+	if who == nil {
+		// Nobody is an empty text, not the placeholder itself; but basic_auth may
+		// have said who it is.
+		for _, word := range [...]string{"id", "name", "email", "groups", "realm", "uuid"} {
+			if _, set := repl.Get("http.auth.user." + word); !set {
+				repl.Set("http.auth.user."+word, "")
+			}
+		}
+		return
+	}
 	id := who.Name
 	if !d.BareUser {
 		id += "@" + who.Realm

@@ -28,6 +28,8 @@ func texts() map[string]string {
 		"login.submit":   "Sign in",
 		"login.target":   "Afterwards you go on to",
 		"login.denied":   "That name and password do not match.",
+		"login.stranger": "Your browser sent more than one session cookie, so you were not recognised. " +
+			"Sign in again. If that does not help, delete the cookies of that site.",
 		"login.target-refused": "The address that you were to be sent to is not one that this gateway serves. " +
 			"You can sign in, and will be left on the start page.",
 
