@@ -121,6 +121,10 @@ func (w *written) adapted() ([]byte, error) {
 		if warning.Directive == "" && strings.Contains(warning.Message, "not formatted") {
 			continue // a matter of taste
 		}
+		if _, ours, ok := strings.Cut(warning.Message, warningPrefix); ok {
+			w.warnings = append(w.warnings, ours)
+			continue
+		}
 		w.warnings = append(w.warnings, warning.String())
 	}
 	return text, err
@@ -140,8 +144,6 @@ func sitesIn(text json.RawMessage) ([]site, error) {
 			Routes   caddyhttp.RouteList        `json:"routes"`
 			Policies []json.RawMessage          `json:"tls_connection_policies"`
 			Auto     *caddyhttp.AutoHTTPSConfig `json:"automatic_https"`
-			Trusted  json.RawMessage            `json:"trusted_proxies"`
-			Strict   int                        `json:"trusted_proxies_strict"`
 		} `json:"servers"`
 		HTTPPort int `json:"http_port"`
 	}
@@ -162,7 +164,6 @@ func sitesIn(text json.RawMessage) ([]site, error) {
 		server := &caddyhttp.Server{Listen: s.Listen, Routes: s.Routes}
 		found := sitesOf(name, server)
 		for i := range found {
-			found[i].lenient = s.Trusted != nil && s.Strict == 0
 			plain := found[i].port == "80" || app.HTTPPort > 0 && found[i].port == fmt.Sprint(app.HTTPPort)
 			found[i].https = len(s.Policies) > 0 || !plain && len(found[i].hosts) > 0 && (s.Auto == nil || !s.Auto.Disabled)
 		}

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -28,6 +29,11 @@ import (
 // be reached without a login must not depend on them, so give Rules their own
 // `paths` and guard the whole site.
 //
+// The decision is on the address after rewrites. Where rules look at paths and would
+// decide otherwise on the one before, what comes next is not told of that one: a
+// front controller that goes by REQUEST_URI (try_files before php_fastcgi) wants its
+// rewrites inside a `handle` or `route` behind this one.
+//
 // The placeholders {http.auth.user.id}, .name, .email, .groups, .realm and .uuid
 // say who was let in. Refusals (400, 401, 403, 405, 425, 429, 503) go through
 // handle_errors where the site has routes for them, else a page or a problem
@@ -42,6 +48,7 @@ type Handler struct {
 	// Rules take the place of the words above.
 	Rules []guard.Rule `json:"rules,omitempty"`
 
+	raw     json.RawMessage // as it was written, placeholders and all
 	gateway http.Handler
 	route   *proxy.Handler
 }
@@ -56,7 +63,18 @@ type handlerJSON Handler
 
 // UnmarshalJSON reads the words strictly and replaces their placeholders.
 func (h *Handler) UnmarshalJSON(text []byte) error {
-	return gateway.Source{JSON: text, Expand: true}.Into((*handlerJSON)(h))
+	h.raw = slices.Clone(text)
+	return h.source().Into((*handlerJSON)(h))
+}
+
+func (h *Handler) source() gateway.Source { return gateway.Source{JSON: h.raw, Expand: true} }
+
+// MarshalJSON writes what was read, or else the words.
+func (h *Handler) MarshalJSON() ([]byte, error) {
+	if h.raw != nil {
+		return h.raw, nil
+	}
+	return json.Marshal((*handlerJSON)(h))
 }
 
 // rules are what decides on this route.
@@ -92,11 +110,13 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return nil
 	}
 	h.route, err = a.gateway.Route(gateway.RouteOptions{Rules: rules, Target: target, WebSocket: webSocket})
-	return err
+	return h.source().Hide(err)
 }
 
 // ServeHTTP guards one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	web.Strip(r.Header) // before any branch: what is refused may go to an application too
+	came := restore(r)
 	if own, ok := h.owns(r); ok {
 		if web.Early(r) { // whoever recorded it could send it again
 			return h.refuse(w, r, &proxy.Refusal{Status: http.StatusTooEarly, Code: "too_early", Text: "Send this again when the connection is established."})
@@ -107,6 +127,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	var failed error
 	refusal := h.route.Guard(w, r, func(w http.ResponseWriter, r *http.Request, d *guard.Decision) {
 		tell(r, d)
+		r = h.asJudged(r.WithContext(context.WithValue(r.Context(), credentialsKey{}, came)), d)
 		upstream := &guarded{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
 		failed = next.ServeHTTP(upstream, r)
 		upstream.drop() // of an answer that is a header alone
@@ -115,6 +136,42 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.refuse(w, r, refusal)
 	}
 	return failed
+}
+
+// credentials are the lines of a request that only a guard may see. A guard behind
+// this one, with stricter rules for a part of the site, finds them in the context.
+type credentials struct{ cookie, authorization []string }
+
+// credentialsKey finds them.
+type credentialsKey struct{}
+
+// restore gives a request back what a guard before this one took away, and returns
+// its credentials.
+func restore(r *http.Request) credentials {
+	came, again := r.Context().Value(credentialsKey{}).(credentials)
+	if !again {
+		return credentials{r.Header["Cookie"], r.Header["Authorization"]}
+	}
+	for name, lines := range map[string][]string{"Cookie": came.cookie, "Authorization": came.authorization} {
+		if len(lines) > 0 {
+			r.Header[name] = lines
+		}
+	}
+	return came
+}
+
+// asJudged keeps the address that was asked for, before rewrites, from what comes
+// next, where the rules would not have decided on it alike. FastCGI tells it to the
+// application, and an application that goes by it (all front controllers do) would
+// otherwise serve what no rule saw.
+func (h *Handler) asJudged(r *http.Request, d *guard.Decision) *http.Request {
+	first, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || first.URL == nil || first.URL.EscapedPath() == r.URL.EscapedPath() || h.route.Agrees(r, first.URL.EscapedPath(), d) {
+		return r
+	}
+	u := *r.URL
+	first.URL, first.RequestURI = &u, u.RequestURI()
+	return r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, first))
 }
 
 // owns reports whether the gateway answers a request by itself, and returns it as
@@ -147,6 +204,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, f *proxy.Refusa
 	if server != nil && server.Errors != nil && handles(server.Errors.Routes, server.Errors.WithError(asSent(r), failure)) {
 		web.SetRetryAfter(w.Header(), f.Wait)
 		w.Header().Set("Cache-Control", "no-store")
+		// The error routes may ask an application, which sees no credential of ours.
+		web.StripCookies(r.Header)
+		delete(r.Header, "Authorization")
 		return failure
 	}
 	if h.route == nil {

@@ -27,7 +27,6 @@ type site struct {
 	port    string
 	hosts   []string // none: every host
 	handler *Handler
-	lenient bool                // trusted_proxies without trusted_proxies_strict, as far as known
 	routes  caddyhttp.RouteList // of the server
 }
 
@@ -179,9 +178,6 @@ func remarks(sites []site, portals []gateway.Portal) (texts []string) {
 	}
 	for i := range sites {
 		s := &sites[i]
-		if s.lenient && !s.handler.Portal {
-			say("trusted_proxies without trusted_proxies_strict: Caddy takes the first address in X-Forwarded-For, which a client can write where your proxy appends to that header. Networks in rules and limits per network would believe it: add trusted_proxies_strict")
-		}
 		for _, host := range s.names() {
 			switch {
 			case s.handler.Portal && len(portals) == 0:

@@ -33,7 +33,7 @@ func (g *Guard) Check(ctx context.Context, req *Request) (d Decision) {
 		return d
 	}
 	if rule.preflight && req.Preflight && req.Method == "OPTIONS" && !req.Tighten.asks() {
-		d.Reason = ReasonPreflight
+		d.Reason, d.MethodAware = ReasonPreflight, true // its method is all that was looked at
 		return d
 	}
 	who, failed := g.identify(ctx, req, rule, &d)
@@ -65,7 +65,7 @@ func (r *Rules) find(req *Request, d *Decision) *compiled {
 		return nil
 	}
 	rule, err := rules.choose(req.Method, req.Path, req.Client)
-	d.MethodAware, d.NetworkAware = rules.methods, rules.network
+	d.MethodAware, d.PathAware, d.NetworkAware = rules.methods, rules.paths, rules.network
 	switch {
 	case err == nil && rule != nil:
 		rule.describe(req, d)
@@ -77,6 +77,15 @@ func (r *Rules) find(req *Request, d *Decision) *compiled {
 		d.Outcome, d.Reason = BadRequest, ReasonPath
 	}
 	return rule
+}
+
+// Selects reports whether a request with another path would surely be decided by
+// the same rule, in whatever way that path is read.
+func (g *Guard) Selects(req *Request, path string, rule int) bool {
+	other, d := *req, Decision{}
+	other.Path = path
+	g.rules.find(&other, &d)
+	return d.Rule == rule && d.Rule > 0
 }
 
 // knownMethod spares the common methods a look at each letter.

@@ -189,6 +189,13 @@ func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refu
 	return h.pass(w, r, req, &d, next)
 }
 
+// Agrees reports whether the rule that let a request pass would also decide for
+// another path of it (raw, without the query): one that its upstream may come to
+// know, because a shell rewrote it.
+func (h *Handler) Agrees(r *http.Request, path string, d *guard.Decision) bool {
+	return !d.PathAware || h.o.Guard.Selects(&guard.Request{Method: r.Method, Host: r.Host, Client: h.o.Client(r)}, path, d.Rule)
+}
+
 // port is the port of a Host header that RequestHost took, with its colon.
 func port(host string) string {
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
@@ -270,6 +277,9 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Reques
 	web.StripCookies(r.Header)
 	if d.MethodAware {
 		web.StripMethodOverrides(r.Header)
+	}
+	if d.PathAware {
+		web.StripPathOverrides(r.Header)
 	}
 	onlyWebSocket(r.Header)
 	if !h.o.KeepForwarded {
