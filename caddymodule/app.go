@@ -6,16 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/sallyport-auth/sallyport/internal/gateway"
+	"github.com/sallyport-auth/sallyport/internal/web"
 )
 
 // App holds the configuration that all routes share, and the open gateway. All of
@@ -113,11 +118,13 @@ func (a *App) Stop() error {
 }
 
 // Cleanup releases the state, if this configuration holds it: Caddy calls it after
-// a failed Provision too.
+// a failed Provision too. It takes the configuration out of force first, because
+// what fails after all apps have started is cleaned up and never stopped.
 func (a *App) Cleanup() error {
 	if a.shared == nil {
 		return nil
 	}
+	a.shared.drop(a)
 	dir := a.shared.options.Dir
 	a.shared = nil
 	return release(dir)
@@ -131,9 +138,55 @@ func (a *App) where() string {
 	return ""
 }
 
-// client is Caddy's own client_ip, which trusts its trusted_proxies.
+// client is who is asking: the peer, or what proxies say that Caddy trusts. Caddy's
+// own client_ip is the first address that the header names (without
+// trusted_proxies_strict), which the client himself writes where a proxy only appends.
 func client(r *http.Request) netip.Addr {
-	text, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	peer := web.Peer(r)
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted || server == nil {
+		return peer
+	}
+	for _, name := range server.ClientIPHeaders {
+		if lines := r.Header.Values(name); len(lines) > 0 {
+			return beyond(server, peer, strings.Split(strings.Join(lines, ","), ","))
+		}
+	}
+	return peer
+}
+
+// maxProxies bounds how many proxies in a row are asked about.
+const maxProxies = 16
+
+// beyond reads a list of addresses from the right, past those that Caddy trusts.
+// What cannot be read makes the whole list worth nothing.
+func beyond(server *caddyhttp.Server, peer netip.Addr, list []string) netip.Addr {
+	ip := peer
+	for i, text := range slices.Backward(list) {
+		host, _, err := net.SplitHostPort(strings.TrimSpace(text))
+		if err != nil {
+			host = text
+		}
+		if ip = address(strings.TrimSpace(host)); !ip.IsValid() || len(list)-i > maxProxies {
+			return peer
+		}
+		if !trusts(server, ip) {
+			return ip
+		}
+	}
+	return ip
+}
+
+// trusts asks Caddy whether a peer with this address would be a trusted proxy.
+func trusts(server *caddyhttp.Server, ip netip.Addr) bool {
+	r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, Header: http.Header{}, RemoteAddr: netip.AddrPortFrom(ip, 1).String()}
+	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), httptest.NewRecorder(), server)
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	return trusted
+}
+
+// address reads an address; what is none is the zero address.
+func address(text string) netip.Addr {
 	ip, err := netip.ParseAddr(text)
 	if err != nil {
 		return netip.Addr{}

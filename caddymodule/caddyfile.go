@@ -1,13 +1,12 @@
 package caddymodule
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
-	"strings"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -15,7 +14,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/sallyport-auth/sallyport/internal/gateway"
-	"github.com/sallyport-auth/sallyport/internal/guard"
 )
 
 // parseGlobal reads the global option:
@@ -33,37 +31,33 @@ import (
 //
 // Mistakes are errors with file and line, and name what was expected.
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
+	d.Next()
 	if existing != nil {
 		return nil, d.Err("sallyport stands twice among the global options")
 	}
-	b := &tree{d: d, lines: map[string]int{}}
-	if !d.Next() || d.NextArg() {
-		return nil, d.Err("expected a block with one word a line")
-	}
-	object, err := b.block(reflect.TypeFor[gateway.Config](), "")
+	b := newTree(d)
+	object, err := b.whole(reflect.TypeFor[gateway.Config](), "")
 	if err != nil {
 		return nil, err
 	}
-	source, err := b.source(object)
-	if err != nil {
+	if err := b.judgeGlobal(object); err != nil {
 		return nil, err
 	}
-	cfg, err := gateway.Decode(source)
-	if err != nil {
-		return nil, err
-	}
-	if !placeholders(source.JSON) {
-		if err := cfg.Validate(true); err != nil {
-			return nil, err
-		}
-	}
-	return httpcaddyfile.App{Name: "sallyport", Value: source.JSON}, nil
+	text, err := json.Marshal(object)
+	return httpcaddyfile.App{Name: "sallyport", Value: text}, err
 }
 
-// placeholders reports whether a configuration can only be judged where it is
-// loaded.
-func placeholders(text []byte) bool {
-	return bytes.Contains(text, []byte("{env.")) || bytes.Contains(text, []byte("{file."))
+func (b *tree) judgeGlobal(object map[string]any) error {
+	source, whole, err := b.judged(object)
+	if err != nil {
+		return err
+	}
+	cfg, err := gateway.Decode(source)
+	if err == nil && whole {
+		cfg.Logo = "" // a file of the server's machine, not of this one
+		err = cfg.Validate(true)
+	}
+	return b.explain(err)
 }
 
 // parseDirective reads the directive:
@@ -89,89 +83,93 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if err != nil {
 		return nil, err
 	}
-	warnUnreachable(h, matcher, handler)
+	warnMatcher(h, matcher, handler)
 	return h.NewRoute(matcher, handler), nil
 }
 
 func parseHandler(h httpcaddyfile.Helper) (*Handler, error) {
 	h.Next()
-	args := h.RemainingArgs()
-	if len(args) > 1 || len(args) == 1 && args[0] != "portal" {
-		return nil, h.Err("expected nothing, a matcher, or the word portal behind sallyport")
+	b := newTree(h.Dispenser)
+	object := map[string]any{}
+	switch args := h.RemainingArgs(); {
+	case len(args) == 1 && args[0] == "portal":
+		object["portal"] = true
+	case len(args) > 0:
+		return nil, h.Err("expected a matcher, the word portal, a block, or nothing more")
 	}
-	b := &tree{d: h.Dispenser, lines: map[string]int{"": h.Line()}}
-	object, err := b.block(reflect.TypeFor[handlerJSON](), "")
-	if err != nil {
+	if err := b.block(reflect.TypeFor[handlerJSON](), object, ""); err != nil {
 		return nil, err
 	}
-	if len(args) == 1 {
-		object["portal"] = true
-	}
-	source, err := b.source(object)
+	source, whole, err := b.judged(object)
 	if err != nil {
 		return nil, err
 	}
 	handler := new(Handler)
 	if err := source.Into((*handlerJSON)(handler)); err != nil {
-		return nil, err
+		return nil, b.explain(err)
 	}
 	rules, err := handler.rules()
-	if err != nil {
-		return nil, h.WrapErr(err)
-	}
-	if !placeholders(source.JSON) {
+	if err == nil && whole {
 		cfg := globalConfig(h)
-		if err := located(cfg.CheckRules(rules), source, len(handler.Rules) > 0); err != nil {
-			return nil, err
-		}
+		err = cfg.CheckRules(rules)
 	}
-	return handler, nil
+	if err != nil {
+		return nil, b.explain(err)
+	}
+	handler.raw, err = json.Marshal(object)
+	return handler, err
 }
 
-// globalConfig is what the global option says, as far as it was understood.
+// globalConfig is what the global option says, as far as a directive depends on it.
 func globalConfig(h httpcaddyfile.Helper) gateway.Config {
 	global, _ := h.Option("sallyport").(httpcaddyfile.App)
-	cfg, err := gateway.Decode(gateway.Source{JSON: global.Value})
-	if err != nil {
+	var words struct {
+		Portal       string                `json:"portal"`
+		CookieDomain gateway.CookieDomains `json:"cookie_domain"`
+		DefaultRealm string                `json:"default_realm"`
+	}
+	if len(global.Value) > 0 && json.Unmarshal(global.Value, &words) != nil {
 		return gateway.Config{}
 	}
-	return cfg
-}
-
-// located names the line of what is wrong with a rule.
-func located(err error, source gateway.Source, many bool) error {
-	var bad *guard.Error
-	if !errors.As(err, &bad) {
-		return err
-	}
-	at := "/" + bad.Field
-	if many {
-		at = fmt.Sprintf("/rules/%d/%s", bad.Rule-1, bad.Field)
-	}
-	for {
-		if line, ok := source.Lines[at]; ok || at == "" {
-			return &gateway.ConfigError{File: source.File, Line: line, Text: bad.Field + ": " + bad.Text}
-		}
-		at = at[:strings.LastIndexByte(at, '/')]
-	}
+	return gateway.Config{Portal: words.Portal, CookieDomain: words.CookieDomain, DefaultRealm: words.DefaultRealm}
 }
 
 // Warning becomes a warning of the adapter, which takes them only as values that
 // cannot be written as JSON.
 type Warning struct{ text string }
 
+// warningPrefix is what the JSON encoder puts before it.
+const warningPrefix = "for type caddymodule.Warning: "
+
 // MarshalJSON always fails, with the warning.
 func (w Warning) MarshalJSON() ([]byte, error) { return nil, errors.New(w.text) }
 
-// warnUnreachable looks for a directive that guards a part of a site which does
-// not hold its own login pages. Where directives are nested this cannot be seen
-// here; the survey at start looks at everything.
-func warnUnreachable(h httpcaddyfile.Helper, matcher caddy.ModuleMap, handler *Handler) {
-	cfg := globalConfig(h)
-	if handler.Portal || cfg.Portal != "" || len(cfg.CookieDomain) > 0 || reachesPages(matcher) {
+// warnMatcher looks for a directive that guards a part of a site which does not hold
+// its own login pages, or that is chosen by a path alone. Where directives are
+// nested this cannot be seen here; the survey at start looks at everything.
+func warnMatcher(h httpcaddyfile.Helper, matcher caddy.ModuleMap, handler *Handler) {
+	cfg, text := globalConfig(h), ""
+	switch {
+	case handler.Portal:
+		return
+	case cfg.Portal == "" && len(cfg.CookieDomain) == 0 && !reachesPages(matcher):
+		text = "the matcher of sallyport does not let /sallyport/* through, so nobody can reach the login pages: guard the whole site and say in rules which paths ask for what, or set a portal"
+	case byPath(matcher):
+		text = "the matcher of sallyport leaves paths without a guard, as Caddy reads them, and some applications read /admin;x or /%2561dmin as /admin: guard the whole site and say in rules which paths ask for what"
+	default:
 		return
 	}
-	h.JSON(Warning{fmt.Sprintf("%s:%d: the matcher of sallyport does not let /sallyport/* through, so nobody can reach the login pages: guard the whole site and say in rules which paths ask for what, or set a portal", h.File(), h.Line())})
+	h.JSON(Warning{fmt.Sprintf("%s:%d: %s", h.File(), h.Line(), text)})
+}
+
+// byPath reports whether a matcher lets a part of the paths through.
+func byPath(matcher caddy.ModuleMap) bool {
+	var paths caddyhttp.MatchPath
+	if json.Unmarshal(matcher["path"], &paths) == nil {
+		return len(paths) > 0 && !slices.ContainsFunc(paths, func(p string) bool { return p == "*" || p == "/*" })
+	}
+	_, regex := matcher["path_regexp"]
+	return regex
 }
 
 // reachesPages reports whether a matcher's paths hold the login page. What else it

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-auth/sallyport/internal/command"
@@ -120,6 +121,10 @@ func (w *written) adapted() ([]byte, error) {
 		if warning.Directive == "" && strings.Contains(warning.Message, "not formatted") {
 			continue // a matter of taste
 		}
+		if _, ours, ok := strings.Cut(warning.Message, warningPrefix); ok {
+			w.warnings = append(w.warnings, ours)
+			continue
+		}
 		w.warnings = append(w.warnings, warning.String())
 	}
 	return text, err
@@ -167,8 +172,8 @@ func sitesIn(text json.RawMessage) ([]site, error) {
 	return sites, nil
 }
 
-// provisionMatchers makes the matchers of routes, and of our handlers and subroutes
-// what can be looked at.
+// provisionMatchers makes the matchers of routes, and of our handlers, rewrites and
+// subroutes what can be looked at.
 func provisionMatchers(ctx caddy.Context, routes caddyhttp.RouteList) error {
 	for i := range routes {
 		if err := routes[i].ProvisionMatchers(ctx); err != nil {
@@ -189,6 +194,12 @@ func provisionMatchers(ctx caddy.Context, routes caddyhttp.RouteList) error {
 					return err
 				}
 				routes[i].Handlers = append(routes[i].Handlers, h)
+			case "rewrite":
+				var h rewrite.Rewrite
+				if err := errors.Join(json.Unmarshal(raw, &h), h.Provision(ctx)); err != nil {
+					return err
+				}
+				routes[i].Handlers = append(routes[i].Handlers, &h)
 			case "subroute":
 				if err := provisionMatchers(ctx, kind.Routes); err != nil {
 					return err
@@ -291,12 +302,18 @@ func explain(_ context.Context, g command.Global, q command.Question) (command.E
 		switch {
 		case h == nil:
 			continue
-		case h.Portal, gateway.Owns(r.RequestURI):
+		case h.Portal, gateway.Owns(u.RequestURI()), gateway.Owns(r.RequestURI):
 			return command.Explanation{Decision: "allow", Reason: "the gateway answers this by itself"}, nil
 		}
 		rules, err := h.rules()
 		if err != nil {
 			return command.Explanation{}, err
+		}
+		if r.RequestURI != u.RequestURI() { // the decision is on what goes on
+			q.URL = u.Scheme + "://" + u.Host + r.RequestURI
+		}
+		if r.Method != strings.ToUpper(q.Method) {
+			q.Method = r.Method
 		}
 		return c.app.ExplainRoute(rules, q)
 	}

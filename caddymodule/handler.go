@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -28,6 +29,11 @@ import (
 // be reached without a login must not depend on them, so give Rules their own
 // `paths` and guard the whole site.
 //
+// The decision is on the address after rewrites. Where rules look at paths and would
+// decide otherwise on the one before, what comes next is not told of that one: a
+// front controller that goes by REQUEST_URI (try_files before php_fastcgi) wants its
+// rewrites inside a `handle` or `route` behind this one.
+//
 // The placeholders {http.auth.user.id}, .name, .email, .groups, .realm and .uuid
 // say who was let in. Refusals (400, 401, 403, 405, 425, 429, 503) go through
 // handle_errors where the site has routes for them, else a page or a problem
@@ -42,6 +48,7 @@ type Handler struct {
 	// Rules take the place of the words above.
 	Rules []guard.Rule `json:"rules,omitempty"`
 
+	raw     json.RawMessage // as it was written, placeholders and all
 	gateway http.Handler
 	route   *proxy.Handler
 }
@@ -56,7 +63,18 @@ type handlerJSON Handler
 
 // UnmarshalJSON reads the words strictly and replaces their placeholders.
 func (h *Handler) UnmarshalJSON(text []byte) error {
-	return gateway.Source{JSON: text, Expand: true}.Into((*handlerJSON)(h))
+	h.raw = slices.Clone(text)
+	return h.source().Into((*handlerJSON)(h))
+}
+
+func (h *Handler) source() gateway.Source { return gateway.Source{JSON: h.raw, Expand: true} }
+
+// MarshalJSON writes what was read, or else the words.
+func (h *Handler) MarshalJSON() ([]byte, error) {
+	if h.raw != nil {
+		return h.raw, nil
+	}
+	return json.Marshal((*handlerJSON)(h))
 }
 
 // rules are what decides on this route.
@@ -91,22 +109,25 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.Portal {
 		return nil
 	}
-	h.route, err = a.gateway.Route(gateway.RouteOptions{Rules: rules, Target: target})
-	return err
+	h.route, err = a.gateway.Route(gateway.RouteOptions{Rules: rules, Target: target, WebSocket: webSocket})
+	return h.source().Hide(err)
 }
 
 // ServeHTTP guards one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if h.Portal || gateway.Owns(r.RequestURI) {
+	web.Strip(r.Header) // before any branch: what is refused may go to an application too
+	came := restore(r)
+	if own, ok := h.owns(r); ok {
 		if web.Early(r) { // whoever recorded it could send it again
 			return h.refuse(w, r, &proxy.Refusal{Status: http.StatusTooEarly, Code: "too_early", Text: "Send this again when the connection is established."})
 		}
-		h.gateway.ServeHTTP(w, asked(r))
+		h.gateway.ServeHTTP(w, own)
 		return nil
 	}
 	var failed error
 	refusal := h.route.Guard(w, r, func(w http.ResponseWriter, r *http.Request, d *guard.Decision) {
 		tell(r, d)
+		r = h.asJudged(r.WithContext(context.WithValue(r.Context(), credentialsKey{}, came)), d)
 		upstream := &guarded{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
 		failed = next.ServeHTTP(upstream, r)
 		upstream.drop() // of an answer that is a header alone
@@ -117,13 +138,75 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return failed
 }
 
+// credentials are the lines of a request that only a guard may see. A guard behind
+// this one, with stricter rules for a part of the site, finds them in the context.
+type credentials struct{ cookie, authorization []string }
+
+// credentialsKey finds them.
+type credentialsKey struct{}
+
+// restore gives a request back what a guard before this one took away, and returns
+// its credentials.
+func restore(r *http.Request) credentials {
+	came, again := r.Context().Value(credentialsKey{}).(credentials)
+	if !again {
+		return credentials{r.Header["Cookie"], r.Header["Authorization"]}
+	}
+	for name, lines := range map[string][]string{"Cookie": came.cookie, "Authorization": came.authorization} {
+		if len(lines) > 0 {
+			r.Header[name] = lines
+		}
+	}
+	return came
+}
+
+// asJudged keeps the address that was asked for, before rewrites, from what comes
+// next, where the rules would not have decided on it alike. FastCGI tells it to the
+// application, and an application that goes by it (all front controllers do) would
+// otherwise serve what no rule saw.
+func (h *Handler) asJudged(r *http.Request, d *guard.Decision) *http.Request {
+	first, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || first.URL == nil || first.URL.EscapedPath() == r.URL.EscapedPath() || h.route.Agrees(r, first.URL.EscapedPath(), d) {
+		return r
+	}
+	u := *r.URL
+	first.URL, first.RequestURI = &u, u.RequestURI()
+	return r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, first))
+}
+
+// owns reports whether the gateway answers a request by itself, and returns it as
+// it answers it: as the browser sent it, where that was below /sallyport/. A site
+// that rewrites every unknown path to its own index would else have no login pages,
+// and send people to them for ever.
+func (h *Handler) owns(r *http.Request) (*http.Request, bool) {
+	if first := asSent(r); gateway.Owns(first.RequestURI) {
+		return first, true
+	}
+	return r, h.Portal || gateway.Owns(r.RequestURI)
+}
+
+// asSent is a request with the method and the address that came over the wire.
+func asSent(r *http.Request) *http.Request {
+	first, known := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !known || first.URL == nil || first.RequestURI == r.RequestURI && first.Method == r.Method {
+		return r
+	}
+	sent, address := *r, *first.URL
+	sent.Method, sent.RequestURI, sent.URL = first.Method, first.RequestURI, &address
+	return &sent
+}
+
 // refuse hands a refusal to the site's error routes, or writes it.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, f *proxy.Refusal) error {
 	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	failure := caddyhttp.Error(f.Status, f)
-	if server != nil && server.Errors != nil && handles(server.Errors.Routes, server.Errors.WithError(r, failure)) {
+	// Caddy takes rewrites back before it looks for an error route.
+	if server != nil && server.Errors != nil && handles(server.Errors.Routes, server.Errors.WithError(asSent(r), failure)) {
 		web.SetRetryAfter(w.Header(), f.Wait)
 		w.Header().Set("Cache-Control", "no-store")
+		// The error routes may ask an application, which sees no credential of ours.
+		web.StripCookies(r.Header)
+		delete(r.Header, "Authorization")
 		return failure
 	}
 	if h.route == nil {
@@ -152,72 +235,51 @@ func handles(routes caddyhttp.RouteList, r *http.Request) bool {
 	return false
 }
 
-// target says what goes on, after rewrites, and what the browser asked for. An
-// upstream may go by the address from before a rewrite too (php_fastcgi hands on
-// REQUEST_URI), so the rules must admit both: otherwise `try_files {path} /index.php`
-// would let whoever may see /index.php see everything that index.php serves.
-func target(r *http.Request) (proxy.Target, bool) {
-	first := original(r)
-	t := proxy.Target{Path: r.URL.EscapedPath(), Original: first.RequestURI}
-	if !strings.HasPrefix(t.Original, "/") { // absolute-form
-		t.Original = first.URL.RequestURI()
+// target says what goes on, after rewrites, and what the browser asked for.
+func target(r *http.Request) (path, original string, ok bool) {
+	path = r.URL.EscapedPath()
+	first := asSent(r)
+	original = first.RequestURI
+	if !strings.HasPrefix(original, "/") { // absolute-form
+		original = first.URL.RequestURI()
 	}
-	if before := first.URL.EscapedPath(); before != t.Path {
-		t.Also = before
-	}
-	return t, t.Path != "" && t.Path[0] == '/'
+	return path, original, path != "" && path[0] == '/'
 }
 
-// asked is a request for us as it came: a site that rewrites everything to one page
-// has login pages all the same.
-func asked(r *http.Request) *http.Request {
-	first := original(r)
-	ours := r.WithContext(r.Context())
-	u := *first.URL
-	ours.Method, ours.URL = first.Method, &u
-	return ours
+// webSocket reports whether a CONNECT is the handshake of a WebSocket, told as
+// reverse_proxy tells it. Other handlers refuse the method.
+func webSocket(r *http.Request) bool {
+	return r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" || r.ProtoMajor == 3 && r.Proto == "websocket"
 }
 
-// original is the request as it came, before rewrites.
-func original(r *http.Request) http.Request {
-	if first, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		return first
-	}
-	return *r
-}
-
-// tell gives Caddy its placeholders for whoever was let in: logs and other modules
+// tell sets Caddy's placeholders for whoever was let in: logs and other modules
 // read them. The texts are values, and never looked through for placeholders.
 func tell(r *http.Request, d *guard.Decision) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok || d.Identity == nil {
+	if !ok {
 		return
 	}
-	who, bare := d.Identity, d.BareUser
-	repl.Map(func(key string) (any, bool) {
-		name, ours := strings.CutPrefix(key, "http.auth.user.")
-		if !ours {
-			return nil, false
-		}
-		switch name {
-		case "id":
-			if bare {
-				return who.Name, true
+	who := d.Identity
+	if who == nil {
+		// Nobody is an empty text, not the placeholder itself; but basic_auth may
+		// have said who it is.
+		for _, word := range [...]string{"id", "name", "email", "groups", "realm", "uuid"} {
+			if _, set := repl.Get("http.auth.user." + word); !set {
+				repl.Set("http.auth.user."+word, "")
 			}
-			return who.Name + "@" + who.Realm, true
-		case "name":
-			return web.HeaderText(who.FullName), true
-		case "email":
-			return web.HeaderText(who.Email), true
-		case "groups":
-			return strings.Join(who.Groups, ","), true
-		case "realm":
-			return who.Realm, true
-		case "uuid":
-			return who.ID.String(), true
 		}
-		return nil, false
-	})
+		return
+	}
+	id := who.Name
+	if !d.BareUser {
+		id += "@" + who.Realm
+	}
+	repl.Set("http.auth.user.id", id)
+	repl.Set("http.auth.user.name", web.HeaderText(who.FullName))
+	repl.Set("http.auth.user.email", web.HeaderText(who.Email))
+	repl.Set("http.auth.user.groups", strings.Join(who.Groups, ","))
+	repl.Set("http.auth.user.realm", who.Realm)
+	repl.Set("http.auth.user.uuid", who.ID.String())
 }
 
 // guarded keeps what stands behind from setting cookies of ours.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
 
 	"github.com/sallyport-auth/sallyport/internal/gateway"
 )
@@ -108,7 +109,7 @@ func asks(method, scheme, host, target string) (*http.Request, error) {
 }
 
 // first is the first handler of ours that a request would come to, nil if it would
-// come to none. Rewrites on the way are not carried out.
+// come to none. The request is rewritten as it would be on the way.
 func first(routes caddyhttp.RouteList, r *http.Request) *Handler {
 	groups := map[string]bool{}
 	for i := range routes {
@@ -124,6 +125,10 @@ func first(routes caddyhttp.RouteList, r *http.Request) *Handler {
 			switch handler := handler.(type) {
 			case *Handler:
 				return handler
+			case *rewrite.Rewrite:
+				if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+					handler.Rewrite(r, repl)
+				}
 			case *caddyhttp.Subroute:
 				if h := first(handler.Routes, r); h != nil {
 					return h

@@ -16,7 +16,7 @@ var cases = []struct {
 	count  int
 }{{"H", 10}, {"X", 11}, {"R", 14}, {"M", 10}, {"O", 13}, {"E", 4}, {"D", 8}, {"S", 14}}
 
-var numbered = regexp.MustCompile(`(?m)^func (?:Test|Fuzz)((?:[HXRMOEDS][0-9]{1,2})+)([A-Z][A-Za-z0-9]*)\(`)
+var numbered = regexp.MustCompile(`(?m)^func (?:Test|Fuzz)(?:Caddy)?((?:[HXRMOEDS][0-9]{1,2})+)([A-Z][A-Za-z0-9]*)\(`)
 
 // Every attack has a test that names its number, or a row in docs/security.md
 // that says why it cannot apply. A case that is only forgotten fails here.

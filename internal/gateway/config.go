@@ -81,8 +81,9 @@ type Config struct {
 	// all, for proxies whose snippet strips what is ours.
 	Credentials string `json:"credentials,omitempty"`
 
-	file  string
-	lines map[string]int
+	file     string
+	lines    map[string]int
+	inserted inserted
 }
 
 // Throttle holds the limits on wrong tries. A pointer that is nil means the

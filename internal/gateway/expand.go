@@ -2,10 +2,15 @@ package gateway
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/guard"
 )
 
 // maxPlaceholderFile bounds what {file.PATH} reads, in bytes: a secret, not a
@@ -18,6 +23,15 @@ const maxPlaceholderFile = 64 << 10
 // Other braces stay as they are, and what was inserted is not expanded again,
 // so nobody who can write a secret can read another one through it.
 func Expand(text string) (string, error) {
+	var in inserted
+	return in.expand(text)
+}
+
+// inserted are the values that placeholders stood for. Errors never hold one: what
+// was meant to be a secret may stand in the wrong place.
+type inserted []string
+
+func (in *inserted) expand(text string) (string, error) {
 	var out strings.Builder
 	rest := text
 	for {
@@ -38,6 +52,7 @@ func Expand(text string) (string, error) {
 		case err != nil:
 			return "", err
 		case known:
+			*in = append(*in, value)
 			out.WriteString(value)
 			rest = rest[end+1:]
 		default:
@@ -45,6 +60,33 @@ func Expand(text string) (string, error) {
 			rest = rest[1:]
 		}
 	}
+}
+
+// hide takes the text out of an error that holds an inserted value, or the
+// beginning of one. Values too short to be a secret are not looked for.
+func (in inserted) hide(err error) error {
+	const least, enough = 6, 16
+	if err == nil {
+		return nil
+	}
+	text := strings.ToLower(err.Error())
+	holds := func(value string) bool {
+		value = strings.ToLower(value[:min(len(value), enough)])
+		return len(value) >= least && (strings.Contains(text, value) || strings.Contains(text, strings.Trim(strconv.QuoteToASCII(value), `"`)))
+	}
+	if !slices.ContainsFunc(in, holds) {
+		return err
+	}
+	const instead = "what a placeholder stands for here is not what was expected"
+	var config *ConfigError
+	var rule *guard.Error
+	switch {
+	case errors.As(err, &config):
+		return &ConfigError{File: config.File, Line: config.Line, Text: instead}
+	case errors.As(err, &rule):
+		return &guard.Error{Rule: rule.Rule, Field: rule.Field, Item: rule.Item, Text: instead}
+	}
+	return errors.New(instead)
 }
 
 func placeholder(name string) (value string, known bool, err error) {

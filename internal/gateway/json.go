@@ -20,17 +20,37 @@ type Source struct {
 // Decode reads a configuration, as strictly as Parse does.
 func Decode(s Source) (Config, error) {
 	var c Config
-	if err := s.Into(&c); err != nil {
+	conv, err := s.into(&c)
+	if err != nil {
 		return Config{}, err
 	}
-	c.file, c.lines = s.File, s.Lines
+	c.file, c.lines, c.inserted = s.File, s.Lines, conv.inserted
 	return c, nil
 }
 
 // Into reads a part of a configuration into what to points at, such as a rule.
 // Errors are *ConfigError.
 func (s Source) Into(to any) error {
-	conv := converter{file: s.File, lines: s.Lines}
+	_, err := s.into(to)
+	return err
+}
+
+// Hide takes the text out of an error about what was read with Expand, where it
+// holds what a placeholder stood for.
+func (s Source) Hide(err error) error {
+	if err == nil {
+		return nil
+	}
+	var tree any
+	conv, failed := s.into(&tree)
+	if failed != nil {
+		return failed
+	}
+	return conv.inserted.hide(err)
+}
+
+func (s Source) into(to any) (*converter, error) {
+	conv := &converter{file: s.File, lines: s.Lines}
 	text := s.JSON
 	if len(text) == 0 {
 		text = []byte("{}")
@@ -38,20 +58,20 @@ func (s Source) Into(to any) error {
 	if s.Expand {
 		var tree any
 		if err := json.Unmarshal(text, &tree); err != nil {
-			return &ConfigError{File: s.File, Text: "this configuration is not JSON, or a key stands twice in it"}
+			return nil, &ConfigError{File: s.File, Text: "this configuration is not JSON, or a key stands twice in it"}
 		}
 		tree, err := conv.expand(tree, "")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if text, err = json.Marshal(tree); err != nil {
-			return &ConfigError{File: s.File, Text: "this configuration cannot be read"}
+			return nil, &ConfigError{File: s.File, Text: "this configuration cannot be read"}
 		}
 	}
 	if err := json.Unmarshal(text, to, json.RejectUnknownMembers(true)); err != nil {
-		return conv.explain(err)
+		return nil, conv.inserted.hide(conv.explain(err))
 	}
-	return nil
+	return conv, nil
 }
 
 // expand replaces the placeholders in all texts below a value.
@@ -59,7 +79,7 @@ func (c *converter) expand(value any, at string) (any, error) {
 	var err error
 	switch v := value.(type) {
 	case string:
-		text, err := Expand(v)
+		text, err := c.inserted.expand(v)
 		if err != nil {
 			return nil, &ConfigError{File: c.file, Line: c.lineOf(at), Text: inSentence(word(at), err.Error())}
 		}

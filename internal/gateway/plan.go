@@ -108,7 +108,7 @@ func (c *Config) plan(s shell) (*plan, error) {
 		c.planNetwork, c.planMetrics, c.planSites, c.planLook, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planRest,
 	} {
 		if err := step(p, s); err != nil {
-			return nil, err
+			return nil, c.inserted.hide(err)
 		}
 	}
 	return p, nil
@@ -121,7 +121,7 @@ func (c *Config) standaloneWords() error {
 		written bool
 	}{{"listen", c.Listen != ""}, {"upstream", c.Upstream != ""}, {"log", c.Log != Log{}}, {"metrics", c.Metrics != ""}} {
 		if w.written {
-			return c.At("/"+w.name, "%s: this word is for the standalone server; the server around this one has its own", w.name)
+			return c.At("/"+w.name, "%s", NotForRoutes(w.name))
 		}
 	}
 	return nil
@@ -129,7 +129,8 @@ func (c *Config) standaloneWords() error {
 
 func (c *Config) planNetwork(p *plan, s shell) error {
 	if s.routes {
-		return errors.Join(c.standaloneWords(), c.planTrusted(p, true, false))
+		_, _, err := c.StateDir("")
+		return errors.Join(c.standaloneWords(), err, c.planTrusted(p, true, false))
 	}
 	demo := s.demo
 	if err := command.ListenAddress(c.ListenAddress()); err != nil {
@@ -238,7 +239,7 @@ func (c *Config) planSites(p *plan, _ shell) error {
 			portal = c.Portal
 		}
 		if portal == "" {
-			return c.At(at, "cookie_domain: needs a portal below it, such as portal: https://auth.%.200s", d.Domain)
+			return c.At(at, "cookie_domain: needs a portal below it, such as https://auth.%.200s", d.Domain)
 		}
 		if err := origin(portal); err != nil {
 			return c.At(at, "cookie_domain: portal: %v", err)
@@ -343,7 +344,8 @@ func (c *Config) planRealms(p *plan, _ shell) error {
 			if name == account.AdminRealm && settings.Factors != nil && *settings.Factors != 2 {
 				return c.At(at+"/factors", "factors: administrators always need two factors")
 			}
-			return c.At(at, "realms: %s: %v", name, err)
+			field, _, _ := strings.Cut(strings.ReplaceAll(err.Error(), ":", " "), " ")
+			return c.At(at+"/"+field, "realm %s: %v", name, err)
 		}
 		for _, m := range settings.Methods {
 			if !slices.Contains([]string{"totp", "recovery_code"}, m) {
@@ -439,7 +441,7 @@ func (c *Config) planRules(p *plan, s shell) error {
 	rules, err := guard.Compile(p.written, c.compileOptions())
 	var bad *guard.Error
 	if errors.As(err, &bad) {
-		return c.At(fmt.Sprintf("/rules/%d/%s", bad.Rule-1, bad.Field), "rule %d: %s: %s", bad.Rule, bad.Field, bad.Text)
+		return c.At(rulePointer(bad), "rule %d: %s: %s", bad.Rule, bad.Field, bad.Text)
 	}
 	if err != nil {
 		return c.At("/rules", "rules: %v", err)
@@ -461,6 +463,15 @@ func (c *Config) planRules(p *plan, s shell) error {
 		}
 	}
 	return nil
+}
+
+// rulePointer is where the mistake in a rule stands below a list of rules.
+func rulePointer(e *guard.Error) string {
+	at := fmt.Sprintf("/rules/%d/%s", e.Rule-1, e.Field)
+	if e.Item > 0 {
+		at += fmt.Sprintf("/%d", e.Item-1)
+	}
+	return at
 }
 
 // implied is the rule of a site that says nothing more.

@@ -10,13 +10,25 @@ import (
 // laterWords are words of the manual that this version does not know yet: a
 // silent "unknown key" would send the reader looking for a typing mistake.
 var laterWords = map[string]string{
-	"/mail":   "mail is not available in this version: leave the key out",
-	"/compat": "compat is not available in this version: leave the key out",
+	"/mail":   "mail is not available in this version: leave it out",
+	"/compat": "compat is not available in this version: leave it out",
 }
 
-// suggestion names the key that was probably meant, or all keys there are.
-func suggestion(name string, t reflect.Type) string {
-	known := keysOf(t)
+// NotForRoutes is the sentence about a word that a server with routes of its own
+// does not take; "" for all others.
+func NotForRoutes(word string) string {
+	switch word {
+	case "listen", "upstream", "log", "metrics":
+		return word + " is for the standalone server; the server around this one has its own"
+	}
+	return laterWords["/"+word]
+}
+
+func suggestion(name string, t reflect.Type) string { return Suggestion(name, keysOf(t)) }
+
+// Suggestion goes on behind `unknown word "x"`: which of the known ones was probably
+// meant, or all there are.
+func Suggestion(name string, known []string) string {
 	if len(known) == 0 {
 		return ""
 	}

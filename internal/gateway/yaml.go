@@ -64,9 +64,9 @@ func Parse(file string, content []byte) (Config, error) {
 		return c, err
 	}
 	if err := json.Unmarshal(buf.Bytes(), &c, json.RejectUnknownMembers(true)); err != nil {
-		return Config{}, conv.explain(err)
+		return Config{}, conv.inserted.hide(conv.explain(err))
 	}
-	c.file, c.lines = file, conv.lines
+	c.file, c.lines, c.inserted = file, conv.lines, conv.inserted
 	return c, nil
 }
 
@@ -113,6 +113,8 @@ type converter struct {
 	lines   map[string]int
 	anchors map[string]ast.Node
 	depth   int
+
+	inserted inserted
 }
 
 // maxDepth bounds nesting, aliases included, so that no file recurses forever.
@@ -163,7 +165,7 @@ func (c *converter) write(enc *jsontext.Encoder, n ast.Node, at string) error {
 }
 
 func (c *converter) text(enc *jsontext.Encoder, n ast.Node, text string) error {
-	expanded, err := Expand(text)
+	expanded, err := c.inserted.expand(text)
 	if err != nil {
 		return c.fail(n, "%v", err)
 	}

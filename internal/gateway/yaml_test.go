@@ -136,3 +136,24 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// A secret stands where something else was expected, because two lines were
+// swapped: the error must not be the place where it is read.
+func TestErrorsHoldNothingThatAPlaceholderStoodFor(t *testing.T) {
+	t.Setenv("SALLYPORT_TEST_CANARY", "Canary-9f8e7d6c5b4a")
+	for _, text := range []string{
+		"rules: [{hosts: ['{env.SALLYPORT_TEST_CANARY}/']}]", "rules: [{realms: ['{env.SALLYPORT_TEST_CANARY},']}]", "rules: [{users: ['{env.SALLYPORT_TEST_CANARY}@@']}]", "rules: [{paths: ['{env.SALLYPORT_TEST_CANARY}']}]", "rules: [{headers: '{env.SALLYPORT_TEST_CANARY}'}]",
+		"portal: https://auth.example.com\ncookie_domain: '{env.SALLYPORT_TEST_CANARY}.example'", "cookie_domain: '{env.SALLYPORT_TEST_CANARY}.example'", "realms: {users: {enrollment: '{env.SALLYPORT_TEST_CANARY}'}}", "listen: '{env.SALLYPORT_TEST_CANARY}'", "upstream: '{env.SALLYPORT_TEST_CANARY}'", "master_key: '{env.SALLYPORT_TEST_CANARY}'", "storage: '{env.SALLYPORT_TEST_CANARY}'",
+	} {
+		c, err := parse(t, text)
+		if err == nil {
+			err = c.Validate(false)
+		}
+		if err == nil {
+			_, _, err = c.StateDir("")
+		}
+		if err == nil || strings.Contains(strings.ToLower(err.Error()), "canary-9f8e7d6c5b4a") || !strings.HasPrefix(err.Error(), "gateway.yaml:") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

@@ -33,7 +33,7 @@ func (g *Guard) Check(ctx context.Context, req *Request) (d Decision) {
 		return d
 	}
 	if rule.preflight && req.Preflight && req.Method == "OPTIONS" && !req.Tighten.asks() {
-		d.Reason = ReasonPreflight
+		d.Reason, d.MethodAware = ReasonPreflight, true // its method is all that was looked at
 		return d
 	}
 	who, failed := g.identify(ctx, req, rule, &d)
@@ -65,18 +65,27 @@ func (r *Rules) find(req *Request, d *Decision) *compiled {
 		return nil
 	}
 	rule, err := rules.choose(req.Method, req.Path, req.Client)
-	d.MethodAware, d.NetworkAware = rules.methods, rules.network
+	d.MethodAware, d.PathAware, d.NetworkAware = rules.methods, rules.paths, rules.network
 	switch {
 	case err == nil && rule != nil:
 		rule.describe(req, d)
 	case err == nil:
 		d.Reason = ReasonNoRule
 	case errors.Is(err, errViews):
-		d.Outcome, d.Reason, d.NamesPaths = BadRequest, ReasonViews, true
+		d.Outcome, d.Reason = BadRequest, ReasonViews
 	default:
-		d.Outcome, d.Reason, d.NamesPaths = BadRequest, ReasonPath, true
+		d.Outcome, d.Reason = BadRequest, ReasonPath
 	}
 	return rule
+}
+
+// Selects reports whether a request with another path would surely be decided by
+// the same rule, in whatever way that path is read.
+func (g *Guard) Selects(req *Request, path string, rule int) bool {
+	other, d := *req, Decision{}
+	other.Path = path
+	g.rules.find(&other, &d)
+	return d.Rule == rule && d.Rule > 0
 }
 
 // knownMethod spares the common methods a look at each letter.
@@ -91,7 +100,7 @@ func knownMethod(m string) bool {
 func (c *compiled) describe(req *Request, d *Decision) {
 	d.Rule, d.RuleName = c.number, c.name
 	d.Headers, d.Assertion = c.preset, c.assertion
-	d.Services, d.NamesPaths = len(c.services) > 0, len(c.paths) > 0
+	d.Services = len(c.services) > 0
 	switch {
 	case c.deny:
 		d.Reason = ReasonDenyRule

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -27,6 +28,7 @@ type CompileOptions struct {
 type Error struct {
 	Rule  int // from 1
 	Field string
+	Item  int // of a list, from 1; 0: the field as a whole
 	Text  string
 }
 
@@ -130,35 +132,45 @@ func compileRule(rule *Rule, number int, o *CompileOptions) (*compiled, error) {
 
 type failure func(field, format string, args ...any) error
 
+// item is fail about one member of a list.
+func (fail failure) item(i int, field, format string, args ...any) error {
+	err := fail(field, format, args...)
+	var e *Error
+	if errors.As(err, &e) {
+		e.Item = i + 1
+	}
+	return err
+}
+
 // compileWhere reads what selects a rule.
 func compileWhere(rule *Rule, c *compiled, _ *CompileOptions, fail failure) error {
-	for _, text := range rule.Hosts {
+	for i, text := range rule.Hosts {
 		h, err := parseHost(text)
 		if err != nil {
-			return fail("hosts", "%+q: expected a host name without a port, *.example.com or *", text)
+			return fail.item(i, "hosts", "%+q: expected a host name without a port, *.example.com or *", text)
 		}
 		c.hosts = append(c.hosts, h)
 	}
 	if len(rule.Hosts) == 0 {
 		c.hosts = []hostPattern{{below: true}}
 	}
-	for _, text := range rule.Paths {
+	for i, text := range rule.Paths {
 		p, err := parsePath(text)
 		if err != nil {
-			return fail("paths", "%+q: %v", text, err)
+			return fail.item(i, "paths", "%+q: %v", text, err)
 		}
 		c.paths = append(c.paths, p)
 	}
-	for _, m := range rule.Methods {
+	for i, m := range rule.Methods {
 		if !upperToken(m) || m == "CONNECT" || m == "TRACE" {
-			return fail("methods", "%+q: expected a method in upper case such as GET, other than CONNECT and TRACE", m)
+			return fail.item(i, "methods", "%+q: expected a method in upper case such as GET, other than CONNECT and TRACE", m)
 		}
 		c.methods = append(c.methods, m)
 	}
-	for _, text := range rule.Networks {
+	for i, text := range rule.Networks {
 		p, err := parseNetwork(text)
 		if err != nil {
-			return fail("networks", "%+q: expected an address or a prefix such as 10.0.0.0/8", text)
+			return fail.item(i, "networks", "%+q: expected an address or a prefix such as 10.0.0.0/8", text)
 		}
 		c.networks = append(c.networks, p)
 	}
@@ -167,17 +179,20 @@ func compileWhere(rule *Rule, c *compiled, _ *CompileOptions, fail failure) erro
 
 // compileWho reads whom a rule admits.
 func compileWho(rule *Rule, c *compiled, o *CompileOptions, fail failure) error {
-	for _, text := range rule.Realms {
+	for i, text := range rule.Realms {
 		realm, err := principal.CanonicalRealm(text)
-		if err != nil || !known(realm, o) {
-			return fail("realms", "%+q: expected a realm that exists%s", text, list(o.Realms))
+		if err != nil {
+			return fail.item(i, "realms", "%v", err)
+		}
+		if !known(realm, o) {
+			return fail.item(i, "realms", "%+q: expected a realm that exists%s", text, list(o.Realms))
 		}
 		c.realms = append(c.realms, realm)
 	}
-	for _, text := range rule.Groups {
+	for i, text := range rule.Groups {
 		group, err := principal.CanonicalGroup(text)
 		if err != nil {
-			return fail("groups", "%v", err)
+			return fail.item(i, "groups", "%v", err)
 		}
 		c.groups = append(c.groups, group)
 	}
@@ -185,20 +200,26 @@ func compileWho(rule *Rule, c *compiled, o *CompileOptions, fail failure) error 
 	if len(c.realms) > 0 {
 		c.first = c.realms[0]
 	}
-	for _, text := range rule.Users {
+	for i, text := range rule.Users {
 		ref, err := principal.ParseRef(text, c.first)
-		if err != nil || !known(ref.Realm, o) {
-			return fail("users", "%+q: expected name@realm of a realm that exists%s", text, list(o.Realms))
+		if err != nil {
+			return fail.item(i, "users", "%v", err)
+		}
+		if !known(ref.Realm, o) {
+			return fail.item(i, "users", "%+q: expected name@realm of a realm that exists%s", text, list(o.Realms))
 		}
 		if len(c.realms) > 0 && !slices.Contains(c.realms, ref.Realm) {
-			return fail("users", "%+q: expected a user of the rule's own realms%s", text, list(c.realms))
+			return fail.item(i, "users", "%+q: expected a user of the rule's own realms%s", text, list(c.realms))
 		}
 		c.users = append(c.users, ref)
 	}
-	for _, text := range rule.Services {
+	for i, text := range rule.Services {
 		ref, err := principal.ParseRef(text, "")
-		if err != nil || !known(ref.Realm, o) {
-			return fail("services", "%+q: expected name@realm of a realm that exists%s", text, list(o.Realms))
+		if err != nil {
+			return fail.item(i, "services", "%+q: expected name@realm", text)
+		}
+		if !known(ref.Realm, o) {
+			return fail.item(i, "services", "%+q: expected name@realm of a realm that exists%s", text, list(o.Realms))
 		}
 		c.services = append(c.services, ref)
 	}
@@ -358,7 +379,7 @@ func parsePath(text string) (pathPattern, error) {
 		return pathPattern{}, fmt.Errorf("expected /exact, /prefix/* or regex:…, without a query")
 	}
 	if all, err := readings(orRoot(body)); err != nil || slices.ContainsFunc(all, func(v string) bool { return v != orRoot(body) }) {
-		return pathPattern{}, fmt.Errorf(`expected a clean path: no %% \ ; // and no dot segments (write the decoded path)`)
+		return pathPattern{}, fmt.Errorf(`expected a clean path: no space, no %% \ ; // and no dot segments (write the decoded path)`)
 	}
 	if prefix {
 		body += "/"

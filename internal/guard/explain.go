@@ -28,7 +28,7 @@ func (r *Rules) Explain(req *Request, as *account.Identity, factors int) (Decisi
 		return d, steps
 	}
 	if rule.preflight && req.Preflight && req.Method == "OPTIONS" && !req.Tighten.asks() {
-		d.Reason = ReasonPreflight
+		d.Reason, d.MethodAware = ReasonPreflight, true
 		return d, steps
 	}
 	now := time.Unix(1, 0)

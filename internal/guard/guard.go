@@ -208,12 +208,12 @@ type Decision struct {
 	Headers string
 	// Assertion is "", AssertionEdDSA or AssertionES256.
 	Assertion Assertion
-	// NamesPaths says that the rule that decided names paths, or that the path had
-	// no single reading.
-	NamesPaths bool
-	// MethodAware says that a rule for this host looks at the method:
-	// method-override headers must not reach the upstream.
+	// MethodAware says that a rule for this host looks at the method, or that a
+	// preflight passed because of it: method-override headers must not reach the upstream.
 	MethodAware bool
+	// PathAware says that a rule for this host looks at the path: headers from which
+	// an upstream takes another one must not reach it, nor must another path.
+	PathAware bool
 	// NetworkAware says that a rule for this host looks at the client's network:
 	// early data, which anybody can replay from elsewhere, must not pass.
 	NetworkAware bool

@@ -77,11 +77,11 @@ func (d *Duration) UnmarshalJSON(text []byte) error {
 	}
 	var s string
 	if err := json.Unmarshal(text, &s); err != nil {
-		return fmt.Errorf("a duration such as 15m is expected")
+		return fmt.Errorf("expected a length of time such as 90s, 15m or 8h")
 	}
 	parsed, err := time.ParseDuration(s)
 	if err != nil {
-		return fmt.Errorf("a duration such as 15m is expected")
+		return fmt.Errorf("expected a length of time such as 90s, 15m or 8h")
 	}
 	*d = Duration(parsed)
 	return nil
@@ -110,7 +110,7 @@ func (a *Assertion) UnmarshalJSON(text []byte) error {
 	case `false`, `"off"`, `""`, `null`:
 		*a = AssertionNone
 	default:
-		return fmt.Errorf("assertion: on, off or es256 is expected")
+		return fmt.Errorf("expected on, off or es256")
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/sallyport-auth/sallyport/internal/principal"
@@ -19,6 +21,7 @@ type ends struct {
 	byID     map[name]map[*stream]struct{}
 	byPerson map[principal.ID]map[*stream]struct{}
 	queue    []*stream
+	closed   bool
 }
 
 type stream struct {
@@ -40,14 +43,20 @@ func newEnds(r *Registry) *ends {
 // Subscribe calls fn(true), once, within 5 seconds after the session of this id
 // has ended (at once if it has), and before that fn(false) whenever its principal
 // changed, so that the guard can be asked again; and once soon after Subscribe,
-// because what the stream's decision was based on may have changed since. All
-// calls come from one goroutine: fn must not block. After stop returns no new call
-// begins. It costs a few hundred bytes per stream.
+// because what the stream's decision was based on may have changed since. Close of
+// the registry counts as the end of all. Calls come one after another: fn must not
+// block. After stop returns no new call begins. It costs a few hundred bytes per
+// stream.
 func (r *Registry) Subscribe(id string, fn func(ended bool)) (stop func()) {
 	n, _ := parseID(id) // no id: no session of that name lives
 	s := &stream{id: n, fn: fn}
 	e := r.ends
 	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		fn(true)
+		return func() {}
+	}
 	add(e.byID, n, s)
 	e.enqueue(s, false)
 	e.mu.Unlock()
@@ -141,6 +150,25 @@ func (e *ends) run() {
 		for s := e.take(); s != nil; s = e.take() {
 			e.tell(s)
 		}
+	}
+}
+
+// close ends all streams that are left. In a process that goes on (a shell that
+// was given another state) they would live for ever: nobody hears any longer that
+// their sessions end.
+func (e *ends) close() {
+	e.mu.Lock()
+	e.closed = true
+	var left []*stream
+	for _, streams := range e.byID {
+		left = slices.AppendSeq(left, maps.Keys(streams))
+	}
+	for _, s := range left {
+		e.drop(s)
+	}
+	e.mu.Unlock()
+	for _, s := range left {
+		s.fn(true)
 	}
 }
 

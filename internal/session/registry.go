@@ -101,11 +101,13 @@ func New(o Options) (*Registry, error) {
 }
 
 // Close writes the slides of idle limits that wait to be written, and stops.
-// Subscribers are not called any more.
+// Subscribers are told that their sessions have ended: here nobody would tell them
+// later.
 func (r *Registry) Close() error {
 	r.closing.Do(func() {
 		close(r.stop)
 		r.stopped.Wait()
+		r.ends.close()
 		for _, unwatch := range r.unwatch {
 			unwatch()
 		}

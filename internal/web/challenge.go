@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/guard"
@@ -45,6 +46,28 @@ func (s *LoginSite) LoginLocation(origin, uri string, tighten guard.Demand, now 
 		return s.Portal + LoginPath
 	}
 	return location
+}
+
+// Stranger, as the message in the login page's address, says that the browser sent
+// two session cookies, so that nobody was recognised: a hostile host below the
+// cookie domain can plant a second one, which the login page does not see. It asks
+// for a new login then. Who is signed in there would else be sent back, to come here
+// again at once, for ever.
+const (
+	MessageParam = "m"
+	Stranger     = "stranger"
+)
+
+// Location is LoginLocation for the answer to a request with these headers.
+func (s *LoginSite) Location(h http.Header, scheme, origin, uri string, tighten guard.Demand, now time.Time) string {
+	location := s.LoginLocation(origin, uri, tighten, now)
+	if !s.Cookies.Ambiguous(h, scheme) {
+		return location
+	}
+	if strings.Contains(location, "?") {
+		return location + "&" + MessageParam + "=" + Stranger
+	}
+	return location + "?" + MessageParam + "=" + Stranger
 }
 
 // demanded writes a demand as parameters of the login page. Groups are no

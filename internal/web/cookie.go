@@ -60,6 +60,12 @@ func (c Cookies) HostName(name, scheme string) string {
 // Guard returns the token that the guard judges, "" for none or two.
 func (c Cookies) Guard(h http.Header, scheme string) string { return Cookie(h, c.GuardName(scheme)) }
 
+// Ambiguous reports whether a request has several cookies of the name that the
+// guard reads, so that it reads none.
+func (c Cookies) Ambiguous(h http.Header, scheme string) bool {
+	return countCookie(h, c.GuardName(scheme)) > 1
+}
+
 // Portal returns the token that account, admin and API judge, "" for none or
 // two.
 func (c Cookies) Portal(h http.Header, scheme string) string {
@@ -173,6 +179,18 @@ func Cookie(h http.Header, name string) string {
 		}
 	}
 	return value
+}
+
+func countCookie(h http.Header, name string) (n int) {
+	for _, line := range h["Cookie"] {
+		for pair := range strings.SplitSeq(line, ";") {
+			pair = strings.TrimLeft(pair, " \t")
+			if len(pair) > len(name) && pair[len(name)] == '=' && pair[:len(name)] == name {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // StripCookies removes every cookie of ours from Cookie headers and leaves the

@@ -40,9 +40,10 @@ func SecFetch(h http.Header) bool {
 }
 
 // Preflight reports whether a request is a CORS preflight (Fetch standard,
-// section 3.2.2).
+// section 3.2.2). Browsers leave neither of the two empty.
 func Preflight(method string, h http.Header) bool {
-	return method == http.MethodOptions && len(h["Origin"]) == 1 && len(h["Access-Control-Request-Method"]) == 1
+	one := func(name string) bool { return len(h[name]) == 1 && h[name][0] != "" }
+	return method == http.MethodOptions && one("Origin") && one("Access-Control-Request-Method")
 }
 
 // Scheme is the scheme of a request that reached this process directly.
@@ -99,6 +100,27 @@ func overrides(name string) bool {
 		}
 	}
 	return false
+}
+
+// pathOverrides are headers from which a framework behind us takes the path, as
+// letters.
+var pathOverrides = [...]string{
+	"xoriginalurl", "xoriginaluri", "xoriginalpath", "xrewriteurl", "xrewriteuri", "xforwardeduri", "xforwardedurl", "xforwardedpath", "xenvoyoriginalpath",
+}
+
+// StripPathOverrides removes such headers, in any spelling.
+func StripPathOverrides(h http.Header) {
+	for name := range h {
+		if first(name) != 'x' {
+			continue
+		}
+		for _, o := range pathOverrides {
+			if sameLetters(name, o) {
+				delete(h, name)
+				break
+			}
+		}
+	}
 }
 
 // Early reports whether a request came as early data, which whoever recorded it

@@ -9,6 +9,8 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/session"
+	"github.com/sallyport-auth/sallyport/internal/web"
 )
 
 // loginForm is the body of the first door's page.
@@ -97,6 +99,8 @@ func loginPage(x *exchange) error {
 	switch {
 	case given && target == "":
 		v.Notice = x.p.say("login.target-refused")
+	case x.query[web.MessageParam] == web.Stranger:
+		v.Notice = x.p.say("login.stranger")
 	case x.query["m"] == "signedout":
 		v.Notice = x.p.say("start.left")
 	}
@@ -114,6 +118,9 @@ func (x *exchange) passed(target string, given bool) (bool, error) {
 		return true, x.see("/sallyport/")
 	case ours(target):
 		return true, x.see(target)
+	}
+	if known, err := x.carries(); !known || err != nil {
+		return false, err
 	}
 	d := x.judge(target)
 	if d.Outcome == guard.Unavailable {
@@ -143,6 +150,23 @@ func (x *exchange) passed(target string, given bool) (bool, error) {
 		return true, err
 	}
 	return true, x.advance(next)
+}
+
+// carries reports whether the guard knows this browser as who it is here. With a
+// cookie domain the guard reads a cookie of its own, which may be lost, or be
+// somebody else's: whoever were sent on with it would come back at once, for ever.
+func (x *exchange) carries() (bool, error) {
+	if x.query[web.MessageParam] == web.Stranger {
+		return false, nil
+	}
+	if x.p.cookies.Domain == "" {
+		return true, nil
+	}
+	live, err := x.p.sessions.Live(x.context(), x.p.cookies.Guard(x.r.Header, x.scheme), x.now)
+	if errors.Is(err, session.ErrNone) {
+		return false, nil
+	}
+	return live.ID == x.live.ID, err
 }
 
 // first renders the first door.

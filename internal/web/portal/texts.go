@@ -39,6 +39,8 @@ func texts() map[string]string {
 		"login.submit":         "Sign in",
 		"login.denied":         "That name and password do not match. Check both, and type them again.",
 		"login.target-refused": "The address that you were to be sent to is not one that this gateway serves. You can sign in, and will be left on the start page.",
+		"login.stranger": "Your browser sent more than one session cookie, so you were not recognised. " +
+			"Sign in again. If that does not help, delete the cookies of that site.",
 
 		"code.label": "Code from your authenticator",
 		"code.hint":  "The digits that your app shows now. Each code works once.",

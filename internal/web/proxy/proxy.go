@@ -44,9 +44,14 @@ type Options struct {
 	// know better than Trusted does. Nil: Trusted.
 	Client func(*http.Request) netip.Addr
 	Scheme func(*http.Request) string
-	// Target is what a request asks for, for shells that rewrite before they guard.
-	// Nil: the request's own target.
-	Target func(*http.Request) (Target, bool)
+	// Target says which path goes on to the upstream (raw, without the query), and
+	// which address the browser asked for (raw, with it), for shells that rewrite
+	// before they guard. Nil: both are the request's own.
+	Target func(*http.Request) (path, original string, ok bool)
+	// WebSocket tells the CONNECT that opens a WebSocket over HTTP/2 or HTTP/3 (RFC
+	// 8441, RFC 9220), for shells that carry it. Rules see the GET that it stands
+	// for. Nil: no CONNECT is passed on.
+	WebSocket func(*http.Request) bool
 	// KeepForwarded leaves X-Forwarded-* and the body's deadline to the shell.
 	KeepForwarded bool
 	// Demands puts all that the rule asks into the address of the login, for login
@@ -69,32 +74,6 @@ type Options struct {
 	// WatchAfter is how long an answer may take before it counts as a stream
 	// that is watched. 0: 2 s. Upgrades are watched from the start.
 	WatchAfter time.Duration
-}
-
-// Target is what a request asks for.
-type Target struct {
-	Path     string // that goes on to the upstream: raw, without the query
-	Original string // that the browser asked for: raw, with the query
-	// Also is another path that the upstream may go by, "" for none: FastCGI
-	// programs read the address from before a rewrite. Both must be admitted. Where
-	// Path is but the end of Also, as when a prefix was taken off, a rule that names
-	// no paths has no say about Also: others are written for what is left.
-	Also string
-}
-
-// decide asks the guard about all paths that an upstream may go by.
-func (h *Handler) decide(ctx context.Context, req *guard.Request, to *Target) guard.Decision {
-	d := h.o.Guard.Check(ctx, req)
-	if to.Also == "" || d.Outcome != guard.Allow {
-		return d
-	}
-	also := *req
-	also.Path = to.Also
-	other := h.o.Guard.Check(ctx, &also)
-	if other.Outcome == guard.Allow || !other.NamesPaths && strings.HasSuffix(to.Also, to.Path) && other.Outcome != guard.Unavailable {
-		return d
-	}
-	return other
 }
 
 // Handler is a guarded upstream. Safe for concurrent use.
@@ -163,10 +142,14 @@ type Pass func(w http.ResponseWriter, r *http.Request, d *guard.Decision)
 // set. Removing identity headers is the first thing on every branch.
 func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refusal {
 	h.strip(r)
-	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || r.RequestURI == "*" {
+	method := r.Method
+	if h.o.WebSocket != nil && method == http.MethodConnect && h.o.WebSocket(r) {
+		method = http.MethodGet
+	}
+	if method == http.MethodConnect || r.Method == http.MethodTrace || r.RequestURI == "*" {
 		return refuse(http.StatusMethodNotAllowed, "method", "This method is not passed on.", 0)
 	}
-	to, ok := h.o.Target(r)
+	path, original, ok := h.o.Target(r)
 	host, err := guard.RequestHost(r.Host)
 	if !ok || err != nil || strings.ContainsFunc(r.RequestURI, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
 		return refuse(http.StatusBadRequest, "request", "The request cannot be read.", 0)
@@ -175,7 +158,7 @@ func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refu
 	if r.Host != host {
 		r.Host = host + port(r.Host)
 	}
-	switch reserved, err := guard.Below(to.Path, web.Prefix); {
+	switch reserved, err := guard.Below(path, web.Prefix); {
 	case err != nil:
 		return refuse(http.StatusBadRequest, "request", "The address can be read in more than one way.", 0)
 	case reserved:
@@ -186,14 +169,14 @@ func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refu
 	}
 	scheme := h.o.Scheme(r)
 	req := &guard.Request{
-		Method: r.Method, Scheme: scheme, Host: r.Host, Path: to.Path,
+		Method: method, Scheme: scheme, Host: r.Host, Path: path,
 		Client:        h.o.Client(r),
 		Cookie:        h.o.Site(r.Host).Cookies.Guard(r.Header, scheme),
 		Authorization: r.Header.Get("Authorization"),
 		Navigation:    web.Navigation(r.Header),
 		Preflight:     web.Preflight(r.Method, r.Header),
 	}
-	d := h.decide(r.Context(), req, &to)
+	d := h.o.Guard.Check(r.Context(), req)
 	if h.o.OnDecision != nil {
 		h.o.OnDecision(&d)
 	}
@@ -201,9 +184,16 @@ func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refu
 	case web.Early(r) && (d.NetworkAware || web.Unsafe(r.Method)):
 		return refuse(http.StatusTooEarly, "too_early", "Send this again when the connection is established.", 0)
 	case d.Outcome != guard.Allow:
-		return h.answer(w, r, req, to.Original, &d)
+		return h.answer(w, r, req, original, &d)
 	}
 	return h.pass(w, r, req, &d, next)
+}
+
+// Agrees reports whether the rule that let a request pass would also decide for
+// another path of it (raw, without the query): one that its upstream may come to
+// know, because a shell rewrote it.
+func (h *Handler) Agrees(r *http.Request, path string, d *guard.Decision) bool {
+	return !d.PathAware || h.o.Guard.Selects(&guard.Request{Method: r.Method, Host: r.Host, Client: h.o.Client(r)}, path, d.Rule)
 }
 
 // port is the port of a Host header that RequestHost took, with its colon.
@@ -247,13 +237,13 @@ func (h *Handler) stripTrailer(t http.Header) {
 }
 
 // target is Options.Target for shells that pass on what came.
-func target(r *http.Request) (Target, bool) {
-	path, ok := rawPath(r)
-	t := Target{Path: path, Original: path}
+func target(r *http.Request) (path, original string, ok bool) {
+	path, ok = rawPath(r)
+	original = path
 	if r.URL.RawQuery != "" || r.URL.ForceQuery {
-		t.Original += "?" + r.URL.RawQuery
+		original += "?" + r.URL.RawQuery
 	}
-	return t, ok
+	return path, original, ok
 }
 
 // rawPath is the path of the request target as it came, without the query.
@@ -288,6 +278,9 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Reques
 	if d.MethodAware {
 		web.StripMethodOverrides(r.Header)
 	}
+	if d.PathAware {
+		web.StripPathOverrides(r.Header)
+	}
 	onlyWebSocket(r.Header)
 	if !h.o.KeepForwarded {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
@@ -301,7 +294,7 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Reques
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	watch := h.watch(*req, d.Live.ID, upgrades(r.Header), cancel)
+	watch := h.watch(*req, d.Live.ID, upgrades(r), cancel)
 	defer watch.stop()
 	next(w, r.WithContext(ctx), d)
 	return nil
@@ -336,7 +329,9 @@ func (h *Handler) forward(r *http.Request, req *guard.Request) {
 }
 
 // upgrades reports whether a request asks for a WebSocket.
-func upgrades(h http.Header) bool { return len(h["Upgrade"]) > 0 }
+func upgrades(r *http.Request) bool {
+	return len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect
+}
 
 // onlyWebSocket leaves the one upgrade that carries no requests of its own.
 func onlyWebSocket(h http.Header) {
