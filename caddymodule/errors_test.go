@@ -1,7 +1,6 @@
 package caddymodule_test
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -17,7 +16,7 @@ import (
 // none, although another site of the same server has some.
 func TestRefusalsArriveAsSuch(t *testing.T) {
 	e := newEcho(t)
-	s := serveCaddy(t, "sallyport {\n"+cheap+"throttle {\nnetwork 3\n}\n}", `
+	s := serveCaddy(t, "sallyport {\n"+cheap+"}", `
 http://with.localhost:HTTP_PORT {
 	handle_errors {
 		header X-Handled yes
@@ -35,7 +34,6 @@ http://with.localhost:HTTP_PORT {
 		}
 		rule {
 			realm users
-			services job@robots
 		}
 	}
 	reverse_proxy `+e.address()+`
@@ -94,20 +92,6 @@ http://without.localhost:HTTP_PORT {
 	}
 	stranger.goesTo(stranger.get("/x"), http.StatusFound) // a person goes to the login all the same
 	with.get("/app/x").seen(t)
-
-	// Too many wrong tokens of a program: 429 with Retry-After, in both forms.
-	s.must("PUT", "/realms/robots", map[string]any{})
-	var throttled *answer
-	for range 12 {
-		throttled = stranger.ask("GET", "/x", "", http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("job@robots:000000"))}})
-		if throttled.status == 429 {
-			break
-		}
-		wantStatus(t, throttled, 401)
-	}
-	if throttled.status != 429 && throttled.status != 401 {
-		t.Errorf("a program that guesses: %d", throttled.status)
-	}
 
 	// This site handles some errors, not those that we refuse with.
 	wantStatus(t, some.get("/x"), 502)
