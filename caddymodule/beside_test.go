@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -100,6 +101,57 @@ http://b.localhost:HTTP_PORT {
 	}
 	b.jar = a.jar
 	wantStatus(t, b.fetch("/admin/x"), http.StatusForbidden) // alice is not in ops
+}
+
+// A client says in headers where it comes from and by which scheme. Gained before:
+// a rule for another network, a cookie without Secure. What counts is what Caddy
+// says, which listens to its trusted_proxies alone.
+func TestAddressAndSchemeAreCaddysOwn(t *testing.T) {
+	e := newEcho(t)
+	for _, trusted := range []bool{false, true} {
+		global := "sallyport {\n" + cheap + "}"
+		if trusted {
+			global = "servers {\ntrusted_proxies static 127.0.0.0/8\ntrusted_proxies_strict\n}\n" + global
+		}
+		s := serveCaddy(t, global, `
+http://localhost:HTTP_PORT {
+	sallyport {
+		rule {
+			network 10.0.0.0/8
+			factors 0
+		}
+		rule {
+			realm users
+		}
+	}
+	reverse_proxy `+e.address()+`
+}`)
+		b := s.browser("")
+		want := map[bool]int{true: 200, false: 401}
+		for _, name := range []string{"X-Forwarded-For", "X-Real-Ip", "Forwarded", "True-Client-Ip", "X_forwarded_for"} {
+			value := "10.1.2.3"
+			if name == "Forwarded" {
+				value = "for=10.1.2.3"
+			}
+			wantStatus(t, b.ask("GET", "/x", "", http.Header{name: {value}}), want[trusted && name == "X-Forwarded-For"])
+		}
+		wantStatus(t, b.ask("GET", "/x", "", http.Header{"X-Forwarded-For": {"10.1.2.3, 192.0.2.1"}}), 401)
+		alice := s.user("alice")
+		first := b.ask("POST", "/sallyport/api/v1/login", `{"name":"alice","password":"`+alice.password+`"}`, http.Header{"Content-Type": {"application/json"}, "X-Forwarded-Proto": {"https"}})
+		var next struct {
+			Token string `json:"ephemeral_token"`
+		}
+		if err := json.Unmarshal([]byte(first.body), &next); err != nil || first.status != 200 {
+			t.Fatalf("%d %s", first.status, first.body)
+		}
+		scheme := map[bool]string{true: "https", false: "http"}[trusted]
+		second := b.ask("POST", "/sallyport/api/v1/login/code", `{"ephemeral_token":"`+next.Token+`","code":"`+alice.code(t, 0)+`"}`,
+			http.Header{"Content-Type": {"application/json"}, "X-Forwarded-Proto": {"https"}, "Origin": {scheme + "://localhost:" + s.http}})
+		wantStatus(t, second, 200)
+		if got := strings.Join(second.header["Set-Cookie"], "\n"); strings.Contains(got, "__Host-sallyport_session=sps_") != trusted || !strings.Contains(got, "sallyport_session=sps_") {
+			t.Errorf("trusted %v: cookies %s", trusted, got)
+		}
+	}
 }
 
 // Two Caddys with a state each know nothing of each other.

@@ -313,4 +313,16 @@ http://open.example.com:HTTP_PORT {
 	if len(report.Rules) < 9 {
 		t.Errorf("check: %v", r)
 	}
+	// Caddy's own JSON says the same.
+	adapted := s.caddy("adapt", "--config", filepath.Join(s.home, "Caddyfile"), "--adapter", "caddyfile")
+	file := filepath.Join(s.home, "caddy.json")
+	if err := os.WriteFile(file, []byte(adapted.out), 0o600); err != nil || adapted.code != 0 {
+		t.Fatal(err, adapted)
+	}
+	again := s.caddy("sallyport", "--config", file, "check", "--json")
+	if rules := report.Rules; again.code != 0 {
+		t.Error(again)
+	} else if again.document(t, &report); fmt.Sprint(report.Rules) != fmt.Sprint(rules) {
+		t.Errorf("the Caddyfile has the rules %v, its JSON %v", rules, report.Rules)
+	}
 }

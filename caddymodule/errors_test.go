@@ -1,11 +1,9 @@
 package caddymodule_test
 
 import (
-	"bufio"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,25 +11,6 @@ import (
 	"strings"
 	"testing"
 )
-
-// raw sends a request byte by byte as it stands, and reads the answer.
-func (s *server) raw(text string) *http.Response {
-	s.t.Helper()
-	conn, err := net.Dial("tcp", "127.0.0.1:"+s.http)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { _ = conn.Close() })
-	if _, err := conn.Write([]byte(text)); err != nil {
-		s.t.Fatal(err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { _ = resp.Body.Close() })
-	return resp
-}
 
 // What is refused arrives with its own status and headers: through handle_errors
 // where the site has routes for it, as our page or problem document where it has

@@ -109,7 +109,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.Portal {
 		return nil
 	}
-	h.route, err = a.gateway.Route(gateway.RouteOptions{Rules: rules, Target: target})
+	h.route, err = a.gateway.Route(gateway.RouteOptions{Rules: rules, Target: target, WebSocket: webSocket})
 	return h.source().Hide(err)
 }
 
@@ -244,6 +244,12 @@ func target(r *http.Request) (path, original string, ok bool) {
 		original = first.URL.RequestURI()
 	}
 	return path, original, path != "" && path[0] == '/'
+}
+
+// webSocket reports whether a CONNECT is the handshake of a WebSocket, told as
+// reverse_proxy tells it. Other handlers refuse the method.
+func webSocket(r *http.Request) bool {
+	return r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" || r.ProtoMajor == 3 && r.Proto == "websocket"
 }
 
 // tell sets Caddy's placeholders for whoever was let in: logs and other modules

@@ -197,7 +197,7 @@ func (s *server) start(caddyfile string) {
 	}
 }
 
-var httpsSite = regexp.MustCompile(`https://([a-z0-9.-]+):\d+ \{`)
+var httpsSite = regexp.MustCompile(`https://([a-z0-9.-]+):\d+ \{`) // a portal's address has no brace behind it
 
 func (s *server) begin(caddyfile string) {
 	s.t.Helper()
@@ -487,18 +487,6 @@ func (s *server) client() *http.Client {
 	s.t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: 60 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-}
-
-// at is the same browser at another origin: it has what cookies of the domain give
-// it, and nothing that belongs to one host.
-func (b *browser) at(origin string) *browser {
-	other := b.s.browser(origin)
-	for name, value := range b.jar {
-		if strings.HasPrefix(name, "__Secure-") {
-			other.jar[name] = value
-		}
-	}
-	return other
 }
 
 // answer is an answer with its body.

@@ -361,3 +361,140 @@ func TestWebSocketPasses(t *testing.T) {
 		t.Errorf("the WebSocket was closed after %v", took)
 	}
 }
+
+// A browser that is on HTTP/3 opens its WebSockets there too (RFC 9220), by a
+// CONNECT. Other uses of that method stay closed: they would be tunnels.
+func TestWebSocketOverHTTP3(t *testing.T) {
+	app := newStreams(t)
+	s := serveCaddy(t, "sallyport {\n"+cheap+"}", `
+https://app.localhost:HTTPS_PORT {
+	sallyport {
+		rule {
+			path /ws
+			method GET
+			realm users
+		}
+		rule {
+			path /open
+			factors 0
+		}
+	}
+	reverse_proxy `+app.address()+`
+}`)
+	alice := s.user("alice")
+	b := s.browser("https://app.localhost:" + s.https).signIn(alice)
+	conn, err := quic.DialAddr(t.Context(), "127.0.0.1:"+s.https, &tls.Config{InsecureSkipVerify: true, ServerName: "app.localhost", NextProtos: []string{http3.NextProtoH3}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.CloseWithError(0, "")
+	client := new(http3.Transport).NewClientConn(conn)
+	connect := func(protocol, path string, cookies string) (*http3.RequestStream, *http.Response) {
+		t.Helper()
+		stream, err := client.OpenRequestStream(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodConnect, b.origin+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Proto = protocol
+		req.Header.Set("Sec-WebSocket-Version", "13")
+		req.Header.Set("Cookie", cookies)
+		if err := stream.SendRequestHeader(req); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := stream.ReadResponse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream, resp
+	}
+	for _, c := range []struct {
+		protocol, path, cookies string
+		status                  int
+	}{
+		{"websocket", "/ws", "", 401},
+		{"websocket", "/other", b.cookies(), 403},
+		{"connect-udp", "/ws", b.cookies(), 405},
+		{"webtransport", "/open", "", 405},
+	} {
+		if _, resp := connect(c.protocol, c.path, c.cookies); resp.StatusCode != c.status {
+			t.Errorf("CONNECT %s by %s: %d, want %d", c.path, c.protocol, resp.StatusCode, c.status)
+		}
+	}
+	if n := app.hits.Load(); n != 0 {
+		t.Errorf("%d requests reached the application", n)
+	}
+	stream, resp := connect("websocket", "/ws", b.cookies())
+	if resp.StatusCode != 200 || len(resp.Header["Set-Cookie"]) > 0 {
+		t.Fatalf("handshake: %d %v", resp.StatusCode, resp.Header)
+	}
+	_ = stream.SetDeadline(time.Now().Add(30 * time.Second))
+	r := bufio.NewReader(stream)
+	for _, word := range []string{"hello", strings.Repeat("long ", 5000)} {
+		if _, err := io.WriteString(stream, word+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := r.ReadString('\n'); err != nil || got != word+"\n" {
+			t.Fatalf("%.20q came back: %v", got, err)
+		}
+	}
+	s.must("DELETE", "/sessions/"+s.sessionOf(alice), nil)
+	began := time.Now()
+	if _, err := io.Copy(io.Discard, r); time.Since(began) > 5*time.Second {
+		t.Errorf("the WebSocket was closed after %v: %v", time.Since(began), err)
+	}
+}
+
+// Early data over the wire: HTTP/3 lets a client that was here before ask in its
+// first packet, and Caddy takes that.
+func TestEarlyDataOverHTTP3(t *testing.T) {
+	s := serveCaddy(t, "sallyport {\n"+cheap+"}", `
+https://app.localhost:HTTPS_PORT {
+	sallyport {
+		rule {
+			path /public/*
+			factors 0
+		}
+	}
+	respond "{http.request.tls.resumed}"
+}`)
+	tickets := tls.NewLRUClientSessionCache(10)
+	once := func(target string) *http.Response {
+		t.Helper()
+		transport := &http3.Transport{
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tickets},
+			Dial: func(ctx context.Context, _ string, trust *tls.Config, config *quic.Config) (*quic.Conn, error) {
+				return quic.DialAddrEarly(ctx, "127.0.0.1:"+s.https, trust, config)
+			},
+		}
+		defer transport.Close()
+		req, err := http.NewRequestWithContext(t.Context(), http3.MethodGet0RTT, "https://app.localhost:"+s.https+target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		return resp
+	}
+	// A ticket comes after the first answers; now and then the handshake is over
+	// before the server looks at what came early.
+	eventually(t, "early data is asked to come again", func() bool {
+		resp := once("/sallyport/healthz")
+		if resp.StatusCode != 200 && resp.StatusCode != http.StatusTooEarly {
+			t.Fatalf("early: %d", resp.StatusCode)
+		}
+		return resp.StatusCode == http.StatusTooEarly
+	})
+	for range 10 {
+		if resp := once("/public/x"); resp.StatusCode != 200 {
+			t.Errorf("a public page, early: %d", resp.StatusCode)
+		}
+	}
+}

@@ -60,6 +60,42 @@ func TestOneWordGuardsASite(t *testing.T) {
 	wantStatus(t, b.ask("GET", "/", "", http.Header{"Cookie": {stolen}}), http.StatusUnauthorized)
 }
 
+// The setup link is for whoever has the terminal: it names the site as a browser
+// finds it, stands there when a server begins and not at each reload, and no longer
+// once an administrator exists.
+func TestSetupLinkNamesTheSite(t *testing.T) {
+	s := newCaddy(t)
+	config := s.file("sallyport {\n"+cheap+"}", "https://app.localhost:HTTPS_PORT {\nsallyport\nrespond hello\n}")
+	s.start(config)
+	origin := "https://app.localhost:" + s.https
+	links := s.setupLinks()
+	if len(links) != 1 || !strings.HasPrefix(links[0], origin+"/sallyport/setup?token=spi_") {
+		t.Fatalf("printed setup links %v, want one that starts with %s\n%s", links, origin, s.logs())
+	}
+	s.reload(config)
+	b := s.browser(origin)
+	clean := b.goesTo(b.get(strings.TrimPrefix(links[0], origin)), http.StatusSeeOther)
+	if strings.Contains(clean, "spi_") {
+		t.Errorf("the token stays in the address: %s", clean)
+	}
+	wantStatus(t, b.get(clean), 200)
+	if again := s.setupLinks(); len(again) != 1 {
+		t.Errorf("a reload printed another link: %v", again)
+	}
+	for line := range strings.Lines(s.logs()) {
+		if strings.HasPrefix(line, "{") && strings.Contains(line, "spi_") {
+			t.Errorf("the log has the token: %s", line)
+		}
+	}
+	root := s.member("root", "admin", nil)
+	s.term()
+	s.start(config)
+	b.signIn(root)
+	if again := s.setupLinks(); len(again) != 0 {
+		t.Errorf("an administrator exists, and these are printed: %v", again)
+	}
+}
+
 // The decision is on what goes on to the application, the way back is what the
 // browser asked for, whatever stands in front: `rewrite`, `uri`, `handle_path`,
 // `try_files`. And the login pages are where they always are, although a

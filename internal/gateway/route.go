@@ -17,6 +17,8 @@ type RouteOptions struct {
 	Rules []guard.Rule
 	// Target is proxy.Options.Target.
 	Target func(*http.Request) (path, original string, ok bool)
+	// WebSocket is proxy.Options.WebSocket.
+	WebSocket func(*http.Request) bool
 }
 
 // Route guards a route by rules of its own. Its login pages are those of this
@@ -40,7 +42,7 @@ func (g *Gateway) Route(o RouteOptions) (*proxy.Handler, error) {
 		return nil, err
 	}
 	return proxy.New(proxy.Options{
-		Guard: check, Site: g.loginSite, Client: g.client, Scheme: g.scheme, Target: o.Target, KeepForwarded: true, Demands: true,
+		Guard: check, Site: g.loginSite, Client: g.client, Scheme: g.scheme, Target: o.Target, WebSocket: o.WebSocket, KeepForwarded: true, Demands: true,
 		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Subscribe, ErrorPage: g.errorPage, Logger: g.log, Clock: g.clock,
 	})
 }

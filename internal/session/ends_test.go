@@ -149,3 +149,19 @@ func TestManyStreamsEndOnce(t *testing.T) {
 		}
 	}
 }
+
+// Attack: a server that goes on after it was given another state keeps the streams
+// of the old one, and nobody hears any longer that their sessions end.
+func TestStreamsEndWithTheRegistry(t *testing.T) {
+	w := newWorld(t)
+	o := w.open(w.user("alice"))
+	one, gone := w.listen(o.ID), w.listen(o.ID)
+	one.next(false)
+	gone.next(false)
+	gone.stop()
+	w.must(w.Close())
+	one.next(true)
+	one.silent()
+	gone.silent()
+	w.listen(o.ID).next(true)
+}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -555,4 +556,35 @@ func FuzzStripCookies(f *testing.F) {
 			t.Fatalf("%q became %q", line, got)
 		}
 	})
+}
+
+// A hostile host below the cookie domain plants a second session cookie. The guard
+// recognises nobody then, but the portal does not see that cookie and would send
+// whoever is signed in there back at once. Gained before: a browser that goes to and
+// fro.
+func TestTwoCookiesAskForANewLogin(t *testing.T) {
+	targets, err := guard.NewTargets(guard.TargetOptions{Portal: "https://auth.example.com", Domains: []string{"example.com"}, Key: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := &web.LoginSite{Portal: "https://auth.example.com", Cookies: web.Cookies{Scheme: "https", Domain: "example.com"}, Targets: targets}
+	const name = "__Secure-sallyport_session"
+	for _, c := range []struct {
+		cookies  []string
+		stranger bool
+	}{
+		{nil, false},
+		{[]string{name + "=a"}, false},
+		{[]string{name + "=a; other=b; sallyport_session=c; x" + name + "=d; " + name}, false},
+		{[]string{name + "=a; " + name + "=b"}, true},
+		{[]string{name + "=a", name + "="}, true},
+	} {
+		for _, uri := range []string{"/x", "/" + strings.Repeat("x", 4000)} { // the second is too long to come back to
+			location := site.Location(http.Header{"Cookie": c.cookies}, "https", "https://a.example.com", uri, guard.Demand{}, time.Now())
+			u, err := url.Parse(location)
+			if err != nil || u.Path != web.LoginPath || (u.Query().Get("m") == "stranger") != c.stranger {
+				t.Errorf("%v: %.100s (%v)", c.cookies, location, err)
+			}
+		}
+	}
 }

@@ -48,6 +48,10 @@ type Options struct {
 	// which address the browser asked for (raw, with it), for shells that rewrite
 	// before they guard. Nil: both are the request's own.
 	Target func(*http.Request) (path, original string, ok bool)
+	// WebSocket tells the CONNECT that opens a WebSocket over HTTP/2 or HTTP/3 (RFC
+	// 8441, RFC 9220), for shells that carry it. Rules see the GET that it stands
+	// for. Nil: no CONNECT is passed on.
+	WebSocket func(*http.Request) bool
 	// KeepForwarded leaves X-Forwarded-* and the body's deadline to the shell.
 	KeepForwarded bool
 	// Demands puts all that the rule asks into the address of the login, for login
@@ -138,7 +142,11 @@ type Pass func(w http.ResponseWriter, r *http.Request, d *guard.Decision)
 // set. Removing identity headers is the first thing on every branch.
 func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refusal {
 	h.strip(r)
-	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || r.RequestURI == "*" {
+	method := r.Method
+	if h.o.WebSocket != nil && method == http.MethodConnect && h.o.WebSocket(r) {
+		method = http.MethodGet
+	}
+	if method == http.MethodConnect || r.Method == http.MethodTrace || r.RequestURI == "*" {
 		return refuse(http.StatusMethodNotAllowed, "method", "This method is not passed on.", 0)
 	}
 	path, original, ok := h.o.Target(r)
@@ -161,7 +169,7 @@ func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refu
 	}
 	scheme := h.o.Scheme(r)
 	req := &guard.Request{
-		Method: r.Method, Scheme: scheme, Host: r.Host, Path: path,
+		Method: method, Scheme: scheme, Host: r.Host, Path: path,
 		Client:        h.o.Client(r),
 		Cookie:        h.o.Site(r.Host).Cookies.Guard(r.Header, scheme),
 		Authorization: r.Header.Get("Authorization"),
@@ -185,7 +193,11 @@ func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refu
 // another path of it (raw, without the query): one that its upstream may come to
 // know, because a shell rewrote it.
 func (h *Handler) Agrees(r *http.Request, path string, d *guard.Decision) bool {
-	return !d.PathAware || h.o.Guard.Selects(&guard.Request{Method: r.Method, Host: r.Host, Client: h.o.Client(r)}, path, d.Rule)
+	method := r.Method
+	if method == http.MethodConnect { // a WebSocket: nothing else passes
+		method = http.MethodGet
+	}
+	return !d.PathAware || h.o.Guard.Selects(&guard.Request{Method: method, Host: r.Host, Client: h.o.Client(r)}, path, d.Rule)
 }
 
 // port is the port of a Host header that RequestHost took, with its colon.
@@ -286,7 +298,7 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Reques
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	watch := h.watch(*req, d.Live.ID, upgrades(r.Header), cancel)
+	watch := h.watch(*req, d.Live.ID, upgrades(r), cancel)
 	defer watch.stop()
 	next(w, r.WithContext(ctx), d)
 	return nil
@@ -321,7 +333,9 @@ func (h *Handler) forward(r *http.Request, req *guard.Request) {
 }
 
 // upgrades reports whether a request asks for a WebSocket.
-func upgrades(h http.Header) bool { return len(h["Upgrade"]) > 0 }
+func upgrades(r *http.Request) bool {
+	return len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect
+}
 
 // onlyWebSocket leaves the one upgrade that carries no requests of its own.
 func onlyWebSocket(h http.Header) {
