@@ -95,9 +95,10 @@ func hostileForwarding() (lines []string) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		for _, value := range values[name] {
-			for _, family := range []string{"X-Forwarded-", "x-forwarded-", "X_Forwarded_", "X.Forwarded.", "X-Forwarded_", "X-Original-", "X_ORIGINAL_"} {
-				lines = append(lines, family+name+": "+value)
-			}
+			lines = append(lines, "X-Forwarded-"+name+": "+value)
+		}
+		for _, family := range []string{"x-forwarded-", "X_Forwarded_", "X.Forwarded.", "X-Forwarded_", "X-Original-", "X_ORIGINAL_"} {
+			lines = append(lines, family+name+": "+values[name][0])
 		}
 	}
 	return append(lines,

@@ -99,7 +99,7 @@ func (e *estate) challengesComeBack(t *testing.T) {
 				}
 			}
 		}
-		if got := portal.at(app.origin).fetch(target).seen(t); got.Header.Get("Remote-User") != "bob" || got.Target != target {
+		if got := e.beside(portal, app.origin).fetch(target).seen(t); got.Header.Get("Remote-User") != "bob" || got.Target != target {
 			t.Errorf("the application saw %+v", got)
 		}
 		e.app.take(t)
@@ -258,7 +258,7 @@ func (e *estate) nothingIsEchoed(t *testing.T) {
 	}
 	pages := []string{"/sallyport/", "/sallyport/login", "/sallyport/login/code", "/sallyport/logout", "/sallyport/setup", "/sallyport/invite", "/sallyport/reset", "/sallyport/reset/confirm", "/sallyport/account/", "/sallyport/account/password", "/sallyport/account/sessions", "/sallyport/enroll/", "/sallyport/admin/", "/sallyport/" + url.PathEscape(markup), "/sallyport/api/v1/me", "/sallyport/api/v1/" + url.PathEscape(markup), "/" + url.PathEscape(markup), "/sallyport/static/" + url.PathEscape(markup)}
 	for _, page := range pages {
-		for _, b := range []*browser{e.browser(signed.origin), signed, e.browser(e.secure("app.example.test")), signed.at(e.secure("app.example.test"))} {
+		for _, b := range []*browser{e.browser(signed.origin), signed, e.browser(e.secure("app.example.test")), e.beside(signed, e.secure("app.example.test"))} {
 			if b == signed && page == "/sallyport/logout" {
 				continue
 			}
@@ -278,7 +278,7 @@ func (e *estate) nothingIsEchoed(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/admin/x", "/closed/x", "/open/..%2fadmin/x"} { // the pages of the guard itself
-		check(signed.at(e.secure("app.example.test")).ask("GET", path+"?"+escaped, "", with(nil)))
+		check(e.beside(signed, e.secure("app.example.test")).ask("GET", path+"?"+escaped, "", with(nil)))
 		check(e.browser(e.secure("app.example.test")).ask("GET", path+"?"+escaped, "", with(nil)))
 	}
 	e.app.take(t)

@@ -200,6 +200,18 @@ func request(method, target string, lines ...string) string {
 
 func cookie(value string) string { return "Cookie: " + value }
 
+// beside is the same browser at another origin of the cookie domain: it has the
+// cookies of the domain and none of a host.
+func (e *estate) beside(b *browser, origin string) *browser {
+	other := e.browser(origin)
+	for name, value := range b.jar {
+		if strings.HasPrefix(name, "__Secure-") {
+			other.jar[name] = value
+		}
+	}
+	return other
+}
+
 // holds reports where an application saw a text: in a header, its name or a trailer.
 func (s *seen) holds(text string) string {
 	for _, h := range []http.Header{s.Header, s.Trailer} {

@@ -193,7 +193,11 @@ func (h *Handler) Guard(w http.ResponseWriter, r *http.Request, next Pass) *Refu
 // another path of it (raw, without the query): one that its upstream may come to
 // know, because a shell rewrote it.
 func (h *Handler) Agrees(r *http.Request, path string, d *guard.Decision) bool {
-	return !d.PathAware || h.o.Guard.Selects(&guard.Request{Method: r.Method, Host: r.Host, Client: h.o.Client(r)}, path, d.Rule)
+	method := r.Method
+	if method == http.MethodConnect { // a WebSocket: nothing else passes
+		method = http.MethodGet
+	}
+	return !d.PathAware || h.o.Guard.Selects(&guard.Request{Method: method, Host: r.Host, Client: h.o.Client(r)}, path, d.Rule)
 }
 
 // port is the port of a Host header that RequestHost took, with its colon.
