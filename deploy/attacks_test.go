@@ -830,6 +830,57 @@ func TestRefusalsOfTheGatewayArrive(t *testing.T) {
 	})
 }
 
+// Whoever is not admitted reads what to do, and finds the way to another account;
+// a program gets the status and a line. Nothing of the request stands in the page.
+func TestAPersonWhoIsNotAdmittedIsToldWhatToDo(t *testing.T) {
+	for _, proxy := range []string{"nginx", "haproxy"} {
+		t.Run(proxy, func(t *testing.T) {
+			w := through(t, proxy)
+			bob := w.as(t, "bob")
+			for name, c := range map[string]struct {
+				method, target string
+				header         http.Header
+				page           bool
+			}{
+				"browser":         {"GET", "/admin/x", page, true},
+				"form":            {"POST", "/admin/x", page, true},
+				"a script's name": {"GET", "/admin/x.js?<svg>", page, true},
+				"old browser":     {"GET", "/admin/x", http.Header{"Accept": {"text/html"}}, true},
+				"fetch":           {"GET", "/admin/x", http.Header{"Accept": {"text/html"}, "Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Site": {"same-origin"}}, false},
+				"program":         {"GET", "/admin/x.html", http.Header{"Accept": {"application/json"}}, false},
+				"curl":            {"GET", "/admin/x", nil, false},
+			} {
+				header := bob.Clone()
+				for key, values := range c.header {
+					header[key] = values
+				}
+				a := w.ask(t, w.client(), c.method, appHost, c.target, header, "")
+				kind := a.header.Get("Content-Type")
+				if a.status != 403 || a.app != nil || a.header.Get("Cache-Control") != "no-store" || strings.Contains(kind, "text/html") != c.page {
+					t.Errorf("%s: %d %v", name, a.status, a.header)
+				}
+				links := strings.Contains(a.body, `href="/sallyport/logout"`) && strings.Contains(a.body, `href="/sallyport/"`)
+				if links != c.page || strings.Contains(a.body, "<!doctype html>") != c.page || strings.Contains(a.body, "svg") || strings.Contains(a.body, "bob") {
+					t.Errorf("%s: %s", name, a.body)
+				}
+				if c.page && !strings.HasPrefix(a.header.Get("Content-Security-Policy"), "default-src 'none'") {
+					t.Errorf("%s: %v", name, a.header)
+				}
+			}
+			// The links lead on: to the button that signs out, and to the portal.
+			for key, values := range page {
+				bob[key] = values
+			}
+			if a := w.get(t, appHost, "/sallyport/logout", bob); a.status != 200 || !strings.Contains(a.body, `action="/sallyport/logout"`) {
+				t.Errorf("sign out: %d %s", a.status, a.body)
+			}
+			if a := w.get(t, appHost, "/sallyport/", bob); !strings.HasPrefix(a.header.Get("Location"), w.url(portalHost, "/sallyport/")) {
+				t.Errorf("start page: %d to %q", a.status, a.header.Get("Location"))
+			}
+		})
+	}
+}
+
 // What the application answers is the application's: its 401, 403 and 500 are
 // not taken for the gateway's.
 func TestStatusesOfTheApplicationArrive(t *testing.T) {

@@ -65,14 +65,40 @@ local function strip(http)
 	return question
 end
 
-local function refuse(txn, answer)
+-- What a person sees who is not admitted; programs get the gateway's own words.
+-- It names no user and repeats nothing of the request: write your own words here,
+-- and whom to ask.
+local denied = [[<!doctype html>
+<html lang="en"><head><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>No access</title>
+<style>body { font: 1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 4rem auto; padding: 0 1rem }</style></head>
+<body><main><h1>No access</h1>
+<p>You may not open this page. If you should, ask an administrator.</p>
+<p>If you have another account that may, <a href="/sallyport/logout">sign out</a> and sign in with that one.</p>
+<p><a href="/sallyport/">Go to the start page</a> to see who you are signed in as.</p>
+</main></body></html>
+]]
+local policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'"
+
+-- person reports whether somebody waits for a page, as the gateway decides it.
+local function person(question)
+	local function sent(name) return question[name] and question[name][1] or "" end
+	if sent("sec-fetch-mode") ~= "" then return sent("sec-fetch-mode") == "navigate" end
+	return sent("sec-fetch-site") == "" and sent("x-requested-with") == "" and sent("accept"):find("text/html", 1, true) ~= nil
+end
+
+local function refuse(txn, question, answer)
 	local status = answer and answer.status or 0
 	if not statuses[status] then
 		status, answer = 503, nil
 	end
 	local reply = txn:reply({ status = status })
 	reply:add_header("cache-control", "no-store")
-	if answer then
+	if status == 403 and person(question) then
+		reply:add_header("content-type", "text/html; charset=utf-8")
+		reply:add_header("content-security-policy", policy)
+		reply:add_header("x-content-type-options", "nosniff")
+		reply:set_body(denied)
+	elseif answer then
 		for name, values in pairs(answer.headers) do
 			if passed[name] then
 				for _, value in ipairs(list(values)) do reply:add_header(name, value) end
@@ -107,7 +133,7 @@ core.register_action("sallyport", { "http-req" }, function(txn)
 		timeout = 10000,
 	})
 	if not answer or answer.status ~= 200 then
-		return refuse(txn, answer)
+		return refuse(txn, question, answer)
 	end
 	for name, values in pairs(answer.headers) do
 		if ours(name) and name ~= "sallyport-authorization" then
