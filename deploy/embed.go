@@ -178,11 +178,17 @@ func fitNginx(text string, s *Site) (string, error) {
 		text = regexp.MustCompile(`ssl_certificate \S+;`).ReplaceAllLiteralString(text, "ssl_certificate "+s.Certificate+";")
 		text = regexp.MustCompile(`ssl_certificate_key \S+;`).ReplaceAllLiteralString(text, "ssl_certificate_key "+s.Key+";")
 	}
+	// A server block for each host: each has a certificate and an application.
+	if head, block, ok := strings.Cut(text, "\nserver {\n"); ok && strings.Contains(block, "server_name "+exampleHost) {
+		text = head
+		for _, host := range s.Hosts {
+			text += "\nserver {\n" + strings.NewReplacer("server_name "+exampleHost, "server_name "+host, exampleHost, plain(host)).Replace(block)
+		}
+	}
 	return strings.NewReplacer(
 		"listen 443 ", "listen "+s.Port+" ",
 		"server_name "+examplePortal, "server_name "+s.Portal,
-		"server_name "+exampleHost, "server_name "+strings.Join(s.Hosts, " "),
-		examplePortal, s.Portal, exampleHost, plain(s.Hosts[0]),
+		examplePortal, s.Portal,
 		exampleGateway, s.Gateway, exampleApplication, s.Application,
 		"/etc/nginx", s.Dir,
 	).Replace(text), nil

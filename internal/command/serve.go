@@ -48,14 +48,21 @@ func (l *line) check() *cobra.Command {
 		return nil
 	}
 	var asJSON bool
-	var proxy string
+	var proxy, out string
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration and explain each rule",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if cmd.Flags().Changed("proxy") {
-				return l.proxy(cmd, proxy, asJSON)
+			switch to := cmd.Flags().Changed("out"); {
+			case to && !cmd.Flags().Changed("proxy"):
+				return usage("--out is where the files of a proxy are written: name it with --proxy")
+			case to && out == "":
+				return usage("--out: a directory is expected")
+			case to && asJSON:
+				return usage("--out and --json exclude each other: one writes the files, the other prints them")
+			case cmd.Flags().Changed("proxy"):
+				return l.proxy(cmd, proxy, out, asJSON)
 			}
 			report, err := l.shell.Check(cmd.Context(), l.global)
 			if err != nil {
@@ -69,13 +76,14 @@ func (l *line) check() *cobra.Command {
 	}
 	if l.shell.Proxy != nil {
 		cmd.Flags().StringVar(&proxy, "proxy", "", "print the files that this `proxy` needs: "+strings.Join(l.shell.Proxies, ", "))
+		cmd.Flags().StringVar(&out, "out", "", "with --proxy: write the files below this `directory`, each at its own path")
 	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-// proxy prints what a proxy needs, ready to paste.
-func (l *line) proxy(cmd *cobra.Command, name string, asJSON bool) error {
+// proxy prints what a proxy needs, ready to paste, or writes it below a directory.
+func (l *line) proxy(cmd *cobra.Command, name, out string, asJSON bool) error {
 	if !slices.Contains(l.shell.Proxies, name) {
 		return usage("unknown proxy: expected %s", strings.Join(l.shell.Proxies, ", "))
 	}
@@ -88,6 +96,9 @@ func (l *line) proxy(cmd *cobra.Command, name string, asJSON bool) error {
 	}
 	for _, warning := range setup.Warnings {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+clean(warning))
+	}
+	if out != "" {
+		return writeFiles(cmd, out, setup.Files)
 	}
 	for i, f := range setup.Files {
 		if i > 0 {

@@ -27,7 +27,7 @@ func TestProxyFilesNameTheConfiguration(t *testing.T) {
 			[]string{"\nauth.example.org:8443 {", "\napp.example.org:8443 {"}, nil},
 		"http": {"portal: http://auth.localhost:8080\ncookie_domain: auth.localhost\nrules: [{hosts: [app.auth.localhost], realms: [users]}]\n", "nginx", []string{"listen 8080;", "server_name app.auth.localhost;"}, nil},
 		"the portal's own host and closed ones are not guarded": {domain + "rules: [{hosts: [Auth.example.org, A.example.org], realms: [users]}, {hosts: [old.example.org], deny: true}, {hosts: ['*'], realms: [users]}, {hosts: [b.example.org, a.example.org], factors: 0}]\n", "nginx",
-			[]string{"server_name a.example.org b.example.org;"}, nil},
+			[]string{"server_name a.example.org;", "server_name b.example.org;", "/a.example.org.pem;", "/b.example.org.pem;"}, nil},
 		"below a domain": {domain + "rules: [{hosts: ['*.example.org'], realms: [users]}]\n", "caddy", []string{"\n*.example.org {"}, []string{"Caddy's *"}},
 		"no hosts":       {domain + "rules: [{realms: [users]}]\n", "nginx", []string{"server_name app.example.com;"}, []string{"no rule names a host"}},
 		"no domain":      {"portal: https://auth.example.org\n" + rule, "traefik", []string{"Host(`auth.example.org`)"}, []string{"there is no cookie_domain"}},
