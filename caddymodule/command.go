@@ -321,5 +321,5 @@ func explain(_ context.Context, g command.Global, q command.Question) (command.E
 		}
 		return c.app.ExplainRoute(rules, q)
 	}
-	return command.Explanation{Decision: "allow", Reason: "this configuration has no sallyport before this address: either no site here has this host and port, or what it serves there asks for no login"}, nil
+	return command.Explanation{Decision: "allow", Reason: "no sallyport stands before this address in this configuration: no site here has this host and port, or it serves this without a login"}, nil
 }
