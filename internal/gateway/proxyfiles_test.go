@@ -1,10 +1,12 @@
 package gateway_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/sallyport-auth/sallyport/internal/command"
 	"github.com/sallyport-auth/sallyport/internal/gateway"
 )
 
@@ -61,5 +63,30 @@ func TestProxyFilesNameTheConfiguration(t *testing.T) {
 				t.Errorf("warnings %q", setup.Warnings)
 			}
 		})
+	}
+}
+
+// The example that every proxy's page points to must admit whom its setup link
+// makes: it ended in a 403 for the first person there is.
+func TestTheExampleAdmitsTheFirstAdministrator(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/nginx.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(manual), "   ```\n")
+	text, _, ended := strings.Cut(rest, "   ```\n")
+	if !found || !ended {
+		t.Fatal("no example")
+	}
+	g := configFile(t, strings.ReplaceAll("\n"+text, "\n   ", "\n"))
+	setup, err := gateway.ProxyFiles(t.Context(), g, "nginx")
+	if err != nil || len(setup.Warnings) > 0 {
+		t.Fatalf("%q, %v; want no warning", setup.Warnings, err)
+	}
+	for _, who := range []string{"anna@admin", "alice@users"} {
+		e, err := gateway.Explain(t.Context(), g, command.Question{Method: "GET", URL: "https://app.example.com/", As: who, Factors: 2})
+		if err != nil || e.Decision != "allow" {
+			t.Errorf("%s: %+v, %v", who, e, err)
+		}
 	}
 }
