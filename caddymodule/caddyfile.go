@@ -111,7 +111,7 @@ func parseHandler(h httpcaddyfile.Helper) (*Handler, error) {
 	rules, err := handler.rules()
 	if err == nil && whole {
 		cfg := globalConfig(h)
-		err = cfg.CheckRules(rules)
+		_, err = cfg.CheckRules(rules)
 	}
 	if err != nil {
 		return nil, b.explain(err)

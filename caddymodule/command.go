@@ -244,11 +244,15 @@ func check(_ context.Context, g command.Global) (command.Report, error) {
 			continue
 		}
 		rules, err := s.handler.rules()
+		var remarks []string
 		if err == nil {
-			err = c.app.CheckRules(rules)
+			remarks, err = c.app.CheckRules(rules)
 		}
 		if err != nil {
 			return r, fmt.Errorf("%s: %w", where, err)
+		}
+		for _, text := range remarks {
+			r.Warnings = append(r.Warnings, where+": "+text)
 		}
 		for _, report := range c.app.RuleReports(rules) {
 			report.Name = strings.TrimSuffix(where+" "+report.Name, " ")
@@ -317,5 +321,5 @@ func explain(_ context.Context, g command.Global, q command.Question) (command.E
 		}
 		return c.app.ExplainRoute(rules, q)
 	}
-	return command.Explanation{Decision: "allow", Reason: "no sallyport stands before this address in this configuration, so nobody asks for a login"}, nil
+	return command.Explanation{Decision: "allow", Reason: "no sallyport stands before this address in this configuration: no site here has this host and port, or it serves this without a login"}, nil
 }

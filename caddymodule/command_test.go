@@ -326,3 +326,63 @@ http://open.example.com:HTTP_PORT {
 		t.Errorf("the Caddyfile has the rules %v, its JSON %v", rules, report.Rules)
 	}
 }
+
+// check names what is allowed and cannot work, site by site: what a reader of a
+// Caddyfile does not see.
+func TestCheckSaysWhatCannotWork(t *testing.T) {
+	s := newCaddy(t)
+	file := s.write(s.file("sallyport {\nportal http://auth.example.com:HTTP_PORT\ncookie_domain example.com\n}", `
+http://auth.example.com:HTTP_PORT {
+	sallyport portal
+}
+http://part.example.com:HTTP_PORT {
+	@inside path /admin/* /ops/*
+	sallyport @inside
+	respond ok
+}
+http://whole.example.com:HTTP_PORT {
+	handle /api/* {
+		sallyport
+		respond api
+	}
+	handle {
+		sallyport
+		respond rest
+	}
+}
+http://twice.example.com:HTTP_PORT {
+	sallyport {
+		rule {
+			realm users
+		}
+		rule {
+			path /admin/*
+			realm stuff
+		}
+	}
+	respond ok
+}
+http://other.example.org:HTTP_PORT {
+	sallyport
+	respond ok
+}`))
+	r := s.caddy("sallyport", "check", "--config", file)
+	if r.code != 0 {
+		t.Fatal(r)
+	}
+	for _, want := range []string{
+		"part.example.com: sallyport stands behind a matcher here, and / comes to none",
+		"twice.example.com: rule 2: never decides",
+		"twice.example.com: rule 2: the realm stuff is not configured here",
+		"other.example.org: this host is not below a cookie_domain",
+	} {
+		if !strings.Contains(r.err, want) {
+			t.Errorf("check does not say %q:\n%s", want, r.err)
+		}
+	}
+	for _, never := range []string{"whole.example.com: sallyport stands", "auth.example.com: ", "json: error"} {
+		if strings.Contains(r.err, never) {
+			t.Errorf("check says %q:\n%s", never, r.err)
+		}
+	}
+}

@@ -92,7 +92,8 @@ func FuzzS13HandlerJSON(f *testing.F) {
 		singsNot(t, err)
 		cfg := gateway.Config{}
 		if err == nil {
-			singsNot(t, h.source().Hide(cfg.CheckRules(rules)))
+			_, err := cfg.CheckRules(rules)
+			singsNot(t, h.source().Hide(err))
 		}
 		if _, err := h.MarshalJSON(); err != nil {
 			t.Errorf("cannot be written again: %v", err)

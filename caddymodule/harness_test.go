@@ -489,18 +489,6 @@ func (s *server) client() *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// at is the same browser at another origin: it has what cookies of the domain give
-// it, and nothing that belongs to one host.
-func (b *browser) at(origin string) *browser {
-	other := b.s.browser(origin)
-	for name, value := range b.jar {
-		if strings.HasPrefix(name, "__Secure-") {
-			other.jar[name] = value
-		}
-	}
-	return other
-}
-
 // answer is an answer with its body.
 type answer struct {
 	what   string

@@ -162,6 +162,12 @@ func (a *App) survey() {
 	for _, text := range remarks(sites, a.Config.Portals()) {
 		a.log.Warn(text)
 	}
+	pool.Range(func(dir, value any) bool {
+		if dir != a.shared.options.Dir && value.(*shared).current() != nil {
+			a.log.Warn("storage is another one after this reload: who is signed in with the old one is not signed in here", "old", dir, "new", a.shared.options.Dir)
+		}
+		return true
+	})
 }
 
 // remarks are whole sentences about what cannot work as it is configured.
@@ -187,6 +193,9 @@ func remarks(sites []site, portals []gateway.Portal) (texts []string) {
 			case len(portals) == 0 && !s.handler.Portal && !reaches(s, host):
 				say("%s: sallyport guards a part of this site that /sallyport/* does not come to, so nobody can reach the login pages: guard the whole site and say in rules which paths ask for what, or set a portal", host)
 			}
+			if open := s.open(host); open != "" && !s.handler.Portal {
+				say("%s: sallyport stands behind a matcher here, and %s comes to none, so it passes without a login: guard the whole site and say in rules which paths ask for what", host, open)
+			}
 		}
 	}
 	return texts
@@ -204,6 +213,24 @@ func (s *site) names() []string {
 	return names
 }
 
+// open is a path of the site that comes to no handler of ours, "" where none was
+// found.
+func (s *site) open(host string) string {
+	for _, path := range [...]string{"/", "/a-path-that-no-matcher-names"} {
+		if r, err := asks(http.MethodGet, s.scheme(), host, path); err == nil && first(s.routes, r) == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+func (s *site) scheme() string {
+	if s.https {
+		return "https"
+	}
+	return "http"
+}
+
 func answers(sites []site, host string) bool {
 	return slices.ContainsFunc(sites, func(s site) bool { return reaches(&s, host) })
 }
@@ -211,10 +238,6 @@ func answers(sites []site, host string) bool {
 // reaches reports whether a browser that asks a host for the login page comes to a
 // handler of ours.
 func reaches(s *site, host string) bool {
-	scheme := "http"
-	if s.https {
-		scheme = "https"
-	}
-	r, err := asks(http.MethodGet, scheme, host, loginPath)
+	r, err := asks(http.MethodGet, s.scheme(), host, loginPath)
 	return err == nil && first(s.routes, r) != nil
 }

@@ -93,7 +93,7 @@ func TestCaddyRefusesTheWordMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cfg.Validate(true); err == nil || !strings.Contains(err.Error(), "gateway.yaml:2: metrics: this word is for the standalone server") {
+	if err := cfg.Validate(true); err == nil || !strings.Contains(err.Error(), "gateway.yaml:2: metrics is for the standalone server") {
 		t.Errorf("got %v", err)
 	}
 }

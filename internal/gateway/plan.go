@@ -479,14 +479,8 @@ func (c *Config) planRules(p *plan, s shell) error {
 		p.warnings = append(p.warnings, "there are no rules: every request is denied; write rules, or name an upstream (`serve --upstream` does), which implies one")
 		return nil
 	}
-	p.warnings = append(p.warnings, rules.Warnings()...)
-	for i := range p.written {
-		for _, realm := range p.written[i].Realms {
-			if !c.knows(realm) {
-				p.hints = append(p.hints, fmt.Sprintf("rule %d: the realm %.64s is not configured here: until `realm set` or `user add` makes it, it admits nobody", i+1, realm))
-			}
-		}
-	}
+	warnings, hints := c.ruleRemarks(p.written, rules)
+	p.warnings, p.hints = append(p.warnings, warnings...), append(p.hints, hints...)
 	return nil
 }
 
@@ -523,6 +517,19 @@ func rulePointer(e *guard.Error) string {
 		at += fmt.Sprintf("/%d", e.Item-1)
 	}
 	return at
+}
+
+// ruleRemarks are whole sentences about rules that are allowed and probably not
+// meant: warnings, and hints at what only the state could tell.
+func (c *Config) ruleRemarks(written []guard.Rule, rules *guard.Rules) (warnings, hints []string) {
+	for i := range written {
+		for _, realm := range written[i].Realms {
+			if !c.knows(realm) {
+				hints = append(hints, fmt.Sprintf("rule %d: the realm %.64s is not configured here: until `realm set` or `user add` makes it, it admits nobody", i+1, realm))
+			}
+		}
+	}
+	return rules.Warnings(), hints
 }
 
 // implied is the rule of a site that says nothing more.

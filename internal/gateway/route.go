@@ -47,11 +47,15 @@ func (g *Gateway) Route(o RouteOptions) (*proxy.Handler, error) {
 	})
 }
 
-// CheckRules says what is wrong with the rules of a route, without a gateway: an
-// error as Route gives it, nil for nothing.
-func (c *Config) CheckRules(rules []guard.Rule) error {
-	_, err := guard.Compile(rules, c.compileOptions())
-	return err
+// CheckRules looks at the rules of a route without a gateway: whole sentences about
+// what is allowed and probably not meant, or an error as Route gives it.
+func (c *Config) CheckRules(written []guard.Rule) (remarks []string, err error) {
+	rules, err := guard.Compile(written, c.compileOptions())
+	if err != nil {
+		return nil, err
+	}
+	warnings, hints := c.ruleRemarks(written, rules)
+	return append(warnings, hints...), nil
 }
 
 // Owns reports whether a request target is below /sallyport/, where the gateway
