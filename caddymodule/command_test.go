@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -157,8 +158,13 @@ func TestCommandsWithAndWithoutTheServer(t *testing.T) {
 	if len(users) != 3 {
 		t.Errorf("users after the server stopped: %v", users)
 	}
-	if r := s.caddy("sallyport", "--config", file, "--state", filepath.Join(s.home, "other"), "user", "list", "--json"); r.code != 0 || strings.Contains(r.out, "alice") {
+	// Who only reads makes no state, and finds nothing where none was made.
+	other := filepath.Join(s.home, "other")
+	if r := s.caddy("sallyport", "--config", file, "--state", other, "user", "list", "--json"); r.code != 1 || r.out != "" || !strings.Contains(r.err, "there is no state in "+other+": start Caddy") {
 		t.Errorf("another state: %v", r)
+	}
+	if _, err := os.Stat(other); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a list made %s: %v", other, err)
 	}
 	// Where nothing says which state: Caddy's data directory, which nobody has made.
 	bare := newCaddy(t)

@@ -2,10 +2,15 @@ package command
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"strings"
 )
+
+// maxUnixPath is what every kernel takes, in bytes (sun_path holds 104 on BSD,
+// 108 on Linux, with a NUL).
+const maxUnixPath = 103
 
 // ListenAddress reads where a server is to listen: host:port (an empty host is
 // every interface), or unix:PATH. Errors are sentences without the text, which
@@ -13,8 +18,11 @@ import (
 func ListenAddress(text string) error {
 	wrong := errors.New("expected HOST:PORT, such as 127.0.0.1:9091, or unix:PATH")
 	if path, isUnix := strings.CutPrefix(text, "unix:"); isUnix {
-		if path == "" {
+		switch {
+		case path == "":
 			return wrong
+		case len(path) > maxUnixPath:
+			return fmt.Errorf("the path of a unix socket has at most %d bytes", maxUnixPath)
 		}
 		return nil
 	}

@@ -111,6 +111,12 @@ func (l *line) with(ctx context.Context, fn func(*client) error) error {
 	return err
 }
 
+// withNew is with for a command that brings what a new state is to hold.
+func (l *line) withNew(ctx context.Context, fn func(*client) error) error {
+	l.global.Create = true
+	return l.with(ctx, fn)
+}
+
 // call sends in (nil: no body) and decodes the answer into out (nil: ignored).
 // path starts behind /sallyport/api/v1.
 func (c *client) call(method, path string, in, out any) error {

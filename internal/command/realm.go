@@ -97,7 +97,7 @@ func (l *line) realmSet() *cobra.Command {
 			if changed("factors") && factors != 1 && factors != 2 {
 				return usage("--factors is 1 or 2")
 			}
-			return l.with(cmd.Context(), func(c *client) error {
+			return l.withNew(cmd.Context(), func(c *client) error {
 				var r realm
 				// stored=true: what was set, without the defaults that would
 				// otherwise be nailed down by writing them back.

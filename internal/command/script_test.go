@@ -39,6 +39,7 @@ type machine struct {
 	server   bool         // AdminDial finds one
 	refuses  bool         // the socket is there, and is not ours
 	locked   bool         // the store cannot be opened
+	missing  bool         // there is no state yet
 	closed   int
 	directly int
 	stdin    string
@@ -149,6 +150,9 @@ func (m *machine) shell(stdout, stderr io.Writer) command.Shell {
 			if q.Factors == 2 {
 				decision = "allow"
 			}
+			if q.Unknown {
+				return command.Explanation{Decision: "challenge", Rule: 2, Reason: "unknown: " + q.As}, nil
+			}
 			return command.Explanation{Decision: decision, Rule: 2, RuleName: "app", Reason: "two factors are demanded, " + strconv.Itoa(q.Factors) + " are there", Trace: []string{"rule 1: another host"}}, nil
 		},
 		AdminDial: func(context.Context, command.Global) (http.RoundTripper, error) {
@@ -160,10 +164,15 @@ func (m *machine) shell(stdout, stderr io.Writer) command.Shell {
 			}
 			return handlerTransport{m.admin}, nil
 		},
-		OpenDirect: func(context.Context, command.Global) (http.Handler, func() error, error) {
-			if m.locked {
+		HasState: func(command.Global) bool { return !m.missing },
+		OpenDirect: func(_ context.Context, g command.Global) (http.Handler, func() error, error) {
+			switch {
+			case m.locked:
 				return nil, nil, errors.New("state directory ./x is in use by another process: stop it first")
+			case m.missing && !g.Create:
+				return nil, nil, errors.New("there is no state in ./x")
 			}
+			m.missing = false
 			m.directly++
 			return m.admin, func() error { m.closed++; return nil }, nil
 		},
@@ -177,7 +186,7 @@ type machineKey struct{}
 //	sallyport ARGS      one command line, with what `input` gave
 //	input FILE          standard input of the next sallyport
 //	exits N             the exit code of the last sallyport
-//	server on|off|refuses|locked
+//	server on|off|refuses|locked|missing (no server, and no state yet)
 //	portal off          from here on there are no invitations
 //	opened N            how often the store was opened directly; each was closed
 //	fields NAME...      standard output is one JSON object with these fields
@@ -200,7 +209,7 @@ func TestScripts(t *testing.T) {
 			},
 			"server": func(ts *testscript.TestScript, _ bool, args []string) {
 				m := of(ts)
-				m.server, m.refuses, m.locked = args[0] == "on", args[0] == "refuses", args[0] == "locked"
+				m.server, m.refuses, m.locked, m.missing = args[0] == "on", args[0] == "refuses", args[0] == "locked", args[0] == "missing"
 			},
 			"portal": func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).admin = of(ts).homeless },
 			"opened": func(ts *testscript.TestScript, _ bool, args []string) {

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/sallyport-auth/sallyport/internal/principal"
 )
 
 func (l *line) serve() *cobra.Command {
@@ -166,15 +164,15 @@ func (l *line) explain() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&q.As, "as", "", "ask as this user, `name@realm` (default: a stranger)")
-	f.StringSliceVar(&q.Groups, "groups", nil, "take the user to be in these `groups` (default: those of the store)")
+	f.StringSliceVar(&q.Groups, "groups", nil, "suppose such a user, in these `groups` (default: what the state says)")
 	f.IntVar(&q.Factors, "factors", 0, "take the session to have so many `factors`: 0, 1 or 2")
 	f.StringVar(&q.Client, "client", "", "ask from this client `address`")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-// lookUp asks the running server, or the state that is there, for the groups of
-// the user. A name that nobody has is explained without groups.
+// lookUp asks the running server, or the state that is there, for the user. Where
+// neither is, everything about the user is supposed.
 func (l *line) lookUp(ctx context.Context, q *Question) error {
 	c, err := l.dial(ctx)
 	if err != nil {
@@ -184,16 +182,18 @@ func (l *line) lookUp(ctx context.Context, q *Question) error {
 		return nil
 	}
 	return l.with(ctx, func(c *client) error {
-		ref, err := principal.ParseRef(q.As, "users")
+		ref, err := c.ref(q.As)
 		if err != nil {
-			return err
+			return fmt.Errorf("--as: %w", err)
 		}
+		q.As = ref.String() // in the realm that a bare name has there
 		var found struct {
 			Groups   []string `json:"groups"`
 			Disabled bool     `json:"disabled"`
 		}
 		err = c.call(http.MethodGet, userPath(ref), nil, &found)
 		if refused(err, "unknown_user") || refused(err, "unknown_realm") {
+			q.Unknown = true
 			return nil
 		}
 		q.Groups, q.Disabled = found.Groups, found.Disabled

@@ -51,8 +51,9 @@ type Shell struct {
 
 	// OpenDirect opens the store in this process and returns the handler that
 	// the admin socket would have (actor: local), and what closes it again.
-	// It makes no state directory unless one was named (Global.State not
-	// empty). Its errors are sentences that name the directory and the way out.
+	// Where there is no state it makes one only for a command that may
+	// (Global.Create), and a directory only where one was named. Its errors are
+	// sentences that name the directory and the way out.
 	OpenDirect func(ctx context.Context, g Global) (admin http.Handler, closeStore func() error, err error)
 }
 
@@ -61,6 +62,9 @@ type Shell struct {
 type Global struct {
 	State  string
 	Config string
+	// Create says that the command may make a state where there is none: it
+	// brings what the state is to hold. All others look for what is there.
+	Create bool
 	// Logger writes to standard error; never nil.
 	Logger *slog.Logger
 }
@@ -115,6 +119,8 @@ type Question struct {
 	Groups []string
 	// Disabled says that the user is.
 	Disabled bool
+	// Unknown says that there is a state, and that it has no such user.
+	Unknown bool
 	// Factors is the number of factors in the session: 0, 1 or 2.
 	Factors int
 	// Client is the address of the caller, empty for one that no rule names.

@@ -58,7 +58,7 @@ func (l *line) userAdd() *cobra.Command {
 			case flags.qr && flags.asJSON:
 				return usage("--qr and --json exclude each other")
 			}
-			return l.with(cmd.Context(), func(c *client) error { return c.addUser(cmd, args[0], &flags) })
+			return l.withNew(cmd.Context(), func(c *client) error { return c.addUser(cmd, args[0], &flags) })
 		},
 	}
 	flags.flags(cmd)

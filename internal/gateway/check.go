@@ -150,7 +150,7 @@ func (c *Config) Explain(q command.Question) (command.Explanation, error) {
 	if err != nil {
 		return command.Explanation{}, err
 	}
-	if q.Disabled { // whose sessions have ended
+	if q.Disabled || q.Unknown { // there is no session
 		who, q.Factors = nil, 0
 	}
 	d, steps := p.rules.Explain(req, who, q.Factors)
@@ -167,6 +167,14 @@ func (c *Config) Explain(q command.Question) (command.Explanation, error) {
 // because is the guard's reason, with what only the question and the written
 // rule can add.
 func (p *plan) because(d *guard.Decision, q *command.Question) string {
+	nobody := fmt.Sprintf("there is no user %s in the state", q.As)
+	switch {
+	case !q.Unknown:
+	case d.Reason == guard.ReasonAnonymous:
+		return nobody + ", so nobody is signed in"
+	case d.Reason == guard.ReasonPublic:
+		return d.Reason + " (" + nobody + ")"
+	}
 	switch d.Reason {
 	case guard.ReasonNoRule:
 		if len(p.written) == 0 {

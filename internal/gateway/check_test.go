@@ -24,8 +24,8 @@ func TestCheckWarnsOfWhatIsSeldomMeant(t *testing.T) {
 	const quiet = "portal: https://auth.example.com\n"
 	for _, c := range []struct{ name, text, want string }{
 		{"a realm that nobody made", quiet + "rules: [{hosts: [a.example], realms: [usres]}]", "rule 1: the realm usres is not configured here"},
-		{"a configured realm", quiet + "realms: {staff: {factors: 2}}\nrules: [{hosts: [a.example], realms: [staff, users, admin, auth]}]", ""},
-		{"the default realm", quiet + "default_realm: people\nrules: [{hosts: [a.example], realms: [people]}]", ""},
+		{"a configured realm", quiet + "realms: {staff: {factors: 2}}\nrules: [{hosts: [auth.example.com], realms: [staff, users, admin, auth]}]", ""},
+		{"the default realm", quiet + "default_realm: people\nrules: [{hosts: [auth.example.com], realms: [people]}]", ""},
 		{"a portal in clear", "portal: http://auth.example.com\nrules: [{realms: [users]}]", "portal: http is read"},
 		{"a portal at home", "portal: http://localhost:9091\nrules: [{realms: [users]}]", ""},
 		{"open to the network", quiet + "listen: 0.0.0.0:9091\nrules: [{realms: [users]}]", "listen: other machines reach"},
@@ -36,6 +36,13 @@ func TestCheckWarnsOfWhatIsSeldomMeant(t *testing.T) {
 		{"metrics at home", quiet + "metrics: localhost:9092\nrules: [{realms: [users]}]", ""},
 		{"metrics at another loopback", quiet + "metrics: 127.0.0.2:9091\nrules: [{realms: [users]}]", ""},
 		{"metrics in a socket", quiet + "metrics: unix:/run/m.sock\nrules: [{realms: [users]}]", ""},
+		{"a method of later", quiet + "realms: {users: {methods: [totp, sms]}}\nrules: [{realms: [users]}]", "realms: users: the method sms is not available"},
+		{"another host than the portal's", quiet + "rules: [{hosts: [A.example.com], realms: [users]}]", "rule 1: A.example.com: this host is not below a cookie_domain"},
+		{"other hosts than the portal's", quiet + "rules: [{hosts: ['*.example.com'], groups: [ops]}]", "rule 1: *.example.com: these hosts are not below a cookie_domain"},
+		{"a host of another domain", quiet + "cookie_domain: example.com\nrules: [{hosts: [a.example.com, '*.example.com', example.com, a.example.net], users: [alice]}]", "rule 1: a.example.net: this host is not below"},
+		{"a domain that only ends alike", quiet + "cookie_domain: example.com\nrules: [{hosts: [example.com], realms: [users]}, {hosts: ['*.myexample.com'], realms: [users]}]", "rule 2: *.myexample.com: these hosts are not below"},
+		{"the second of two domains", "cookie_domain: [{domain: example.com, portal: 'https://auth.example.com'}, {domain: example.net, portal: 'https://auth.example.net'}]\nrules: [{hosts: [a.example.net, '*.b.example.com', '*.net', '*'], realms: [users]}]", ""},
+		{"hosts without a login", quiet + "rules: [{hosts: [a.example.net], factors: 0}, {hosts: [b.example.net], deny: true}, {hosts: [c.example.net], services: [x@robots]}, {hosts: [AUTH.example.com], realms: [users]}]", ""},
 		{"no portal", "rules: [{realms: [users]}]", "there is no portal"},
 		{"no rules", quiet, "there are no rules"},
 	} {
@@ -63,6 +70,15 @@ func TestCheckRefusesWhatNoServerCouldUse(t *testing.T) {
 		{"listen: '[::1]:9091'\nmetrics: localhost:9091\n", "gateway.yaml:2: metrics: listen has this address already"},
 		{"listen: unix:/run/x.sock\nmetrics: unix:/run/x.sock\n", "gateway.yaml:2: metrics: listen has this address already"},
 		{"upstream: localhost:3000\n", "gateway.yaml:1: upstream: expected http://HOST:PORT"},
+		{"listen: 127.0.0.1:1\nlog: {level: verbose}\n", "gateway.yaml:2: level: expected debug, info, warn or error"},
+		{"log:\n  level: info\n  format: xml\n", "gateway.yaml:3: format: expected text or json"},
+		{"metrics: 9092\n", "gateway.yaml:1: metrics: expected HOST:PORT such as 127.0.0.1:9092"},
+		{"metrics: '9092'\n", "gateway.yaml:1: metrics: expected HOST:PORT such as 127.0.0.1:9092"},
+		{"name: x\nlisten: unix:/" + strings.Repeat("d", 110) + "\n", "gateway.yaml:2: listen: the path of a unix socket has at most 103 bytes"},
+		{"name: x\nstorage: sqlite:x\n", "gateway.yaml:2: storage: expected badger:DIRECTORY"},
+		{"realms: {staff: {methods: [sms]}}\n", "gateway.yaml:1: methods: none of these is available in this version, so nobody could have a second factor: name totp or recovery_code"},
+		{"realms:\n  staff:\n    methods: [passkey, email]\n", "gateway.yaml:3: methods: none of these is available"},
+		{"realms:\n  staff:\n    methods: [totp,\n      topt]\n", "gateway.yaml:4: methods: expected totp or recovery_code"},
 	} {
 		_, err := gateway.Check(t.Context(), configFile(t, c.text))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -133,6 +149,10 @@ func TestExplainNamesWhatFailed(t *testing.T) {
 		{"another realm", rules, "GET", "https://a.example/", command.Question{As: "alice@admin", Factors: 2}, "deny",
 			"the rule does not admit this principal: the realm is not users"},
 		{"disabled", rules, "GET", "https://a.example/", command.Question{As: "alice", Factors: 2, Disabled: true}, "challenge", "nobody is signed in (the user is disabled"},
+		{"a name that nobody has", rules, "GET", "https://a.example/", command.Question{As: "ghost@users", Factors: 2, Unknown: true}, "challenge",
+			"there is no user ghost@users in the state, so nobody is signed in"},
+		{"nobody at an open door", "rules: [{factors: 0}]", "GET", "https://a.example/", command.Question{As: "ghost@users", Factors: 2, Unknown: true}, "allow",
+			"the rule asks for no proof (there is no user ghost@users in the state)"},
 		{"no rule for the host", rules, "GET", "https://b.example/", command.Question{As: "alice", Factors: 2}, "deny", "no rule matches"},
 		{"no rules at all", "{}", "GET", "https://a.example/", command.Question{}, "deny", "there are no rules (`serve --upstream` would imply one"},
 		{"the implied one", "upstream: http://localhost:3000", "GET", "https://a.example/", command.Question{As: "alice", Factors: 2}, "allow", "admitted"},

@@ -105,7 +105,7 @@ type shell struct{ demo, routes bool }
 func (c *Config) plan(s shell) (*plan, error) {
 	p := &plan{}
 	for _, step := range []func(*plan, shell) error{
-		c.planNetwork, c.planMetrics, c.planSites, c.planLook, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planRest,
+		c.planNetwork, c.planMetrics, c.planLog, c.planSites, c.planLook, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planReach, c.planRest,
 	} {
 		if err := step(p, s); err != nil {
 			return nil, c.inserted.hide(err)
@@ -128,9 +128,11 @@ func (c *Config) standaloneWords() error {
 }
 
 func (c *Config) planNetwork(p *plan, s shell) error {
+	if _, _, err := c.StateDir(""); err != nil {
+		return err
+	}
 	if s.routes {
-		_, _, err := c.StateDir("")
-		return errors.Join(c.standaloneWords(), err, c.planTrusted(p, true, false))
+		return errors.Join(c.standaloneWords(), c.planTrusted(p, true, false))
 	}
 	demo := s.demo
 	if err := command.ListenAddress(c.ListenAddress()); err != nil {
@@ -178,8 +180,8 @@ func (c *Config) planMetrics(p *plan, _ shell) error {
 	if c.Metrics == "" {
 		return nil
 	}
-	if err := command.ListenAddress(c.Metrics); err != nil {
-		return c.At("/metrics", "metrics: %v", err)
+	if command.ListenAddress(c.Metrics) != nil {
+		return c.At("/metrics", "metrics: expected %s", bareNumbers["/metrics"])
 	}
 	if sameListener(c.Metrics, c.ListenAddress()) {
 		return c.At("/metrics", "metrics: listen has this address already: the counters need one of their own, such as 127.0.0.1:9092")
@@ -188,6 +190,12 @@ func (c *Config) planMetrics(p *plan, _ shell) error {
 		p.warnings = append(p.warnings, "metrics: other machines reach this address, and whoever does reads the counters without a login: keep it on loopback, or let a firewall admit your Prometheus alone")
 	}
 	return nil
+}
+
+// planLog finds what would keep the server from starting.
+func (c *Config) planLog(*plan, shell) error {
+	_, err := c.Logger(io.Discard)
+	return err
 }
 
 // sameListener tells whether two good addresses cannot both be listened on.
@@ -347,16 +355,33 @@ func (c *Config) planRealms(p *plan, _ shell) error {
 			field, _, _ := strings.Cut(strings.ReplaceAll(err.Error(), ":", " "), " ")
 			return c.At(at+"/"+field, "realm %s: %v", name, err)
 		}
-		for _, m := range settings.Methods {
-			if !slices.Contains([]string{"totp", "recovery_code"}, m) {
-				if !slices.Contains([]string{"passkey", "email", "sms", "yubikey"}, m) {
-					return c.At(at+"/methods", "methods: expected totp or recovery_code")
-				}
-				p.warnings = append(p.warnings, fmt.Sprintf("realms: %s: the method %s is not available in this version and is ignored", name, m))
-			}
+		if err := c.planMethods(p, name, settings.Methods); err != nil {
+			return err
 		}
 		p.realms[name] = settings
 	}
+	return nil
+}
+
+// planMethods demands a second factor that this version has, where any are named.
+func (c *Config) planMethods(p *plan, realm string, methods []string) error {
+	at := "/realms/" + pointerEscape.Replace(realm) + "/methods"
+	available := 0
+	var ignored []string
+	for i, m := range methods {
+		switch {
+		case slices.Contains([]string{"totp", "recovery_code"}, m):
+			available++
+		case !slices.Contains([]string{"passkey", "email", "sms", "yubikey"}, m):
+			return c.At(fmt.Sprintf("%s/%d", at, i), "methods: expected totp or recovery_code")
+		default:
+			ignored = append(ignored, fmt.Sprintf("realms: %s: the method %s is not available in this version and is ignored", realm, m))
+		}
+	}
+	if len(methods) > 0 && available == 0 {
+		return c.At(at, "methods: none of these is available in this version, so nobody could have a second factor: name totp or recovery_code")
+	}
+	p.warnings = append(p.warnings, ignored...)
 	return nil
 }
 
@@ -456,6 +481,32 @@ func (c *Config) planRules(p *plan, s shell) error {
 	}
 	warnings, hints := c.ruleRemarks(p.written, rules)
 	p.warnings, p.hints = append(p.warnings, warnings...), append(p.hints, hints...)
+	return nil
+}
+
+// planReach warns of hosts that no login reaches: a browser brings the portal's
+// cookie to the portal and to what lies below a cookie domain, and nowhere else.
+func (c *Config) planReach(p *plan, _ shell) error {
+	portals := portalsOf(p.sites)
+	if len(portals) == 0 { // each host has pages of its own
+		return nil
+	}
+	for i := range p.written {
+		r := &p.written[i]
+		if r.Deny || r.Factors != nil && *r.Factors == 0 || len(r.Realms)+len(r.Groups)+len(r.Users) == 0 { // services do not log in
+			continue
+		}
+		for _, host := range r.Hosts {
+			if slices.ContainsFunc(portals, func(p Portal) bool { return p.servesSome(host) }) {
+				continue
+			}
+			which := "this host is"
+			if strings.HasPrefix(host, "*") {
+				which = "these hosts are"
+			}
+			p.warnings = append(p.warnings, fmt.Sprintf("rule %d: %s: %s not below a cookie_domain, so no login at the portal ever reaches it and nobody gets in", i+1, host, which))
+		}
+	}
 	return nil
 }
 

@@ -70,7 +70,11 @@ func (c *Config) Portals() (portals []Portal) {
 	if c.planSites(p, shell{}) != nil {
 		return nil
 	}
-	for _, s := range p.sites {
+	return portalsOf(p.sites)
+}
+
+func portalsOf(sites []siteplan) (portals []Portal) {
+	for _, s := range sites {
 		if u, err := url.Parse(s.portal); err == nil && s.portal != "" {
 			host, _ := guard.CanonicalHost(u.Host)
 			portals = append(portals, Portal{Origin: s.portal, Host: host, Domain: s.domain})
@@ -85,6 +89,24 @@ type Portal struct{ Origin, Host, Domain string }
 // Serves reports whether a login at this portal reaches a host.
 func (p Portal) Serves(host string) bool {
 	return host == p.Host || p.Domain != "" && (host == p.Domain || strings.HasSuffix(host, "."+p.Domain))
+}
+
+// servesSome reports whether a login at this portal reaches a host that a rule's
+// pattern matches. The portal alone is not enough for *.suffix: who writes that
+// means others.
+func (p Portal) servesSome(pattern string) bool {
+	if pattern == "*" {
+		return true
+	}
+	suffix, below := strings.CutPrefix(pattern, "*.")
+	host, err := guard.CanonicalHost(suffix)
+	switch {
+	case err != nil:
+		return true // the rule says what is wrong with it
+	case !below:
+		return p.Serves(host)
+	}
+	return p.Domain != "" && (host == p.Domain || strings.HasSuffix(host, "."+p.Domain) || strings.HasSuffix(p.Domain, "."+host))
 }
 
 // Validate finds what is wrong with a configuration without opening anything.

@@ -26,13 +26,17 @@ func CommandShell(version string) command.Shell {
 // ManagementShell is what both shells give to the command line: the way to the
 // running server, or else to the state that load's configuration names.
 func ManagementShell(load func(command.Global) (Config, error), o Options) command.Shell {
-	m := management{load: load, options: o}
+	m := management{load: load, options: o, start: "`sallyport serve`"}
+	if o.Routes {
+		m.start = "Caddy"
+	}
 	return command.Shell{Version: o.Version, AdminDial: m.dial, HasState: m.hasState, OpenDirect: m.open}
 }
 
 type management struct {
 	load    func(command.Global) (Config, error)
 	options Options
+	start   string // how the server is started
 }
 
 func (m management) stateOf(g command.Global) (dir string, named bool, err error) {
@@ -56,12 +60,20 @@ func (m management) hasState(g command.Global) bool {
 	if err != nil {
 		return false
 	}
-	_, err = os.Stat(filepath.Join(dir, dbName))
-	return err == nil
+	entries, err := os.ReadDir(filepath.Join(dir, dbName))
+	return err == nil && len(entries) > 0
 }
 
-// open opens the state in this process. It makes a directory only where one was
-// named: a command in the wrong place should not leave a store behind.
+// noState reports whether a directory surely holds no store. A directory that
+// cannot be read may hold one: who opens it finds out.
+func noState(dir string) bool {
+	entries, err := os.ReadDir(filepath.Join(dir, dbName))
+	return errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0
+}
+
+// open opens the state in this process. It makes one only for a command that may,
+// and a directory only where one was named: a command in the wrong place should
+// not leave a store and its key behind.
 func (m management) open(ctx context.Context, g command.Global) (http.Handler, func() error, error) {
 	cfg, err := m.load(g)
 	if err != nil {
@@ -72,7 +84,10 @@ func (m management) open(ctx context.Context, g command.Global) (http.Handler, f
 		return nil, nil, err
 	}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && !named {
-		return nil, nil, fmt.Errorf("there is no state in %s: start `sallyport serve` here first, or name the directory with --state", dir)
+		return nil, nil, fmt.Errorf("there is no state in %s: start %s here first, or name the directory with --state", dir, m.start)
+	}
+	if !g.Create && noState(dir) {
+		return nil, nil, fmt.Errorf("there is no state in %s: start %s, or add somebody with `user add`", dir, m.start)
 	}
 	o := m.options
 	o.StateDir, o.Offline, o.Logger = g.State, true, quiet(g.Logger)

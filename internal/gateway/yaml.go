@@ -72,9 +72,9 @@ func Parse(file string, content []byte) (Config, error) {
 
 // document returns the body of the only document, nil when there is none.
 func document(file string, content []byte) (ast.Node, error) {
-	parsed, err := parser.ParseBytes(content, 0)
+	parsed, err := parser.ParseBytes(content, 0, parser.AllowDuplicateMapKey()) // mapping finds them, and names them
 	if err != nil {
-		return nil, syntaxError(file, err)
+		return nil, syntaxError(file, content, err)
 	}
 	var body ast.Node
 	for _, doc := range parsed.Docs {
@@ -89,14 +89,31 @@ func document(file string, content []byte) (ast.Node, error) {
 	return body, nil
 }
 
-func syntaxError(file string, err error) error {
+// syntaxError says where. The parser's own message may quote the file.
+func syntaxError(file string, content []byte, err error) error {
 	var where interface{ GetToken() *token.Token }
 	e := &ConfigError{File: file, Text: "this is not YAML"}
 	if errors.As(err, &where) && where.GetToken() != nil && where.GetToken().Position != nil {
 		e.Line = where.GetToken().Position.Line
-		e.Text = "this is not YAML here or shortly before (check indentation, colons, that no key stands twice, and that values which begin with * or { have quotes)"
+		e.Text = "this is not YAML here or shortly before (check indentation, colons, and that values which begin with * or { have quotes)"
+		for _, n := range []int{e.Line, e.Line - 1} { // after a bad line the parser may complain about the next one
+			if tabbed(content, n) {
+				e.Line, e.Text = n, "a tab stands at the beginning of this line: YAML is indented with spaces alone"
+				break
+			}
+		}
 	}
 	return e
+}
+
+// tabbed reports whether a tab indents a line, counted from 1.
+func tabbed(content []byte, number int) bool {
+	lines := bytes.Split(content, []byte("\n"))
+	if number < 1 || number > len(lines) {
+		return false
+	}
+	text := lines[number-1]
+	return bytes.IndexByte(text[:len(text)-len(bytes.TrimLeft(text, " \t"))], '\t') >= 0
 }
 
 func line(n ast.Node) int {
@@ -196,10 +213,12 @@ func (c *converter) mapping(enc *jsontext.Encoder, n ast.Node, values []*ast.Map
 		if err != nil {
 			return err
 		}
-		if err := enc.WriteToken(jsontext.String(key)); err != nil {
-			return c.fail(pair, "the key %.40q stands twice", key)
-		}
 		below := at + "/" + pointerEscape.Replace(key)
+		if err := enc.WriteToken(jsontext.String(key)); errors.Is(err, jsontext.ErrDuplicateName) {
+			return c.fail(pair.Key, "the key %.40q stands twice, first on line %d: leave one of the two out", key, c.lines[below])
+		} else if err != nil {
+			return c.fail(pair.Key, "this key is not valid UTF-8")
+		}
 		c.lines[below] = line(pair.Key)
 		if err := c.write(enc, pair.Value, below); err != nil {
 			return err
@@ -246,9 +265,20 @@ func (c *converter) explain(err error) error {
 	case bad.Err != nil && customReader(bad.GoType):
 		e.Text = inSentence(name, bad.Err.Error())
 	default:
-		e.Text = inSentence(name, "expected "+kindOf(bad.GoType))
+		expected := kindOf(bad.GoType)
+		if words := bareNumbers[at]; words != "" {
+			expected = words
+		}
+		e.Text = inSentence(name, "expected "+expected)
 	}
 	return e
+}
+
+// bareNumbers say what is expected where people write a port alone, which is
+// missing more than quotes.
+var bareNumbers = map[string]string{
+	"/listen":  "HOST:PORT such as 127.0.0.1:9091, or unix:PATH",
+	"/metrics": "HOST:PORT such as 127.0.0.1:9092, or unix:PATH",
 }
 
 func inSentence(name, text string) string {
