@@ -101,6 +101,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 // Start puts this configuration in force for what outlives a reload. It opens
 // nothing: the routes may be answering already.
 func (a *App) Start() error {
+	if err := a.gateway.Begin(context.Background()); err != nil {
+		return err
+	}
 	first := a.shared.use(a)
 	a.survey()
 	if first {
@@ -125,7 +128,7 @@ func (a *App) Cleanup() error {
 		return nil
 	}
 	a.shared.drop(a)
-	dir := a.shared.options.Dir
+	dir := a.shared.dir
 	a.shared = nil
 	return release(dir)
 }
@@ -149,7 +152,7 @@ func client(r *http.Request) netip.Addr {
 	}
 	for _, name := range server.ClientIPHeaders {
 		if lines := r.Header.Values(name); len(lines) > 0 {
-			return beyond(server, peer, strings.Split(strings.Join(lines, ","), ","))
+			return beyond(server, strings.Split(strings.Join(lines, ","), ","))
 		}
 	}
 	return peer
@@ -159,18 +162,20 @@ func client(r *http.Request) netip.Addr {
 const maxProxies = 16
 
 // beyond reads a list of addresses from the right, past those that Caddy trusts.
-// What cannot be read makes the whole list worth nothing.
-func beyond(server *caddyhttp.Server, peer netip.Addr, list []string) netip.Addr {
-	ip := peer
+// Reading ends at garbage: the address beside it is the client, and with garbage at
+// the right end nobody knows him. The zero address is in no network; the proxy's own
+// would open rules for its network.
+func beyond(server *caddyhttp.Server, list []string) (ip netip.Addr) {
 	for i, text := range slices.Backward(list) {
 		host, _, err := net.SplitHostPort(strings.TrimSpace(text))
 		if err != nil {
 			host = text
 		}
-		if ip = address(strings.TrimSpace(host)); !ip.IsValid() || len(list)-i > maxProxies {
-			return peer
+		next := address(strings.TrimSpace(host))
+		if !next.IsValid() || len(list)-i > maxProxies {
+			return ip
 		}
-		if !trusts(server, ip) {
+		if ip = next; !trusts(server, ip) {
 			return ip
 		}
 	}

@@ -293,7 +293,7 @@ func literal(arg string, t reflect.Type) (any, error) {
 // the configuration is loaded. whole: there were none.
 func (b *tree) judged(object map[string]any) (source gateway.Source, whole bool, err error) {
 	whole = true
-	text, err := json.Marshal(b.without(object, "", &whole))
+	text, err := json.Marshal(without(object, &whole))
 	if err != nil {
 		return source, false, err
 	}
@@ -301,25 +301,25 @@ func (b *tree) judged(object map[string]any) (source gateway.Source, whole bool,
 }
 
 // without copies a value, without the texts below it that hold placeholders.
-func (b *tree) without(value any, pointer string, whole *bool) any {
+func without(value any, whole *bool) any {
 	switch v := value.(type) {
 	case map[string]any:
 		kept := make(map[string]any, len(v))
 		for key, inner := range v {
-			if inner = b.without(inner, pointer+"/"+key, whole); inner != nil {
+			if inner = without(inner, whole); inner != nil {
 				kept[key] = inner
 			}
 		}
 		return kept
 	case []any:
 		for _, inner := range v {
-			if b.without(inner, pointer, whole) == nil {
+			if without(inner, whole) == nil {
 				return nil
 			}
 		}
 		kept := make([]any, len(v))
 		for i := range v {
-			kept[i] = b.without(v[i], pointer, whole)
+			kept[i] = without(v[i], whole)
 		}
 		return kept
 	case string:

@@ -2,6 +2,8 @@ package caddymodule
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,11 +27,12 @@ var pool = caddy.NewUsagePool()
 // shared is what outlives a reload: the open state with its sessions and hash
 // slots, and the admin socket. It answers for the newest started configuration.
 type shared struct {
-	options gateway.StateOptions
-	state   *gateway.State
-	log     *relay
-	admin   net.Listener
-	server  *http.Server
+	dir    string
+	key    [sha256.Size]byte // of the configured master key: to tell another one by
+	state  *gateway.State
+	log    *relay
+	admin  net.Listener
+	server *http.Server
 
 	mu        sync.Mutex
 	started   []*App // in the order of Start; the last one is in force
@@ -44,7 +47,7 @@ func acquire(ctx context.Context, o gateway.StateOptions, log *slog.Logger) (*sh
 		return nil, err
 	}
 	s := value.(*shared)
-	if loaded && s.options.MasterKey != o.MasterKey {
+	if key := sha256.Sum256([]byte(o.MasterKey)); loaded && subtle.ConstantTimeCompare(s.key[:], key[:]) == 0 {
 		return nil, errors.Join(fmt.Errorf("the state in %s is open with another master_key: stop and start Caddy to change it, a reload cannot", o.Dir), release(o.Dir))
 	}
 	return s, nil
@@ -56,7 +59,7 @@ func release(dir string) error {
 }
 
 func open(ctx context.Context, o gateway.StateOptions, log *slog.Logger) (caddy.Destructor, error) {
-	s := &shared{options: o, log: newRelay()}
+	s := &shared{dir: o.Dir, key: sha256.Sum256([]byte(o.MasterKey)), log: newRelay()}
 	s.log.to.Store(log)
 	o.Logger = slog.New(s.log)
 	var err error
@@ -116,12 +119,25 @@ func (s *shared) use(a *App) (first bool) {
 }
 
 // drop takes a configuration out of force. Where it was the newest, because what
-// was started with it failed, the one before is in force again.
+// was started with it failed, the one before is in force again, and finds the state
+// as it left it.
 func (s *shared) drop(a *App) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	n := len(s.started)
+	newest := n > 0 && s.started[n-1] == a
 	s.started = slices.DeleteFunc(s.started, func(other *App) bool { return other == a })
-	if n := len(s.started); n > 0 {
-		s.log.to.Store(s.started[n-1].log)
+	if n = len(s.started); n == 0 {
+		return
+	}
+	before := s.started[n-1]
+	s.log.to.Store(before.log)
+	if !newest {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := errors.Join(a.gateway.Retract(ctx), before.gateway.Begin(ctx)); err != nil {
+		before.log.Error("take back what a refused configuration began", "error", err)
 	}
 }

@@ -163,8 +163,8 @@ func (a *App) survey() {
 		a.log.Warn(text)
 	}
 	pool.Range(func(dir, value any) bool {
-		if dir != a.shared.options.Dir && value.(*shared).current() != nil {
-			a.log.Warn("storage is another one after this reload: who is signed in with the old one is not signed in here", "old", dir, "new", a.shared.options.Dir)
+		if dir != a.shared.dir && value.(*shared).current() != nil {
+			a.log.Warn("storage is another one after this reload: who is signed in with the old one is not signed in here", "old", dir, "new", a.shared.dir)
 		}
 		return true
 	})

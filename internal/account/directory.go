@@ -42,14 +42,25 @@ func New(o Options) *Directory {
 	return d
 }
 
-// EnsureReserved makes the realms that always exist: the default one, admin, auth,
-// and those that the configuration names. Call it once after opening the store.
-// An error that is not the store's says what is wrong in the configuration.
+// Check says what is wrong in the Options; nil: nothing.
+func (d *Directory) Check() error { return d.invalid }
+
+// EnsureReserved is Reserve for those who do not go back.
 func (d *Directory) EnsureReserved(ctx context.Context, s store.Store) error {
+	_, err := d.Reserve(ctx, s)
+	return err
+}
+
+// Reserve makes the realms that always exist: the default one, admin, auth, and
+// those that the configuration names. Call it when the configuration comes into
+// force. It returns the names of those that it made, for Retract. An error that is
+// not the store's says what is wrong in the configuration.
+func (d *Directory) Reserve(ctx context.Context, s store.Store) (made []string, err error) {
 	if d.invalid != nil {
-		return d.invalid
+		return nil, d.invalid
 	}
-	err := s.Update(ctx, func(tx store.Tx) error {
+	err = s.Update(ctx, func(tx store.Tx) error {
+		made = nil
 		names := append([]string{AdminRealm, AuthRealm, d.defaultRealm}, slices.Sorted(maps.Keys(d.configured))...)
 		for _, name := range names {
 			if _, err := loadRealm(tx, name); !errors.Is(err, ErrUnknownRealm) {
@@ -61,13 +72,41 @@ func (d *Directory) EnsureReserved(ctx context.Context, s store.Store) error {
 			if err := saveRealm(tx, newRealm(tx, name)); err != nil {
 				return err
 			}
+			made = append(made, name)
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("make reserved realms: %w", err)
+		return nil, fmt.Errorf("make reserved realms: %w", err)
 	}
-	return nil
+	return made, nil
+}
+
+// Retract takes realms back that Reserve made for a configuration which did
+// not come into force after all: those that nobody belongs to and nobody changed.
+func Retract(ctx context.Context, s store.Store, made []string) error {
+	if len(made) == 0 {
+		return nil
+	}
+	return s.Update(ctx, func(tx store.Tx) error {
+		for _, name := range made {
+			r, err := loadRealm(tx, name)
+			if errors.Is(err, ErrUnknownRealm) || err == nil && r.Version != 1 {
+				continue
+			}
+			members, counted := loadCount(tx, membersKey(name))
+			if err = errors.Join(err, counted); err != nil {
+				return err
+			}
+			if members.N > 0 {
+				continue
+			}
+			if err := tx.Delete(realmKey(name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Passwords is the policy for new passwords. They are judged and hashed before

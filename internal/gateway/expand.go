@@ -89,6 +89,14 @@ func (in inserted) hide(err error) error {
 	return errors.New(instead)
 }
 
+// hideAll does the same with sentences.
+func (in inserted) hideAll(texts []string) []string {
+	for i, text := range texts {
+		texts[i] = in.hide(errors.New(text)).Error()
+	}
+	return texts
+}
+
 func placeholder(name string) (value string, known bool, err error) {
 	if variable, ok := strings.CutPrefix(name, "env."); ok {
 		value, set := os.LookupEnv(variable)

@@ -72,7 +72,8 @@ type Gateway struct {
 	client   func(*http.Request) netip.Addr // who is asking, past trusted proxies
 	scheme   func(*http.Request) string     // the public scheme of a request
 	state    *State
-	owned    bool // state is closed with this gateway
+	owned    bool     // state is closed with this gateway
+	made     []string // realms that Begin made
 	hasher   *secret.Hasher
 	audit    *audit.Log
 	accounts *account.Directory
@@ -113,6 +114,9 @@ func Open(ctx context.Context, cfg Config, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g, err := build(ctx, cfg, p, state, o)
+	if err == nil {
+		err = g.Begin(ctx)
+	}
 	if err != nil {
 		return nil, errors.Join(err, state.Close())
 	}
@@ -122,13 +126,34 @@ func Open(ctx context.Context, cfg Config, o Options) (*Gateway, error) {
 
 // OpenOn is Open over a state that is open already and stays so: for shells that
 // reload, where the new configuration begins before the old one ends. Only the
-// state's own options must be those it was opened with (StateOptions).
+// state's own options must be those it was opened with (StateOptions). It changes
+// nothing in the state: Begin does, when the configuration comes into force.
 func OpenOn(ctx context.Context, cfg Config, state *State, o Options) (*Gateway, error) {
 	p, err := cfg.plan(o.shell())
 	if err != nil {
 		return nil, err
 	}
 	return build(ctx, cfg, p, state, o)
+}
+
+// Begin puts the configuration in force: the realms that it names exist from then
+// on, and its hash slots are those that count. Again is harmless.
+func (g *Gateway) Begin(ctx context.Context) error {
+	made, err := g.accounts.Reserve(ctx, g.state.Store)
+	if err != nil {
+		return err
+	}
+	g.made = append(g.made, made...)
+	g.state.adopt(g.hasher, g.plan.hasher)
+	return nil
+}
+
+// Retract takes back what Begin changed, where something else refused the
+// configuration after it had begun.
+func (g *Gateway) Retract(ctx context.Context) error {
+	made := g.made
+	g.made = nil
+	return account.Retract(ctx, g.state.Store, made)
 }
 
 // StateOptions is how the state of a configuration is opened.
@@ -159,7 +184,7 @@ func build(ctx context.Context, cfg Config, p *plan, state *State, o Options) (*
 	o = o.defaults()
 	g := &Gateway{
 		cfg: cfg, plan: p, log: o.Logger, clock: o.Clock, offline: o.Offline, bodyTime: o.BodyTime, version: o.Version, demo: o.Demo,
-		state: state, hasher: state.Hasher(p.hasher), audit: state.Audit, sessions: state.Sessions.As(p.sites[0].portal),
+		state: state, hasher: state.newHasher(p.hasher), audit: state.Audit, sessions: state.Sessions.As(p.sites[0].portal),
 	}
 	g.base, g.client, g.scheme = o.Base, o.Client, o.Scheme
 	if g.client == nil {
@@ -168,7 +193,7 @@ func build(ctx context.Context, cfg Config, p *plan, state *State, o Options) (*
 	if g.scheme == nil {
 		g.scheme = p.trusted.Scheme
 	}
-	if !o.Offline && g.hasher.Floor(false) == 0 {
+	if !o.Offline && !g.hasher.Measured() {
 		g.hasher.Measure(ctx) // the floor of a login's answer
 	}
 	if err := g.wire(ctx); err != nil {
@@ -183,7 +208,7 @@ func build(ctx context.Context, cfg Config, p *plan, state *State, o Options) (*
 }
 
 func (g *Gateway) wire(ctx context.Context) error {
-	if err := g.wireRooms(ctx); err != nil {
+	if err := g.wireRooms(); err != nil {
 		return err
 	}
 	if err := g.measureForeign(ctx); err != nil {
@@ -202,12 +227,12 @@ func (g *Gateway) wire(ctx context.Context) error {
 	return err
 }
 
-func (g *Gateway) wireRooms(ctx context.Context) (err error) {
+func (g *Gateway) wireRooms() (err error) {
 	st := g.state.Store
 	g.accounts = account.New(account.Options{
 		Audit: g.audit, Realms: g.plan.realms, DefaultRealm: g.cfg.DefaultRealm, Passwords: g.plan.passwords, Session: &g.plan.base,
 	})
-	if err := g.accounts.EnsureReserved(ctx, st); err != nil {
+	if err := g.accounts.Check(); err != nil {
 		return err
 	}
 	g.throttle = throttle.New(g.plan.throttle, st.Derive("throttle"))
@@ -237,6 +262,10 @@ func (g *Gateway) measureForeign(ctx context.Context) error {
 	for _, digest := range digests {
 		if err == nil {
 			_, err = g.hasher.MeasureForeign(ctx, digest)
+		}
+		var busy *secret.Busy
+		if errors.As(err, &busy) { // a flood of logins must not refuse a reload: what is known stays
+			err = nil
 		}
 	}
 	return err

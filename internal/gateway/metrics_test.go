@@ -317,6 +317,9 @@ func TestReloadsSetNoCounterBack(t *testing.T) {
 	defer state.Close()
 	build := func(cfg gateway.Config) *gateway.Gateway {
 		gw, err := gateway.OpenOn(t.Context(), cfg, state, o)
+		if err == nil {
+			err = gw.Begin(t.Context())
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -355,7 +358,7 @@ func TestReloadsSetNoCounterBack(t *testing.T) {
 // overload hashes until somebody finds no slot.
 func overload(t *testing.T, state *gateway.State) {
 	t.Helper()
-	h := state.Hasher(secret.HasherOptions{Slots: 1, Queue: -1, Params: secret.HashParams{MemoryKiB: 4096, Time: 4, Threads: 1}})
+	h := state.HasherForTest(secret.HasherOptions{Slots: 1, Queue: -1, Params: secret.HashParams{MemoryKiB: 4096, Time: 4, Threads: 1}})
 	ctx, refused := context.WithCancel(t.Context())
 	defer refused()
 	var group sync.WaitGroup

@@ -111,6 +111,7 @@ func (c *Config) plan(s shell) (*plan, error) {
 			return nil, c.inserted.hide(err)
 		}
 	}
+	p.warnings, p.hints = c.inserted.hideAll(p.warnings), c.inserted.hideAll(p.hints)
 	return p, nil
 }
 

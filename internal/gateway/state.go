@@ -74,22 +74,27 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	return s, nil
 }
 
-// Hasher returns what hashes passwords in one configuration. Configurations with
-// the same number of slots share them, so that the old and the new one of a reload
-// do not hash twice as much together.
-func (s *State) Hasher(o secret.HasherOptions) *secret.Hasher {
+// newHasher returns what hashes passwords in one configuration. One with the same
+// number of slots as the configuration in force shares them, so that the old and the
+// new one of a reload do not hash twice as much together.
+func (s *State) newHasher(o secret.HasherOptions) *secret.Hasher {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o.Refused = &s.refused
-	costs, had := o.Params, s.hashing
-	had.Params = costs
+	had := s.hashing
+	had.Params = o.Params
 	if s.hasher != nil && had == o {
-		s.hasher = s.hasher.With(costs)
-	} else {
-		s.hasher = secret.NewHasher(o)
+		return s.hasher.With(o.Params)
 	}
-	s.hashing = o
-	return s.hasher
+	return secret.NewHasher(o)
+}
+
+// adopt takes the hasher of the configuration that comes into force.
+func (s *State) adopt(h *secret.Hasher, o secret.HasherOptions) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.Refused = &s.refused
+	s.hasher, s.hashing = h, o
 }
 
 func (s *State) unseal(ctx context.Context, o StateOptions) error {

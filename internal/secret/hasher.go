@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -95,6 +96,7 @@ type Hasher struct {
 	*slots
 	params HashParams
 	native atomic.Int64 // cost of one native hash, ns
+	known  atomic.Bool  // native was measured, not estimated
 }
 
 // slots are what the Hashers of one process share, whatever their costs.
@@ -105,6 +107,7 @@ type slots struct {
 	refused *atomic.Uint64
 	waiting atomic.Int64
 	foreign atomic.Int64 // cost of the longest foreign hash measured, ns
+	seen    sync.Map     // foreign digests that were measured
 }
 
 // NewHasher returns a Hasher. Params that Validate refuses are brought to the
@@ -134,15 +137,18 @@ func NewHasher(o HasherOptions) *Hasher {
 }
 
 // With returns a Hasher of other costs that shares h's slots and queue, for a
-// configuration that takes another's place while that one still works. Measure
-// it unless the costs are the same.
+// configuration that takes another's place while that one still works. Until Measure
+// has found a slot, its floor is an estimate by memory and passes: never none.
 func (h *Hasher) With(params HashParams) *Hasher {
 	with := &Hasher{slots: h.slots, params: params.bounded()}
-	if with.params == h.params {
-		with.native.Store(h.native.Load())
-	}
+	work := func(p HashParams) float64 { return float64(p.MemoryKiB) * float64(p.Time) }
+	with.native.Store(int64(float64(h.native.Load()) * work(with.params) / work(h.params)))
+	with.known.Store(h.known.Load() && with.params == h.params)
 	return with
 }
+
+// Measured reports whether Measure has found the cost of these parameters.
+func (h *Hasher) Measured() bool { return h.known.Load() }
 
 // Load is how many hashings run, how many may, and how many callers wait.
 func (h *Hasher) Load() (running, most, waiting int) {
@@ -213,13 +219,18 @@ func (h *Hasher) Measure(ctx context.Context) time.Duration {
 	a, b, c := costs[0], costs[1], costs[2]
 	median := max(min(a, b), min(max(a, b), c))
 	h.native.Store(int64(median))
+	h.known.Store(true)
 	return median
 }
 
 // MeasureForeign verifies a wrong password against a foreign digest and keeps
 // the longest cost seen for Floor. Call it at start and after an import with
-// the dearest digest of each kind. Errors as Verify.
+// the dearest digest of each kind; one that these slots have measured is not
+// measured again (0). Errors as Verify.
 func (h *Hasher) MeasureForeign(ctx context.Context, digest string) (time.Duration, error) {
+	if _, done := h.seen.Load(digest); done {
+		return 0, nil
+	}
 	d, err := parseDigest(digest)
 	if err != nil {
 		return 0, err
@@ -233,6 +244,7 @@ func (h *Hasher) MeasureForeign(ctx context.Context, digest string) (time.Durati
 	if err != nil {
 		return 0, err
 	}
+	h.seen.Store(digest, true)
 	for {
 		old := h.foreign.Load()
 		if old >= int64(cost) || h.foreign.CompareAndSwap(old, int64(cost)) {

@@ -54,10 +54,11 @@ func (t *Trusted) TrustsPeer(r *http.Request) bool {
 var ErrForwardedFor = errors.New("X-Forwarded-For is malformed")
 
 // Client returns who is asking: the peer, or what a trusted peer's
-// X-Forwarded-For says, read from the right past trusted addresses. Reading
-// ends at garbage too: the address beside it is the client, and garbage at the
-// right end means the peer. It is not valid where a unix socket's peer says
-// nothing.
+// X-Forwarded-For says, read from the right past trusted addresses. Reading ends at
+// garbage too: the address beside it is the client. With garbage at the right end
+// nobody knows the client: the address is not valid, and in no network, because the
+// proxy's own would open rules for its network. It is not valid either where a unix
+// socket's peer says nothing.
 func (t *Trusted) Client(r *http.Request) netip.Addr {
 	client, _ := t.ForwardedClient(r)
 	return client
@@ -77,6 +78,9 @@ func (t *Trusted) ForwardedClient(r *http.Request) (netip.Addr, error) {
 			at := strings.LastIndexByte(rest, ',')
 			ip, err := netip.ParseAddr(strings.Trim(rest[at+1:], " \t"))
 			if err != nil || ip.Zone() != "" {
+				if i == len(lines)-1 && len(rest) == len(lines[i]) { // nothing was read yet
+					client = netip.Addr{}
+				}
 				return client, ErrForwardedFor
 			}
 			client = ip.Unmap()
