@@ -1,14 +1,18 @@
 package caddymodule_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What is refused arrives with its own status and headers: through handle_errors
@@ -250,6 +254,45 @@ http://localhost:HTTP_PORT {
 	for _, a := range []*answer{s.browser("").get("/sallyport/login?rd={env.HOME}"), s.browser("").get("/{env.HOME}/x?{file." + secret + "}")} {
 		if all := a.body + fmt.Sprint(a.header); strings.Contains(strings.ReplaceAll(all, secret, ""), s.home) || strings.Contains(all, "the content") {
 			t.Errorf("%s: %s", a.what, all)
+		}
+	}
+}
+
+// H7, R13. Attack: a site whose error pages come from the application. Somebody
+// without a login asks with "Upgrade: h2c", or with a header from which the
+// application takes another path or method, and is refused: to the application.
+// Gained before: a tunnel to it, and the guarded page in place of the error's.
+func TestErrorRoutesOpenNoOtherWay(t *testing.T) {
+	e := newEcho(t)
+	s := newCaddy(t)
+	s.start(s.file("sallyport {\n"+cheap+"}", fmt.Sprintf(`
+http://localhost:HTTP_PORT {
+	sallyport
+	reverse_proxy %[1]s
+	handle_errors {
+		rewrite * /errors/{err.status_code}.html
+		reverse_proxy %[1]s
+	}
+}`, e.address())))
+	conn, err := net.Dial("tcp", "127.0.0.1:"+s.http)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	fmt.Fprintf(conn, "GET /secret HTTP/1.1\r\nHost: localhost:%s\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nConnection: Upgrade, HTTP2-Settings\r\n"+
+		"X-Original-Url: /admin\r\nX-Rewrite-Url: /admin\r\nX-Http-Method-Override: DELETE\r\nRemote-User: root\r\nCookie: sallyport_session=x\r\n\r\n", s.http)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	if !strings.Contains(string(text), "/errors/401.html") {
+		t.Fatalf("the error route did not answer: %d %s", resp.StatusCode, text)
+	}
+	for _, never := range []string{"h2c", "Http2-Settings", "/admin", "DELETE", "root", "sallyport_session"} {
+		if strings.Contains(string(text), never) {
+			t.Errorf("the application saw %q: %s", never, text)
 		}
 	}
 }

@@ -116,6 +116,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 // ServeHTTP guards one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	web.Strip(r.Header) // before any branch: what is refused may go to an application too
+	web.OnlyWebSocket(r.Header)
 	came := restore(r)
 	if own, ok := h.owns(r); ok {
 		if web.Early(r) { // whoever recorded it could send it again
@@ -204,7 +205,10 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, f *proxy.Refusa
 	if server != nil && server.Errors != nil && handles(server.Errors.Routes, server.Errors.WithError(asSent(r), failure)) {
 		web.SetRetryAfter(w.Header(), f.Wait)
 		w.Header().Set("Cache-Control", "no-store")
-		// The error routes may ask an application, which sees no credential of ours.
+		// The error routes may ask an application, which sees no credential of ours,
+		// and which no header may send to another page than the error's.
+		web.StripMethodOverrides(r.Header)
+		web.StripPathOverrides(r.Header)
 		web.StripCookies(r.Header)
 		delete(r.Header, "Authorization")
 		return failure

@@ -338,7 +338,7 @@ func TestRefusedReloadsChangeNothing(t *testing.T) {
 	}
 	defer taken.Close()
 	mine := s.home + "/unreadable.pem"
-	sallyport := "sallyport {\nname Refused\n" + cheap + "}"
+	sallyport := "sallyport {\nname Refused\nrealm phantom {\nfactors 2\n}\n" + cheap + "}"
 	refusals := []struct{ what, config, says string }{
 		{"the adapter does not understand a rule", s.file(sallyport, strings.Replace(site(8, ""), "group g8", "factors 17", 1)), `factors`},
 		{"the adapter does not know a word", s.file(strings.Replace(sallyport, "name", "nmae", 1), site(8, "")), `nmae`},
@@ -368,6 +368,9 @@ func TestRefusedReloadsChangeNothing(t *testing.T) {
 		}
 		if page := b.get("/sallyport/"); !strings.Contains(page.body, "Config1") || strings.Contains(page.body, "Refused") {
 			t.Errorf("the pages call this installation:\n%s", page.body)
+		}
+		if _, realms := s.manage("GET", "/realms", nil); strings.Contains(fmt.Sprint(realms), "phantom") {
+			t.Errorf("a refused configuration made a realm: %v", realms)
 		}
 		newcomer := s.user(fmt.Sprintf("newcomer%d", round), "g1")
 		wantStatus(t, s.browser("").signIn(newcomer).fetch("/"), 200)

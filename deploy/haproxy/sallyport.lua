@@ -9,6 +9,7 @@ assert(gateway, "sallyport.lua: write `setenv SALLYPORT ipv4@127.0.0.1:9091` bef
 local families = {
 	"remote", "xremote", "xauthrequest", "xauthentik", "sallyport",
 	"xforwarded", "xoriginal", "forwarded", "xrealip", "xclientip", "trueclientip",
+	"xrewrite", "xenvoyoriginal",
 }
 
 local function ours(name)
@@ -46,21 +47,24 @@ end
 -- strip removes what the client may not say, in every spelling, and returns the
 -- headers that go along with the question.
 local function strip(http)
-	local question, upgrade = {}, false
+	local question = {}
 	for name, values in pairs(http:req_get_headers()) do
 		if ours(name) then
 			http:req_del_header(name)
-		elseif name == "connection" then
-			for _, value in ipairs(list(values)) do
-				upgrade = upgrade or value:lower():find("upgrade", 1, true) ~= nil
-			end
 		elseif not hop[name] then
 			question[name] = list(values)
 		end
 	end
 	-- Connection may name headers that the next hop must drop: ours, for example.
 	http:req_del_header("connection")
-	if upgrade then http:req_set_header("connection", "upgrade") end
+	-- Any upgrade but a WebSocket (h2c) would be a tunnel for requests that nobody judged.
+	local upgrade = http:req_get_headers()["upgrade"]
+	if upgrade and #upgrade == 0 and upgrade[0]:lower() == "websocket" then
+		http:req_set_header("connection", "upgrade")
+	else
+		http:req_del_header("upgrade")
+	end
+	http:req_del_header("http2-settings")
 	http:req_del_header("trailer")
 	return question
 end

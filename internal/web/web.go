@@ -10,6 +10,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -108,17 +109,44 @@ var pathOverrides = [...]string{
 	"xoriginalurl", "xoriginaluri", "xoriginalpath", "xrewriteurl", "xrewriteuri", "xforwardeduri", "xforwardedurl", "xforwardedpath", "xenvoyoriginalpath",
 }
 
+func overridesPath(name string) bool {
+	if first(name) != 'x' {
+		return false
+	}
+	for _, o := range pathOverrides {
+		if sameLetters(name, o) {
+			return true
+		}
+	}
+	return false
+}
+
+// OnlyWebSocket leaves the one upgrade that carries no requests of its own: h2c would
+// be a tunnel for requests that nobody judged.
+func OnlyWebSocket(h http.Header) {
+	delete(h, "Http2-Settings")
+	if !Tunnel(h) {
+		return
+	}
+	delete(h, "Upgrade")
+	h["Connection"] = slices.DeleteFunc(strings.FieldsFunc(strings.Join(h["Connection"], ","), func(r rune) bool { return r == ',' || r == ' ' }),
+		func(token string) bool { return strings.EqualFold(token, "upgrade") })
+	if len(h["Connection"]) == 0 {
+		delete(h, "Connection")
+	}
+}
+
+// Tunnel reports whether a request asks for an upgrade to anything but a WebSocket.
+func Tunnel(h http.Header) bool {
+	v, ok := h["Upgrade"]
+	return ok && (len(v) != 1 || !strings.EqualFold(v[0], "websocket"))
+}
+
 // StripPathOverrides removes such headers, in any spelling.
 func StripPathOverrides(h http.Header) {
 	for name := range h {
-		if first(name) != 'x' {
-			continue
-		}
-		for _, o := range pathOverrides {
-			if sameLetters(name, o) {
-				delete(h, name)
-				break
-			}
+		if overridesPath(name) {
+			delete(h, name)
 		}
 	}
 }

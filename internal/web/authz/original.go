@@ -39,6 +39,7 @@ const (
 	errHost   refusal = "The original host is not valid."
 	errClient refusal = "X-Forwarded-For is not a list of addresses."
 	errURI    refusal = "The original URI is not valid."
+	errTunnel refusal = "Only an upgrade to a WebSocket can be judged: the proxy must drop any other."
 	errQuery  refusal = "A query parameter of the check URL is not valid: expected realm, groups, factors (0, 1, 2) and fresh (15m), each once."
 )
 
@@ -47,6 +48,9 @@ var errNoSigner = errors.New("sign an assertion: no signer is there")
 // read finds the original request. other: at one of Authelia's paths. Errors are
 // sentences without input.
 func read(k kind, rest string, other bool, r *http.Request) (original, error) {
+	if web.Tunnel(r.Header) { // where a proxy tells: most snippets of old pass any upgrade on
+		return original{}, errTunnel
+	}
 	switch k {
 	case forwardAuth:
 		return readForward(rest, other, r.Header)

@@ -212,6 +212,7 @@ func port(host string) string {
 // end of the body, announced or not, so it is looked at there too.
 func (h *Handler) strip(r *http.Request) {
 	h.o.Stripper.Strip(r.Header)
+	web.OnlyWebSocket(r.Header)
 	if r.Trailer == nil {
 		return
 	}
@@ -285,7 +286,6 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Reques
 	if d.PathAware {
 		web.StripPathOverrides(r.Header)
 	}
-	onlyWebSocket(r.Header)
 	if !h.o.KeepForwarded {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		h.forward(r, req)
@@ -335,21 +335,6 @@ func (h *Handler) forward(r *http.Request, req *guard.Request) {
 // upgrades reports whether a request asks for a WebSocket.
 func upgrades(r *http.Request) bool {
 	return len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect
-}
-
-// onlyWebSocket leaves the one upgrade that carries no requests of its own.
-func onlyWebSocket(h http.Header) {
-	v, ok := h["Upgrade"]
-	if !ok || len(v) == 1 && strings.EqualFold(v[0], "websocket") {
-		return
-	}
-	delete(h, "Upgrade")
-	delete(h, "Http2-Settings")
-	h["Connection"] = slices.DeleteFunc(strings.FieldsFunc(strings.Join(h["Connection"], ","), func(r rune) bool { return r == ',' || r == ' ' }),
-		func(token string) bool { return strings.EqualFold(token, "upgrade") })
-	if len(h["Connection"]) == 0 {
-		delete(h, "Connection")
-	}
 }
 
 // upstream makes the reverse proxy.
