@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -70,6 +71,7 @@ type written struct {
 	warnings []string // of the adapter
 	app      gateway.Config
 	sites    []site
+	hidden   []string // modules that hide a guard
 }
 
 // read adapts a configuration without provisioning it: nothing is opened.
@@ -96,7 +98,7 @@ func read(g command.Global) (written, error) {
 	if w.app.Storage == "" {
 		w.app.Storage = "badger:" + defaultStateDir()
 	}
-	w.sites, err = sitesIn(all.Apps["http"])
+	w.sites, w.hidden, err = sitesIn(all.Apps["http"])
 	return w, err
 }
 
@@ -132,25 +134,25 @@ func (w *written) adapted() ([]byte, error) {
 
 // sitesIn finds our handlers in the http app's JSON. Matchers are made for real,
 // so that they match as they will; other handlers are left alone.
-func sitesIn(text json.RawMessage) ([]site, error) {
+func sitesIn(text json.RawMessage) (sites []site, within []string, err error) {
 	if text == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	defer cancel()
 	var app struct {
 		Servers map[string]*struct {
-			Listen   []string                   `json:"listen"`
-			Routes   caddyhttp.RouteList        `json:"routes"`
-			Policies []json.RawMessage          `json:"tls_connection_policies"`
-			Auto     *caddyhttp.AutoHTTPSConfig `json:"automatic_https"`
+			Listen   []string                    `json:"listen"`
+			Routes   caddyhttp.RouteList         `json:"routes"`
+			Named    map[string]*caddyhttp.Route `json:"named_routes"`
+			Policies []json.RawMessage           `json:"tls_connection_policies"`
+			Auto     *caddyhttp.AutoHTTPSConfig  `json:"automatic_https"`
 		} `json:"servers"`
 		HTTPPort int `json:"http_port"`
 	}
 	if err := json.Unmarshal(text, &app); err != nil {
-		return nil, errors.New("read the configuration: its http app is not what Caddy understands")
+		return nil, nil, errors.New("read the configuration: its http app is not what Caddy understands")
 	}
-	var sites []site
 	names := []string{}
 	for name := range app.Servers {
 		names = append(names, name)
@@ -159,17 +161,51 @@ func sitesIn(text json.RawMessage) ([]site, error) {
 	for _, name := range names {
 		s := app.Servers[name]
 		if err := provisionMatchers(ctx, s.Routes); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		server := &caddyhttp.Server{Listen: s.Listen, Routes: s.Routes}
+		for _, route := range s.Named {
+			one := caddyhttp.RouteList{*route}
+			if err := provisionMatchers(ctx, one); err != nil {
+				return nil, nil, err
+			}
+			*route = one[0]
+		}
+		server := &caddyhttp.Server{Listen: s.Listen, Routes: s.Routes, NamedRoutes: s.Named}
 		found := sitesOf(name, server)
+		within = append(within, hiddenIn(resolved(s.Routes, s.Named, 0))...)
 		for i := range found {
 			plain := found[i].port == "80" || app.HTTPPort > 0 && found[i].port == fmt.Sprint(app.HTTPPort)
 			found[i].https = len(s.Policies) > 0 || !plain && len(found[i].hosts) > 0 && (s.Auto == nil || !s.Auto.Disabled)
 		}
 		sites = append(sites, found...)
 	}
-	return sites, nil
+	return sites, within, nil
+}
+
+// hidden is a handler of another module with a guard somewhere inside (intercept,
+// reverse_proxy's handle_response), which is not looked into.
+type hidden struct {
+	caddyhttp.MiddlewareHandler
+	module string
+}
+
+// inside finds a guard in a handler's JSON.
+var inside = regexp.MustCompile(`"handler"\s*:\s*"sallyport"`)
+
+// hiddenIn names the modules that hide a guard, each once.
+func hiddenIn(routes caddyhttp.RouteList) (modules []string) {
+	for i := range routes {
+		for _, handler := range routes[i].Handlers {
+			switch handler := handler.(type) {
+			case hidden:
+				modules = append(modules, handler.module)
+			case *caddyhttp.Subroute:
+				modules = append(modules, hiddenIn(handler.Routes)...)
+			}
+		}
+	}
+	slices.Sort(modules)
+	return slices.Compact(modules)
 }
 
 // provisionMatchers makes the matchers of routes, and of our handlers, rewrites and
@@ -200,11 +236,21 @@ func provisionMatchers(ctx caddy.Context, routes caddyhttp.RouteList) error {
 					return err
 				}
 				routes[i].Handlers = append(routes[i].Handlers, &h)
+			case "invoke":
+				h := new(caddyhttp.Invoke)
+				if err := json.Unmarshal(raw, h); err != nil {
+					return err
+				}
+				routes[i].Handlers = append(routes[i].Handlers, h)
 			case "subroute":
 				if err := provisionMatchers(ctx, kind.Routes); err != nil {
 					return err
 				}
 				routes[i].Handlers = append(routes[i].Handlers, &caddyhttp.Subroute{Routes: kind.Routes})
+			default:
+				if inside.Match(raw) {
+					routes[i].Handlers = append(routes[i].Handlers, hidden{module: kind.Handler})
+				}
 			}
 		}
 	}
@@ -265,7 +311,10 @@ func check(_ context.Context, g command.Global) (command.Report, error) {
 			r.Rules = append(r.Rules, report)
 		}
 	}
-	if len(c.sites) == 0 {
+	for _, module := range c.hidden {
+		r.Warnings = append(r.Warnings, "a sallyport stands inside "+module+", which check does not look into")
+	}
+	if len(c.sites)+len(c.hidden) == 0 {
 		r.Warnings = append(r.Warnings, "no site has the directive sallyport: nothing is guarded")
 	}
 	r.Warnings = append(r.Warnings, remarks(c.sites, c.app.Portals())...)
@@ -320,6 +369,9 @@ func explain(_ context.Context, g command.Global, q command.Question) (command.E
 			q.Method = r.Method
 		}
 		return c.app.ExplainRoute(rules, q)
+	}
+	if len(c.hidden) > 0 {
+		return command.Explanation{}, fmt.Errorf("cannot be told from here: a sallyport stands inside %s, which explain does not look into", strings.Join(c.hidden, " and "))
 	}
 	return command.Explanation{Decision: "allow", Reason: "no sallyport stands before this address in this configuration: no site here has this host and port, or it serves this without a login"}, nil
 }

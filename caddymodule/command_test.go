@@ -392,3 +392,43 @@ http://other.example.org:HTTP_PORT {
 		}
 	}
 }
+
+// A guard in a named route is one like any other, and one inside another module's
+// handler is said to be there: "allow" about a guarded address would be believed.
+func TestCheckAndExplainSeeGuardsInOtherPlaces(t *testing.T) {
+	s := newCaddy(t)
+	named := s.write(s.file("", `
+&(guarded) {
+	sallyport {
+		realm named
+	}
+}
+http://app.example.com:HTTP_PORT {
+	invoke guarded
+	respond ok
+}`))
+	port := ":" + s.http
+	if r := s.caddy("sallyport", "check", "--config", named); r.code != 0 || !strings.Contains(r.out, "app.example.com") || !strings.Contains(r.out, "realm named") {
+		t.Errorf("check: %v", r)
+	}
+	if r := s.caddy("sallyport", "explain", "GET", "http://app.example.com"+port+"/x", "--config", named); r.code != 0 || !strings.HasPrefix(r.out, "challenge: rule 1") {
+		t.Errorf("explain: %v", r)
+	}
+	inside := s.write(s.file("", `
+http://app.example.com:HTTP_PORT {
+	intercept {
+		@gone status 410
+		handle_response @gone {
+			sallyport
+			respond ok
+		}
+	}
+	respond gone 410
+}`))
+	if r := s.caddy("sallyport", "check", "--config", inside); r.code != 0 || !strings.Contains(r.err, "a sallyport stands inside intercept") {
+		t.Errorf("check: %v", r)
+	}
+	if r := s.caddy("sallyport", "explain", "GET", "http://app.example.com"+port+"/x", "--config", inside); r.code != 1 || !strings.Contains(r.err, "cannot be told from here") {
+		t.Errorf("explain: %v", r)
+	}
+}

@@ -52,14 +52,40 @@ func (s *site) origin() string {
 // sitesOf finds every handler of ours in a server, with the hosts that the
 // matchers above it name.
 func sitesOf(name string, server *caddyhttp.Server) []site {
-	s := site{server: name, https: len(server.TLSConnPolicies) > 0, routes: server.Routes}
+	s := site{server: name, https: len(server.TLSConnPolicies) > 0, routes: resolved(server.Routes, server.NamedRoutes, 0)}
 	for _, address := range server.Listen {
 		if parsed, err := caddy.ParseNetworkAddress(address); err == nil && !parsed.IsUnixNetwork() {
 			s.port = strconv.Itoa(int(parsed.StartPort))
 			break
 		}
 	}
-	return below(server.Routes, nil, s)
+	return below(s.routes, nil, s)
+}
+
+// maxInvoked bounds how deep named routes invoke each other.
+const maxInvoked = 8
+
+// resolved puts named routes in the place of what invokes them.
+func resolved(routes caddyhttp.RouteList, named map[string]*caddyhttp.Route, depth int) caddyhttp.RouteList {
+	if len(named) == 0 || depth > maxInvoked {
+		return routes
+	}
+	all := slices.Clone(routes)
+	for i := range all {
+		handlers := slices.Clone(all[i].Handlers)
+		for j, handler := range handlers {
+			switch handler := handler.(type) {
+			case *caddyhttp.Invoke:
+				if route := named[handler.Name]; route != nil {
+					handlers[j] = &caddyhttp.Subroute{Routes: resolved(caddyhttp.RouteList{*route}, named, depth+1)}
+				}
+			case *caddyhttp.Subroute:
+				handlers[j] = &caddyhttp.Subroute{Routes: resolved(handler.Routes, named, depth)}
+			}
+		}
+		all[i].Handlers = handlers
+	}
+	return all
 }
 
 func below(routes caddyhttp.RouteList, hosts []string, s site) (found []site) {
