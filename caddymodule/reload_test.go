@@ -114,7 +114,7 @@ http://ops.localhost:HTTP_PORT {
 					return
 				default:
 				}
-				target := fmt.Sprintf("/work/%d?n=%d", i, n)
+				target := fmt.Sprintf("/job/%d?n=%d", i, n)
 				a, err := b.try("GET", target, nil, nil)
 				for again := 0; err != nil && again < 3; again++ {
 					// Caddy resets new connections at a reload with or without us: each
