@@ -102,4 +102,3 @@ func (c *Config) knows(realm string) bool {
 	_, configured := c.Realms[realm]
 	return err != nil || configured || slices.Contains([]string{c.defaultRealm(), account.AdminRealm, account.AuthRealm}, realm)
 }
-
