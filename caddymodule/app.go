@@ -190,8 +190,11 @@ func trusts(server *caddyhttp.Server, ip netip.Addr) bool {
 	return trusted
 }
 
-// address reads an address; what is none is the zero address.
+// address reads an address, IPv6 in brackets too; what is none is the zero address.
 func address(text string) netip.Addr {
+	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
+		text = strings.TrimSuffix(inner, "]")
+	}
 	ip, err := netip.ParseAddr(text)
 	if err != nil {
 		return netip.Addr{}

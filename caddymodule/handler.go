@@ -35,7 +35,7 @@ import (
 // rewrites inside a `handle` or `route` behind this one.
 //
 // The placeholders {http.auth.user.id}, .name, .email, .groups, .realm and .uuid
-// say who was let in. Refusals (400, 401, 403, 405, 425, 429, 503) go through
+// say who was let in. Refusals (400, 401, 403, 404, 405, 425, 429, 503) go through
 // handle_errors where the site has routes for them, else a page or a problem
 // document is written.
 type Handler struct {
