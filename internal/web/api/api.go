@@ -114,12 +114,7 @@ func New(o Options) (*API, error) {
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{Title: "Sallyport", Version: versionOr(o.Version),
 				Description: "Errors are problem documents (RFC 9457) with a stable code. Bodies are JSON objects of at most 64 KiB."},
-			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
-				SecuritySchemes: map[string]*huma.SecurityScheme{
-					"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The access token of POST /login."},
-				},
-			},
+			Components: components(),
 		},
 		// The literal map instead of huma.DefaultConfig: no $schema fields, no
 		// Link headers, no docs page with foreign scripts.
@@ -132,6 +127,9 @@ func New(o Options) (*API, error) {
 		Transformers:                 []huma.Transformer{fromHuma},
 	})
 	a.register(built)
+	for _, unused := range []string{"ErrorModel", "ErrorDetail"} { // the framework's own refusals never leave
+		delete(built.OpenAPI().Components.Schemas.Map(), unused)
+	}
 	text, err := json.Marshal(built.OpenAPI())
 	if err != nil {
 		return nil, err
@@ -170,15 +168,6 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.mux.ServeHTTP(w, r)
-}
-
-func (a *API) describe(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		notAllowed([]string{http.MethodGet, http.MethodHead}).write(w)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(a.description)
 }
 
 func notFound() *Problem {
