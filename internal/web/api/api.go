@@ -1,5 +1,5 @@
 // Package api owns the JSON API below /sallyport/api/v1 and its description,
-// /sallyport/openapi.json.
+// /sallyport/openapi.json, which /sallyport/docs shows to people.
 //
 // Every route is one line of the table in routes.go, which says who may call
 // it; a route that says nothing answers nobody. One function maps errors to
@@ -82,6 +82,8 @@ type Options struct {
 	AllowOrigins []string
 	// Version stands in the description.
 	Version string
+	// Look is that of the pages, for the page of the API.
+	Look web.Look
 }
 
 // API is the handler. It is safe for concurrent use.
@@ -91,6 +93,7 @@ type API struct {
 	routes      []Route
 	onceKey     []byte // of the MACs of idempotency keys and of the requests they came with
 	description []byte
+	docs        *docs // nil: Local
 }
 
 // New builds the API.
@@ -135,7 +138,10 @@ func New(o Options) (*API, error) {
 		return nil, err
 	}
 	a.description = text
-	return a, nil
+	if !o.Local {
+		a.docs, err = renderDocs(text, o.Look)
+	}
+	return a, err
 }
 
 func versionOr(v string) string {
@@ -148,11 +154,15 @@ func versionOr(v string) string {
 // Routes returns the table of routes, for tests that walk it.
 func (a *API) Routes() []Route { return slices.Clone(a.routes) }
 
-// ServeHTTP answers Prefix/… and DescriptionPath; anything else is 404.
+// ServeHTTP answers Prefix/…, DescriptionPath and DocsPath; anything else is 404.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	web.SecureHeaders(w.Header())
 	if r.URL.Path == DescriptionPath {
 		a.describe(w, r)
+		return
+	}
+	if OwnsDocs(r.URL.Path) {
+		a.serveDocs(w, r)
 		return
 	}
 	// ServeMux would answer an unclean path with a redirect.

@@ -131,22 +131,28 @@ var whoMay = map[Who]string{
 	LocalOnly:        "the local administrator, by the admin socket",
 }
 
-// groups of calls, by the first word of their paths.
+// groupNames are the groups of calls, in the order in which a reader needs them.
+func groupNames() []string {
+	return []string{"Signing in and out", "The own record", "Users", "Services", "Realms", "What is going on"}
+}
+
+// tagOf is the group of a call, by the first word of its path.
 func tagOf(path string) string {
 	word, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	groups := groupNames()
 	switch word {
 	case "login", "logout", "token", "password-reset":
-		return "Signing in and out"
+		return groups[0]
 	case "me":
-		return "The own record"
+		return groups[1]
 	case "users", "verify":
-		return "Users"
+		return groups[2]
 	case "services":
-		return "Services"
+		return groups[3]
 	case "realms":
-		return "Realms"
+		return groups[4]
 	}
-	return "What is going on"
+	return groups[5]
 }
 
 // describeSuccess adds what the framework does not know of a good answer.

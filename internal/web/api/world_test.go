@@ -267,7 +267,7 @@ func (w *world) serve(h http.Handler, r *http.Request) *answer {
 	if a.status >= 400 && a.header.Get("Content-Type") != "application/problem+json" {
 		w.Errorf("%s %s: a refusal is no problem document: %v %v", r.Method, r.URL.Path, a.header, a)
 	}
-	kept := r.URL.Path == api.DescriptionPath && a.status < 400 // the only answer that is everybody's
+	kept := (r.URL.Path == api.DescriptionPath || api.OwnsDocs(r.URL.Path)) && a.status < 400 // what is everybody's
 	if got := a.header.Get("Cache-Control"); got != "no-store" && !(kept && got == "no-cache") {
 		w.Errorf("%s %s: Cache-Control %q", r.Method, r.URL.Path, got)
 	}
