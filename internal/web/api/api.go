@@ -52,6 +52,7 @@ type Options struct {
 	Sessions  *session.Registry
 	Throttle  *throttle.Throttle
 	Doors     *login.Doors
+	Programs  *login.Programs
 	Hasher    *secret.Hasher
 	Audit     *audit.Log
 	Clock     func() time.Time // nil: time.Now

@@ -154,25 +154,18 @@ func (a *API) verify(ctx context.Context, c *caller, in *verifyInput) (*verdictO
 	if err != nil {
 		return nil, err
 	}
-	if result == factor.Good {
-		return &verdictOutput{Body: Verdict{Status: "OK"}}, nil
-	}
-	return &verdictOutput{Body: Verdict{Status: "FAIL"}}, nil
+	return verdict(result == factor.Good), nil
 }
 
 // judge counts, compares and burns. What one caller asks about a person is
 // counted apart from the person's own doors: nobody is shut out by it. Who asks
 // too often hears FAIL like everybody else, and stores nothing.
 func (a *API) judge(tx store.Tx, c *caller, u *account.User, in *verifyInput) (factor.Result, error) {
-	asking := "local"
-	if !c.local {
-		asking = c.live.Identity.ID.String()
-	}
 	kind := throttle.Code
 	if in.Body.RecoveryCode != "" {
 		kind = throttle.Recovery
 	}
-	try, err := a.Throttle.Count(tx, a.Throttle.Between(asking, u.ID), kind, throttle.Origin{})
+	try, err := a.Throttle.Count(tx, a.Throttle.Between(c.asking(), u.ID), kind, throttle.Origin{})
 	if errors.As(err, new(*throttle.Throttled)) {
 		event := told(c, verdictEvent(u, audit.Denied, "throttled"))
 		event.Time = tx.Now()

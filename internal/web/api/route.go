@@ -29,6 +29,8 @@ type Route struct {
 	SharedCookie bool
 	// Image is a call that answers a picture.
 	Image bool
+	// OAuth is a call that speaks RFC 6749: it takes a form, and answers in its form.
+	OAuth bool
 }
 
 // add puts a call behind its checks, in this order: origin, proof, body.

@@ -112,8 +112,9 @@ func newWorld(t *testing.T, o worldOptions) *world {
 		_, err := sessions.RevokeAll(tx, u.ID, "")
 		return errors.Join(err, doors.Forget(tx, u.ID), factors.Forget(tx, u.ID), counters.Forget(tx, u.ID))
 	})
+	programs := login.NewPrograms(login.ProgramOptions{Store: st, Directory: w.dir, Throttle: counters, Audit: log, Derive: st.Derive, Clock: w.clock.Now})
 	options := api.Options{
-		Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Doors: doors, Hasher: hasher,
+		Programs: programs, Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Doors: doors, Hasher: hasher,
 		Audit: log, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
 		Cookies: web.Cookies{Scheme: "https", Domain: o.domain},
 	}
@@ -258,7 +259,8 @@ func (w *world) serve(h http.Handler, r *http.Request) *answer {
 	w.mu.Lock()
 	fmt.Fprintf(&w.said, "%s %s -> %d %v %s\n", r.Method, r.URL.Path, a.status, a.header, a.body)
 	w.mu.Unlock()
-	if a.status >= 400 && a.header.Get("Content-Type") != "application/problem+json" {
+	oauth := r.URL.Path == api.Prefix+"/token" && a.fields["error"] != nil // RFC 6749 section 5.2
+	if a.status >= 400 && !oauth && a.header.Get("Content-Type") != "application/problem+json" {
 		w.Errorf("%s %s: a refusal is no problem document: %v %v", r.Method, r.URL.Path, a.header, a)
 	}
 	if got := a.header.Get("Cache-Control"); got != "no-store" {
