@@ -38,7 +38,7 @@ const (
 // world is the API over all rooms, on a store in memory, with everything that
 // it ever answered or logged.
 type world struct {
-	*testing.T
+	testing.TB
 	clock    *storetest.Clock
 	api      *api.API // as the network sees it
 	local    *api.API // as the admin socket sees it
@@ -57,7 +57,11 @@ type worldOptions struct {
 	domain   string
 	origins  []string
 	realms   map[string]account.Settings
+	level    slog.Level // of what is logged; 0: info
 }
+
+// newQuietWorld is a world for benchmarks: it logs errors alone.
+func newQuietWorld(b *testing.B) *world { return newWorld(b, worldOptions{level: slog.LevelError}) }
 
 // hooked lets a test do something in the moment before a change.
 type hooked struct {
@@ -84,11 +88,11 @@ func (l lockedWriter) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
-func newWorld(t *testing.T, o worldOptions) *world {
+func newWorld(t testing.TB, o worldOptions) *world {
 	t.Helper()
-	w := &world{T: t, clock: storetest.NewClock(time.Date(2026, 5, 4, 9, 0, 5, 0, time.UTC))}
+	w := &world{TB: t, clock: storetest.NewClock(time.Date(2026, 5, 4, 9, 0, 5, 0, time.UTC))}
 	st := storetest.Open(t, w.clock.Now)
-	logger := slog.New(slog.NewJSONHandler(lockedWriter{&w.mu, &w.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger := slog.New(slog.NewJSONHandler(lockedWriter{&w.mu, &w.log}, &slog.HandlerOptions{Level: o.level}))
 	log := audit.New(audit.Options{Logger: logger, Clock: w.clock.Now})
 	if o.realms == nil {
 		one := 1
