@@ -59,15 +59,15 @@ func TestS6ServiceAccessTokensDieWithTheirService(t *testing.T) {
 		},
 		"rotated": func(w *world) {
 			w.update(func(tx store.Tx) error {
-				_, err := w.dir.RotateService(tx, account.Local(), deploy, nil, 0, time.Hour, 0)
+				_, err := w.dir.RotateService(tx, account.Local(), deploy, nil, 0, time.Hour)
 				return err
 			})
 		},
 		"deleted": func(w *world) {
-			w.update(func(tx store.Tx) error { return w.dir.DeleteService(tx, account.Local(), deploy, 0) })
+			w.update(func(tx store.Tx) error { return w.dir.DeleteService(tx, account.Local(), deploy) })
 		},
 		"made anew": func(w *world) {
-			w.update(func(tx store.Tx) error { return w.dir.DeleteService(tx, account.Local(), deploy, 0) })
+			w.update(func(tx store.Tx) error { return w.dir.DeleteService(tx, account.Local(), deploy) })
 			w.service()
 		},
 		"expired": func(w *world) { w.clock.Advance(session.AccessLife + 6*time.Second) },
@@ -171,7 +171,7 @@ func TestFollowAService(t *testing.T) {
 	if _, claims := parts(t, three); claims["auth_time"] != float64(w.clock.Now().Unix()) || claims["amr"].([]any)[0] != "otp" {
 		t.Errorf("claims %v", claims)
 	}
-	w.update(func(tx store.Tx) error { return w.dir.DeleteService(tx, account.Local(), deploy, 0) })
+	w.update(func(tx store.Tx) error { return w.dir.DeleteService(tx, account.Local(), deploy) })
 	if ends.Load() != 1 {
 		t.Error("nobody heard of the end")
 	}

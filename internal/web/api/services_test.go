@@ -615,3 +615,35 @@ func TestS12ServicesStayWithinTheirGrant(t *testing.T) {
 	do("POST", "/services", map[string]any{"realm": "auth", "name": "new"}).want(403, "forbidden")
 	do("POST", "/services", map[string]any{"realm": "staff", "name": "new"}).want(201)
 }
+
+// A lost answer is fetched again by the same request, and makes no second seed; a
+// rotation that somebody else's came before is refused.
+func TestServicesKnowConditionsAndRepeats(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	r := w.robot("boss@admin")
+	again := func(path string, body any, key string) *answer {
+		return r.visit().saying("Authorization", basic(r.name, r.token()), "Idempotency-Key", key).send("POST", path, body)
+	}
+	body := map[string]any{"realm": "users", "name": "deploy"}
+	first := again("/services", body, "one").want(201)
+	if second := again("/services", body, "one").want(201); second.body != first.body || second.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("%v, then %v", first, second)
+	}
+	again("/services", map[string]any{"realm": "users", "name": "other"}, "one").want(422, "idempotency_mismatch")
+	again("/services", body, "two").want(409, "exists")
+	tag := first.header.Get("ETag")
+	path := "/services/users/deploy"
+	rotated := again(path+"/rotate", map[string]any{}, "three").want(200)
+	if rotated.header.Get("ETag") == tag || again(path+"/rotate", map[string]any{}, "three").want(200).body != rotated.body {
+		t.Error("a rotation was made twice")
+	}
+	late := w.admin().saying("If-Match", tag)
+	late.send("POST", path+"/rotate", map[string]any{}).want(412, "version")
+	late.send("PATCH", path, map[string]any{"disabled": true}).want(412, "version")
+	late.send("DELETE", path, nil).want(412, "version")
+	if now := w.admin().send("GET", path, nil).want(200); now.fields["disabled"] != false || now.header.Get("ETag") != rotated.header.Get("ETag") {
+		t.Errorf("something was lost: %v", now)
+	}
+	w.admin().saying("If-Match", rotated.header.Get("ETag")).send("PATCH", path, map[string]any{"disabled": true}).want(200)
+	w.admin().saying("If-Match", "*").send("DELETE", path, nil).want(204)
+}

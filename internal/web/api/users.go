@@ -154,8 +154,15 @@ type createUserInput struct {
 }
 
 type userOutput struct {
+	ETag string `header:"ETag"`
 	Body User
 }
+
+// userAnswer is a record with its tag. What others may not see raises no
+// version: a login changes last_login_at, and breaks nobody's condition.
+func userAnswer(u *account.User) *userOutput { return &userOutput{ETag: userTag(u), Body: userOf(u)} }
+
+func userTag(u *account.User) string { return tag(u.Version, u.ID.String()) }
 
 func (a *API) createUser(ctx context.Context, c *caller, in *createUserInput) (*userOutput, error) {
 	b := in.Body
@@ -168,9 +175,9 @@ func (a *API) createUser(ctx context.Context, c *caller, in *createUserInput) (*
 		return nil, err
 	}
 	// Whoever may not create learns so before a hash is computed for them.
-	err = a.Store.View(ctx, func(tx store.Tx) error { return a.mayOver(tx, c, account.Create, ref.Realm) })
-	if err != nil {
-		return nil, err
+	may := func(tx store.Tx) error { return a.mayOver(tx, c, account.Create, ref.Realm) }
+	if out, err := earlier[userOutput](ctx, a, c, may); out != nil || err != nil {
+		return out, err
 	}
 	hash := ""
 	if b.Password != "" {
@@ -178,17 +185,14 @@ func (a *API) createUser(ctx context.Context, c *caller, in *createUserInput) (*
 			return nil, err
 		}
 	}
-	var out *userOutput
-	err = a.Store.Update(ctx, func(tx store.Tx) error {
+	return once(ctx, a, c, may, func(tx store.Tx) (*userOutput, error) {
 		u, err := a.Directory.Create(tx, c.actor(), account.NewUser{Ref: ref, Email: b.Email, FullName: b.FullName,
 			Phone: b.Phone, Groups: b.Groups, PasswordHash: hash})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out = &userOutput{Body: userOf(u)}
-		return nil
+		return userAnswer(u), nil
 	})
-	return out, err
 }
 
 // hash judges a new password and hashes it, outside of any transaction. words
@@ -211,7 +215,7 @@ func (a *API) showUser(ctx context.Context, c *caller, in *UserPath) (*userOutpu
 		if err != nil {
 			return err
 		}
-		out = &userOutput{Body: userOf(u)}
+		out = userAnswer(u)
 		return nil
 	})
 	return out, err
@@ -252,8 +256,11 @@ func (a *API) changeUser(ctx context.Context, c *caller, in *changeUserInput) (*
 	}
 	var out *userOutput
 	err = a.Store.Update(ctx, func(tx store.Tx) error {
-		u, err := a.Directory.ByRef(tx, ref)
+		u, err := a.target(tx, c, account.Update, ref)
 		if err != nil {
+			return err
+		}
+		if err := c.holds(userTag(u)); err != nil {
 			return err
 		}
 		if u.ID != before.ID { // deleted and made again meanwhile: somebody else
@@ -282,7 +289,7 @@ func (a *API) changeUser(ctx context.Context, c *caller, in *changeUserInput) (*
 				return err
 			}
 		}
-		out = &userOutput{Body: userOf(u)}
+		out = userAnswer(u)
 		return nil
 	})
 	return out, err
@@ -306,6 +313,9 @@ func (a *API) deleteUser(ctx context.Context, c *caller, in *UserPath) (*struct{
 	return nil, a.Store.Update(ctx, func(tx store.Tx) error {
 		u, err := a.target(tx, c, account.Delete, ref)
 		if err != nil {
+			return err
+		}
+		if err := c.holds(userTag(u)); err != nil {
 			return err
 		}
 		return a.Directory.Delete(tx, c.actor(), u.ID)

@@ -74,14 +74,6 @@ func verdict(good bool) *verdictOutput {
 	return &verdictOutput{Body: Verdict{Status: "FAIL"}}
 }
 
-// asking names the caller for counters: what never changes.
-func (c *caller) asking() string {
-	if c.local {
-		return "local"
-	}
-	return c.live.Identity.ID.String()
-}
-
 // name is the caller for events.
 func (c *caller) name() string {
 	if c.local {

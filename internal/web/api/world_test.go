@@ -44,6 +44,7 @@ type world struct {
 	local    *api.API // as the admin socket sees it
 	dir      *account.Directory
 	before   []func() // the first is called before the next change that the API begins, and so on
+	fail     error    // what the next commits of the API fail with
 	sessions *session.Registry
 	store    store.Store
 
@@ -74,7 +75,12 @@ func (h hooked) Update(ctx context.Context, fn func(store.Tx) error) error {
 		h.w.before = before[1:]
 		before[0]()
 	}
-	return h.Store.Update(ctx, fn)
+	return h.Store.Update(ctx, func(tx store.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return h.w.fail
+	})
 }
 
 type lockedWriter struct {
@@ -119,7 +125,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	programs := login.NewPrograms(login.ProgramOptions{Store: st, Directory: w.dir, Throttle: counters, Audit: log, Derive: st.Derive, Clock: w.clock.Now})
 	options := api.Options{
 		Programs: programs, Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Doors: doors, Hasher: hasher,
-		Audit: log, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
+		Audit: log, Derive: st.Derive, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
 		Cookies: web.Cookies{Scheme: "https", Domain: o.domain},
 	}
 	if o.noPortal {
