@@ -131,7 +131,12 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, route Route) (*calle
 		c.prove = prove
 		return c, nil
 	}
-	return c, prove()
+	err := prove()
+	if p, ok := err.(*Problem); ok && p.Status == http.StatusUnauthorized && p.header != nil && route.Who == Capable && !web.SecFetch(r.Header) {
+		// A browser would ask for a password, which is none of a person's proofs here.
+		p.header.Add("WWW-Authenticate", `Basic realm="Sallyport", charset="UTF-8"`)
+	}
+	return c, err
 }
 
 // identify takes the access token or else the session cookie.

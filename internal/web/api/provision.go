@@ -136,6 +136,9 @@ func (a *API) verify(ctx context.Context, c *caller, in *verifyInput) (*verdictO
 		if err != nil || u.Disabled {
 			return err
 		}
+		if open, err := a.mayTry(tx, c, u.Realm); err != nil || !open {
+			return err
+		}
 		result, err = a.judge(tx, c, u, in)
 		return err
 	})
@@ -143,6 +146,13 @@ func (a *API) verify(ctx context.Context, c *caller, in *verifyInput) (*verdictO
 		return nil, err
 	}
 	return verdict(result == factor.Good), nil
+}
+
+// mayTry says whether a caller may try codes of a realm's members. Those of a realm
+// with capabilities are keys to others: only administrators may.
+func (a *API) mayTry(tx store.Tx, c *caller, realm string) (bool, error) {
+	r, err := a.Directory.Realm(tx, realm)
+	return len(r.Grants) == 0 || c.local || c.live.Identity.Realm == account.AdminRealm, err
 }
 
 // judge counts, compares and burns. What one caller asks about a person is

@@ -647,3 +647,48 @@ func TestServicesKnowConditionsAndRepeats(t *testing.T) {
 	w.admin().saying("If-Match", rotated.header.Get("ETag")).send("PATCH", path, map[string]any{"disabled": true}).want(200)
 	w.admin().saying("If-Match", "*").send("DELETE", path, nil).want(204)
 }
+
+// Attack: a service of admin counts as an administrator, and the last person who
+// could log in is removed.
+func TestServicesAreNoAdministrators(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	root, boss := w.member("root@admin"), w.robot("boss@admin")
+	boss.visit().send("DELETE", w.path(root), nil).want(409, "last_administrator")
+	boss.visit().send("PATCH", w.path(root), map[string]any{"disabled": true}).want(409, "last_administrator")
+	boss.visit().send("DELETE", w.path(root)+"/methods", nil).want(409, "last_administrator")
+	w.member("ruth@admin")
+	boss.visit().send("DELETE", w.path(root), nil).want(204)
+}
+
+// Attack: a service that may ask about everybody tries an administrator's codes.
+func TestCodesOfTheMightyAreNotTried(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	root, alice, asks, boss := w.member("root@admin"), w.member("alice@users"), w.robot("asks@auth"), w.robot("boss@admin")
+	try := func(r *robot, p *person) string {
+		code := p.code()
+		return r.visit().send("POST", w.path(p)+"/verify", map[string]any{"code": code}).want(200).text("status")
+	}
+	if got := try(asks, alice) + try(asks, root) + try(boss, root); got != "OKFAILOK" {
+		t.Error(got)
+	}
+	if got := asks.ask("root@admin", root.code()) + boss.ask("root@admin", root.code()) + asks.ask("alice@users", alice.code()); got != "FAILFAILOK" {
+		t.Error(got)
+	}
+}
+
+// A client that sends its credential only when it is asked for learns that Basic is
+// taken; a browser does not.
+func TestCallsForProgramsOfferBasic(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	if got := w.stranger().send("GET", "/users", nil).want(401).header.Values("WWW-Authenticate"); len(got) != 2 || !strings.HasPrefix(got[1], "Basic ") {
+		t.Errorf("offered %v", got)
+	}
+	for _, v := range []*visitor{w.stranger().saying("Sec-Fetch-Site", "same-origin")} {
+		if got := v.send("GET", "/users", nil).want(401).header.Values("WWW-Authenticate"); len(got) != 1 || got[0] != "Bearer" {
+			t.Errorf("offered to a browser %v", got)
+		}
+	}
+	if got := w.stranger().send("GET", "/me", nil).want(401).header.Values("WWW-Authenticate"); len(got) != 1 {
+		t.Errorf("offered to persons %v", got)
+	}
+}
