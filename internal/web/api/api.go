@@ -52,6 +52,7 @@ type Options struct {
 	Sessions  *session.Registry
 	Throttle  *throttle.Throttle
 	Doors     *login.Doors
+	Programs  *login.Programs
 	Hasher    *secret.Hasher
 	Audit     *audit.Log
 	Derive    func(purpose string) []byte // keys of the store

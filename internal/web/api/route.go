@@ -28,6 +28,8 @@ type Route struct {
 	SharedCookie bool
 	// Image is a call that answers a picture.
 	Image bool
+	// OAuth is a call that speaks RFC 6749: it takes a form, and answers in its form.
+	OAuth bool
 	// Match is a call that asks caller.holds what If-Match and If-None-Match
 	// say. A change that does not is refused with either: to ignore a
 	// condition would be to break it.

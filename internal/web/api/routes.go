@@ -9,7 +9,7 @@ import (
 // register is the table of everything that this package answers.
 func (a *API) register(h huma.API) {
 	get, post, put, patch, del := http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
-	user := "/users/{realm}/{name}"
+	user, service := "/users/{realm}/{name}", "/services/{realm}/{name}"
 
 	// The doors.
 	add(a, h, Route{Method: post, Path: "/login", Who: Anyone, Summary: "First door: a password"}, a.login)
@@ -17,6 +17,7 @@ func (a *API) register(h huma.API) {
 	add(a, h, Route{Method: post, Path: "/login/code", Who: Anyone, Summary: "Second door: a one-time code"}, a.code)
 	add(a, h, Route{Method: post, Path: "/login/recovery-code", Who: Anyone, Summary: "Second door: a recovery code"}, a.recoveryCode)
 	add(a, h, Route{Method: post, Path: "/token/refresh", Who: Anyone, Summary: "Trade a refresh token for a new pair"}, a.refresh)
+	a.registerToken(h)
 	add(a, h, Route{Method: post, Path: "/logout", Who: Owner, Status: 204, SharedCookie: true, Summary: "End the session and its tokens"}, a.logout)
 
 	// The own record.
@@ -47,6 +48,15 @@ func (a *API) register(h huma.API) {
 	add(a, h, Route{Method: del, Path: user + "/sessions", Who: Capable, Status: 204, Summary: "End all sessions of a user"}, a.endUserSessions)
 	add(a, h, Route{Method: del, Path: user + "/methods", Who: Capable, Status: 204, Summary: "Take all factors of a user away"}, a.resetMethods)
 	add(a, h, Route{Method: del, Path: user + "/methods/{method}", Who: Capable, Status: 204, Summary: "Take a factor of a user away"}, a.removeMethod)
+
+	// Services.
+	add(a, h, Route{Method: get, Path: "/services", Who: Capable, Summary: "List services"}, a.listServices)
+	add(a, h, Route{Method: post, Path: "/services", Who: Capable, Status: 201, Once: true, Summary: "Add a service; its seed is shown once"}, a.createService)
+	add(a, h, Route{Method: get, Path: service, Who: Capable, Summary: "A service's record"}, a.showService)
+	add(a, h, Route{Method: patch, Path: service, Who: Capable, Match: true, Summary: "Change a service, disable it, or bind it to networks"}, a.changeService)
+	add(a, h, Route{Method: del, Path: service, Who: Capable, Status: 204, Match: true, Summary: "Delete a service"}, a.deleteService)
+	add(a, h, Route{Method: post, Path: service + "/rotate", Who: Capable, Match: true, Once: true, Summary: "Give a service a new seed; it is shown once"}, a.rotateService)
+	add(a, h, Route{Method: post, Path: "/verify", Who: Capable, Summary: "Ask whether a token is good, and burn it for all who ask"}, a.verifyToken)
 
 	// Realms.
 	add(a, h, Route{Method: get, Path: "/realms", Who: Capable, Summary: "List realms"}, a.listRealms)

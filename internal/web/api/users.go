@@ -60,19 +60,21 @@ func (in *UserPath) ref() (principal.Ref, error) {
 // mayOver checks the caller's capability over a realm ("": over all), before
 // anything is said about who exists there.
 func (a *API) mayOver(tx store.Tx, c *caller, capability account.Capability, realm string) error {
+	if err := a.may(tx, c, capability, realm); err != nil || realm == "" {
+		return err
+	}
+	_, err := a.Directory.Realm(tx, realm)
+	return err
+}
+
+// may is mayOver for a realm that need not exist.
+func (a *API) may(tx store.Tx, c *caller, capability account.Capability, realm string) error {
 	if !c.local {
 		if err := mayCall(c, Capable); err != nil {
 			return err
 		}
 	}
-	if err := a.Directory.Allowed(tx, c.actor(), capability, realm); err != nil {
-		return err
-	}
-	if realm == "" {
-		return nil
-	}
-	_, err := a.Directory.Realm(tx, realm)
-	return err
+	return a.Directory.Allowed(tx, c.actor(), capability, realm)
 }
 
 // target finds the user of a path, for a caller who may.

@@ -38,7 +38,7 @@ const (
 // world is the API over all rooms, on a store in memory, with everything that
 // it ever answered or logged.
 type world struct {
-	*testing.T
+	testing.TB
 	clock    *storetest.Clock
 	api      *api.API // as the network sees it
 	local    *api.API // as the admin socket sees it
@@ -58,7 +58,11 @@ type worldOptions struct {
 	domain   string
 	origins  []string
 	realms   map[string]account.Settings
+	level    slog.Level // of what is logged; 0: info
 }
+
+// newQuietWorld is a world for benchmarks: it logs errors alone.
+func newQuietWorld(b *testing.B) *world { return newWorld(b, worldOptions{level: slog.LevelError}) }
 
 // hooked lets a test do something in the moment before a change.
 type hooked struct {
@@ -90,11 +94,11 @@ func (l lockedWriter) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
-func newWorld(t *testing.T, o worldOptions) *world {
+func newWorld(t testing.TB, o worldOptions) *world {
 	t.Helper()
-	w := &world{T: t, clock: storetest.NewClock(time.Date(2026, 5, 4, 9, 0, 5, 0, time.UTC))}
+	w := &world{TB: t, clock: storetest.NewClock(time.Date(2026, 5, 4, 9, 0, 5, 0, time.UTC))}
 	st := storetest.Open(t, w.clock.Now)
-	logger := slog.New(slog.NewJSONHandler(lockedWriter{&w.mu, &w.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger := slog.New(slog.NewJSONHandler(lockedWriter{&w.mu, &w.log}, &slog.HandlerOptions{Level: o.level}))
 	log := audit.New(audit.Options{Logger: logger, Clock: w.clock.Now})
 	if o.realms == nil {
 		one := 1
@@ -118,8 +122,9 @@ func newWorld(t *testing.T, o worldOptions) *world {
 		_, err := sessions.RevokeAll(tx, u.ID, "")
 		return errors.Join(err, doors.Forget(tx, u.ID), factors.Forget(tx, u.ID), counters.Forget(tx, u.ID))
 	})
+	programs := login.NewPrograms(login.ProgramOptions{Store: st, Directory: w.dir, Throttle: counters, Audit: log, Derive: st.Derive, Clock: w.clock.Now})
 	options := api.Options{
-		Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Doors: doors, Hasher: hasher,
+		Programs: programs, Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Doors: doors, Hasher: hasher,
 		Audit: log, Derive: st.Derive, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
 		Cookies: web.Cookies{Scheme: "https", Domain: o.domain},
 	}
@@ -264,7 +269,8 @@ func (w *world) serve(h http.Handler, r *http.Request) *answer {
 	w.mu.Lock()
 	fmt.Fprintf(&w.said, "%s %s -> %d %v %s\n", r.Method, r.URL.Path, a.status, a.header, a.body)
 	w.mu.Unlock()
-	if a.status >= 400 && a.header.Get("Content-Type") != "application/problem+json" {
+	oauth := r.URL.Path == api.Prefix+"/token" && a.fields["error"] != nil // RFC 6749 section 5.2
+	if a.status >= 400 && !oauth && a.header.Get("Content-Type") != "application/problem+json" {
 		w.Errorf("%s %s: a refusal is no problem document: %v %v", r.Method, r.URL.Path, a.header, a)
 	}
 	kept := (r.URL.Path == api.DescriptionPath || api.OwnsDocs(r.URL.Path)) && a.status < 400 // what is everybody's
