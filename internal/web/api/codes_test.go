@@ -9,7 +9,7 @@ import (
 )
 
 // documented are the codes of the table in docs/api.md.
-func documented(t *testing.T) map[string]bool {
+func documented(t testing.TB) map[string]bool {
 	t.Helper()
 	manual, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "api.md"))
 	must(t, err)

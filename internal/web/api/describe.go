@@ -20,7 +20,7 @@ var described = [...]struct {
 	{400, "The request has no one reading: no JSON, a bad cursor, a malformed header.", ""},
 	{401, "Nobody proved who is calling, or the credentials are not good.", "WWW-Authenticate"},
 	{403, "Whoever is calling may not do this, or not with what was proved.", ""},
-	{404, "There is no such user, realm, method or session.", ""},
+	{404, "There is no such user, service, realm, method or session.", ""},
 	{409, "What is there does not let this happen.", ""},
 	{412, "The record has another version than If-Match asks for (code version), or exists (code exists).", ""},
 	{413, "The body is larger than 64 KiB.", ""},
@@ -127,7 +127,7 @@ var whoMay = map[Who]string{
 	OwnerChange:      "whoever is signed in and proved every factor there is, about the own record",
 	OwnerOrEnrolling: "whoever is signed in, about the own record, or whoever holds the ephemeral token of a login that must set up a factor",
 	OwnerOrCapable:   "the owner of the record, or whoever has the capability over its realm",
-	Capable:          "whoever has the capability over the realm: a person in a session with two factors, for changes at most 15 minutes old",
+	Capable:          "whoever has the capability over the realm: a service, or a person in a session with two factors, for changes at most 15 minutes old",
 	LocalOnly:        "the local administrator, by the admin socket",
 }
 

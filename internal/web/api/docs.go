@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -42,9 +43,10 @@ type docsGroup struct {
 }
 
 type docsCall struct {
-	ID, Method, Path, Summary, Description, Example string
-	Parameters, Body, Good                          []docsField
-	Answers                                         []docsAnswer
+	ID, Method, Path, Summary, Description string
+	Media, Example                         string // of the body
+	Parameters, Body, Good                 []docsField
+	Answers                                []docsAnswer
 }
 
 // PathParts lets a path break where a person would break it.
@@ -154,12 +156,8 @@ func (s *spec) call(method, path string, call specCall) docsCall {
 	for _, p := range call.Parameters {
 		c.Parameters = append(c.Parameters, docsField{Name: p.Name, In: p.In, Kind: "in the " + p.In + ", " + s.kind(p.Schema), Doc: p.Description, Required: p.Required})
 	}
-	if body := call.RequestBody.Content["application/json"].Schema; body != nil {
-		c.Body = s.fields("", body, 0)
-		text, err := json.MarshalIndent(s.example(body, 0), "", "  ")
-		if err == nil {
-			c.Example = string(text)
-		}
+	for media, body := range call.RequestBody.Content { // there is one
+		c.Media, c.Body, c.Example = media, s.fields("", body.Schema, 0), s.exampleText(media, body.Schema)
 	}
 	for _, status := range slices.Sorted(maps.Keys(call.Responses)) {
 		r := call.Responses[status]
@@ -241,6 +239,22 @@ func (s *spec) kind(schema *specSchema) string {
 		return "number"
 	}
 	return word
+}
+
+// exampleText is a body to begin with, as it is sent.
+func (s *spec) exampleText(media string, schema *specSchema) string {
+	if media == formType {
+		form := url.Values{}
+		for name, field := range s.resolve(schema).Properties {
+			form.Set(name, fmt.Sprint(s.example(field, 0)))
+		}
+		return form.Encode()
+	}
+	text, err := json.MarshalIndent(s.example(schema, 0), "", "  ")
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 // example is a body to begin with: what is needed, and what has an example.

@@ -51,7 +51,7 @@ func (a *API) registerToken(h huma.API) {
 		return &huma.Response{Description: description, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
 	}
 	h.OpenAPI().AddOperation(&huma.Operation{
-		OperationID: operationID(route), Method: route.Method, Path: route.Path, Summary: route.Summary,
+		OperationID: operationID(route), Method: route.Method, Path: route.Path, Summary: route.Summary, Tags: []string{tagOf(route.Path)},
 		Description: "Who may call: a service, with its name@realm and its current token, in the body or by HTTP Basic (RFC 6749 section 2.3.1).",
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{formType: {Schema: &huma.Schema{
 			Type: "object", Required: []string{"grant_type"}, Properties: map[string]*huma.Schema{

@@ -26,7 +26,7 @@ function request(form) {
 	if (token.value.trim() !== '') headers.Authorization = 'Bearer ' + token.value.trim();
 	const body = form.querySelector('textarea');
 	const sent = body && body.value.trim() !== '' ? body.value : undefined;
-	if (sent !== undefined) headers['Content-Type'] = 'application/json';
+	if (sent !== undefined) headers['Content-Type'] = form.dataset.media;
 	return { method: form.dataset.method, headers, body: sent, credentials: 'omit', mode: 'same-origin', redirect: 'error', cache: 'no-store', referrerPolicy: 'no-referrer' };
 }
 
