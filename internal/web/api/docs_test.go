@@ -51,9 +51,14 @@ func TestPageOfTheAPIShowsEveryCall(t *testing.T) {
 			t.Errorf("%s: tag %s, again %v", path, tag, again)
 		}
 	}
+	shared := newWorld(t, worldOptions{noPortal: true})
+	b := shared.docs(api.DocsPath, "Cookie", "sallyport_session=x").want(200)
+	if b.body != a.body || b.header.Get("Set-Cookie") != "" {
+		t.Errorf("where an upstream shares the host the page is another: %v", b.header)
+	}
 	w.docs(api.DocsPath + "/page.html").want(404)
 	w.docs(api.DocsPath + "/").want(404)
-	if b := w.serve(w.local, httptest.NewRequest("GET", "https://localhost"+api.DocsPath, nil)); b.status != 404 {
-		t.Errorf("the admin socket has pages: %v", b)
+	if c := w.serve(w.local, httptest.NewRequest("GET", "https://localhost"+api.DocsPath, nil)); c.status != 404 {
+		t.Errorf("the admin socket has pages: %v", c)
 	}
 }
