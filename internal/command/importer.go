@@ -321,4 +321,3 @@ func (i *importer) progress() {
 	i.last = time.Now()
 	say(i.cmd, "%d users so far: %d created, %d refused", i.report.total(), i.report.Created, i.report.Refused)
 }
-
