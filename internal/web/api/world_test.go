@@ -57,6 +57,7 @@ type worldOptions struct {
 	domain   string
 	origins  []string
 	realms   map[string]account.Settings
+	hasher   *secret.Hasher // nil: a cheap one
 }
 
 // hooked lets a test do something in the moment before a change.
@@ -104,6 +105,9 @@ func newWorld(t *testing.T, o worldOptions) *world {
 	t.Cleanup(func() { must(t, sessions.Close()) })
 	counters := throttle.New(throttle.DefaultPolicy(), st.Derive("throttle"))
 	hasher := secret.NewHasher(secret.HasherOptions{Params: secret.HashParams{MemoryKiB: 64, Time: 1, Threads: 1}, Queue: 4096})
+	if o.hasher != nil {
+		hasher = o.hasher
+	}
 	doors := login.New(login.Options{
 		Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Hasher: hasher, Audit: log,
 		Derive: st.Derive, Clock: w.clock.Now, Logger: logger, CookieDomain: o.domain != "", Floor: func() time.Duration { return 0 },
