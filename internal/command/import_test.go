@@ -2,8 +2,10 @@ package command_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -84,4 +86,29 @@ func withoutTimes(t *testing.T, lines string) string {
 		all.Write(append(text, '\n'))
 	}
 	return all.String()
+}
+
+// Ctrl-C at a pipe that never ends, before the first user and between two.
+func TestCtrlCEndsAnImport(t *testing.T) {
+	for _, c := range []struct{ written, want string }{
+		{`{"name":"alice"}` + "\n", "sallyport: interrupted\n"},
+		{strings.Repeat(`{"name":"alice"}`+"\n", 10_000), "read the file: interrupted\n"},
+	} {
+		m := newMachine(t)
+		r, w := io.Pipe()
+		ctx, interrupt := context.WithCancel(t.Context())
+		var stdout, stderr bytes.Buffer
+		exit := make(chan int, 1)
+		go func() {
+			exit <- command.Run(ctx, m.shell(&stdout, &stderr), []string{"user", "import", "--format", "jsonl", "-"}, r, &stdout, &stderr)
+		}()
+		if _, err := io.WriteString(w, c.written); err != nil { // returns when it was read
+			t.Fatal(err)
+		}
+		interrupt()
+		if code := <-exit; code != command.ExitFailed || !strings.HasSuffix(stderr.String(), c.want) {
+			t.Errorf("exit code %d, stderr %.200q", code, &stderr)
+		}
+		_ = w.Close() // ends the reader that was left behind
+	}
 }

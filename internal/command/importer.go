@@ -101,6 +101,7 @@ func newImporter(cmd *cobra.Command, c *client, flags importFlags) (*importer, e
 // run imports all that can be read. An error ends it early; what was counted
 // until then was done.
 func (i *importer) run(reader *importing.Reader) error {
+	i.report.Format = reader.Format()
 	for e, err := range reader.Users() {
 		if err != nil { // what stands before is good
 			return firstOf(i.flush(), err)
@@ -129,6 +130,9 @@ func (i *importer) add(e *importing.Entry) error {
 	n := candidate{place: e.Place, plain: !e.Password.IsZero()}
 	n.user, n.address = spellings(e)
 	if e.Refused != nil {
+		if i.report.Format == importing.Htpasswd {
+			n.user = "" // where the columns were swapped this is the password
+		}
 		i.refuse(n, e.Refused.Code, e.Refused.Message)
 		return nil
 	}
@@ -235,7 +239,10 @@ func (i *importer) flush() error {
 		Results []struct{ Status, Code, Message string }
 	}
 	if err := i.send(body, &answer); err != nil {
-		return fmt.Errorf("%w (the import stopped before %s; what was done stays, and a second run goes on from there)", err, i.batch[0].place)
+		if i.c.ctx.Err() != nil {
+			err = errInterrupted
+		}
+		return fmt.Errorf("%w (the import stopped before %s: what was done stays, and a second run goes on from there)", err, i.batch[0].place)
 	}
 	if len(answer.Results) != len(i.batch) {
 		return fmt.Errorf("read the server's answer: it speaks of %d users instead of %d (is the server of another version?)", len(answer.Results), len(i.batch))

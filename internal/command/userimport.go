@@ -94,6 +94,9 @@ func (l *line) importFile(cmd *cobra.Command, path string, flags importFlags) er
 	}
 	defer closeFile()
 	reader, err := importing.Open(source, flags.format)
+	if errors.Is(err, errInterrupted) {
+		return errInterrupted
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", nameOf(path), err)
 	}
@@ -160,7 +163,7 @@ func (p *patient) Read(buf []byte) (int, error) {
 // print says what was done: for people counts, for programs one document.
 func (i *importer) print(cmd *cobra.Command, reader *importing.Reader) error {
 	r := &i.report
-	r.Format, r.DryRun, r.Notes = reader.Format(), i.flags.dryRun, append([]string{}, reader.Notes()...)
+	r.DryRun, r.Notes = i.flags.dryRun, append([]string{}, reader.Notes()...)
 	if i.flags.asJSON {
 		return document(cmd.OutOrStdout(), r)
 	}
@@ -180,5 +183,5 @@ func (i *importer) print(cmd *cobra.Command, reader *importing.Reader) error {
 	for _, code := range r.codes() {
 		rows = append(rows, []string{"  " + code, fmt.Sprint(r.Reasons[code])})
 	}
-	return errors.Join(table(cmd.OutOrStdout(), rows))
+	return table(cmd.OutOrStdout(), rows)
 }

@@ -108,7 +108,7 @@ func (s *splitter) top(l line) error {
 func (b *block) add(l line, indent int) {
 	switch {
 	case l.long:
-		b.refused = errTooLong
+		b.refused = tooLong()
 	case len(b.text)+len(l.text) > maxEntry:
 		b.refused = refuse("too_large", "this user has more than %d bytes", maxEntry)
 	case b.refused == nil:
@@ -127,45 +127,47 @@ func (b *block) entry() Entry {
 	return e
 }
 
-// errYAML is the one answer to a block that is no YAML: the parser's own
+// notYAML is the one answer to a block that is no YAML: the parser's own
 // messages quote the file.
-var errYAML = refuse("malformed", "this user cannot be read as YAML: check indentation, colons and quotes (anchors and merge keys are not read)")
+func notYAML() *Refusal {
+	return refuse("malformed", "this user cannot be read as YAML: check indentation, colons and quotes (anchors and merge keys are not read)")
+}
 
 // authelia reads a block: one name and a map of what belongs to it. Keys that
 // have no meaning here are passed over.
 func (e *Entry) authelia(text []byte) (refused *Refusal) {
 	defer func() {
 		if recover() != nil { // the parser is not ours, and neither is the file
-			refused = errYAML
+			refused = notYAML()
 		}
 	}()
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil || len(file.Docs) != 1 {
-		return errYAML
+		return notYAML()
 	}
 	users := pairs(file.Docs[0].Body)
 	if len(users) != 1 {
-		return errYAML
+		return notYAML()
 	}
 	name, ok := scalar(users[0].Key)
 	fields := pairs(users[0].Value)
 	if !ok || len(fields) == 0 {
-		return errYAML
+		return notYAML()
 	}
 	e.Name = name
 	hash := ""
 	for _, field := range fields {
 		key, ok := scalar(field.Key)
 		if !ok {
-			return errYAML
+			return notYAML()
 		}
 		switch key {
 		case "displayname":
-			ok = text1(field.Value, &e.FullName)
+			ok = textOf(field.Value, &e.FullName)
 		case "email":
-			ok = text1(field.Value, &e.Email)
+			ok = textOf(field.Value, &e.Email)
 		case "password":
-			ok = text1(field.Value, &hash)
+			ok = textOf(field.Value, &hash)
 		case "groups":
 			e.Groups, ok = list(field.Value)
 		case "disabled":
@@ -206,7 +208,7 @@ func scalar(n ast.Node) (string, bool) {
 	return "", false
 }
 
-func text1(n ast.Node, to *string) (ok bool) {
+func textOf(n ast.Node, to *string) (ok bool) {
 	*to, ok = scalar(n)
 	return ok
 }

@@ -34,7 +34,7 @@ func (r *Reader) htpasswd(yield func(Entry, error) bool) {
 func readable(l line) *Refusal {
 	switch {
 	case l.long:
-		return errTooLong
+		return tooLong()
 	case !utf8.Valid(l.text):
 		return refuse("not_utf8", "this is not UTF-8: convert the file first, such as with `iconv -f latin1 -t utf-8`")
 	}

@@ -168,7 +168,9 @@ type line struct {
 
 func (l line) place() string { return fmt.Sprintf("line %d", l.number) }
 
-var errTooLong = refuse("too_large", "this line is longer than %d bytes", maxEntry)
+func tooLong() *Refusal {
+	return refuse("too_large", "this line is longer than %d bytes", maxEntry)
+}
 
 // lines yields the lines of a file. Memory holds one of them, whatever its length.
 func lines(in *bufio.Reader) iter.Seq2[line, error] {
