@@ -55,6 +55,16 @@ func (d *Directory) Import(tx store.Tx, a Actor, n Imported, update bool) (*User
 	case !errors.Is(err, ErrUnknownUser):
 		return nil, 0, err
 	}
+	return d.settle(tx, a, n, fresh)
+}
+
+// settle makes a user whom nothing forbids but names, addresses and the realm.
+func (d *Directory) settle(tx store.Tx, a Actor, n Imported, fresh NewUser) (*User, Outcome, error) {
+	if _, err := lookup(tx, nameKey(n.Ref)); err == nil {
+		return nil, 0, refuse(ErrExists, "%s exists already, and is a service", n.Ref)
+	} else if !errors.Is(err, ErrUnknownUser) {
+		return nil, 0, err
+	}
 	if n.Ref.Realm == AdminRealm && !n.Factor {
 		return nil, 0, refuse(ErrNeedsFactor, "an administrator needs a second factor: import with totp, or add with `user add NAME@admin --totp` or --invite")
 	}

@@ -81,6 +81,10 @@ func TestRefusedImportWritesNothing(t *testing.T) {
 	d := newDirectory(t, nil)
 	d.create(account.NewUser{Ref: ref("owner"), Email: "owner@example.com"})
 	d.create(account.NewUser{Ref: ref("other"), Email: "other@example.com"})
+	d.must(func(tx store.Tx) error {
+		_, err := d.CreateService(tx, account.Local(), account.NewService{Ref: ref("robot")})
+		return err
+	})
 	many := make([]string, 129)
 	for i := range many {
 		many[i] = "group" + string(rune('a'+i%26)) + string(rune('a'+i/26))
@@ -103,6 +107,8 @@ func TestRefusedImportWritesNothing(t *testing.T) {
 		{"address taken", account.Imported{Ref: ref("a"), Email: "Owner@example.com", PasswordHash: crypt}, false, account.ErrAddressTaken},
 		{"address taken, update", account.Imported{Ref: ref("other"), Email: "owner@example.com", FullName: "New"}, true, account.ErrAddressTaken},
 		{"phone, update", account.Imported{Ref: ref("other"), Email: "new@example.com", Phone: "044"}, true, account.ErrInvalid},
+		{"a service's name", account.Imported{Ref: ref("Robot"), PasswordHash: crypt}, false, account.ErrExists},
+		{"a service's name, update", account.Imported{Ref: ref("robot"), PasswordHash: crypt}, true, account.ErrExists},
 		{"administrator", account.Imported{Ref: ref("a@admin"), PasswordHash: crypt}, false, account.ErrNeedsFactor},
 	} {
 		d.must(func(tx store.Tx) error {

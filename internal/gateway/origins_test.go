@@ -426,7 +426,7 @@ func TestS4NoForeignPageChangesAnything(t *testing.T) {
 			}
 		}
 		for _, api := range w.apiCalls(t) {
-			if api.method == "GET" || len(h) == 0 && strings.Contains(api.path, "/login") || len(h) == 0 && strings.Contains(api.path, "/token/") {
+			if api.method == "GET" || len(h) == 0 && strings.Contains(api.path, "/login") || len(h) == 0 && strings.Contains(api.path, "/token") {
 				continue // without either header these prove by their body
 			}
 			body := http.Header{"Content-Type": {"application/json"}}
