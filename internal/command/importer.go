@@ -130,7 +130,7 @@ func (i *importer) add(e *importing.Entry) error {
 	n := candidate{place: e.Place, plain: !e.Password.IsZero()}
 	n.user, n.address = spellings(e)
 	if e.Refused != nil {
-		if i.report.Format == importing.Htpasswd {
+		if i.report.Format == importing.Apache {
 			n.user = "" // where the columns were swapped this is the password
 		}
 		i.refuse(n, e.Refused.Code, e.Refused.Message)

@@ -22,14 +22,14 @@ import (
 
 // Names of formats.
 const (
-	Htpasswd = "htpasswd" // name:hash, a line each
+	Apache   = "htpasswd" // name:hash, a line each
 	Authelia = "authelia" // YAML with a map `users`
 	Django   = "django"   // manage.py dumpdata auth.user auth.group
 	JSONL    = "jsonl"    // what `user export` writes
 )
 
 // Formats lists the names.
-func Formats() []string { return []string{Htpasswd, Authelia, Django, JSONL} }
+func Formats() []string { return []string{Apache, Authelia, Django, JSONL} }
 
 const (
 	// maxEntry bounds one user, in bytes: a line, a block of YAML. Hundreds of
@@ -130,7 +130,7 @@ func guess(head string) string {
 	}
 	name, hash, ok := strings.Cut(first, ":")
 	if ok && name != "" && hash != "" && !strings.ContainsAny(first, " \t") {
-		return Htpasswd
+		return Apache
 	}
 	return ""
 }
@@ -145,7 +145,7 @@ func (r *Reader) Notes() []string { return r.notes }
 // behind it cannot be read.
 func (r *Reader) Users() iter.Seq2[Entry, error] {
 	switch r.format {
-	case Htpasswd:
+	case Apache:
 		return r.htpasswd
 	case Authelia:
 		return r.authelia

@@ -96,7 +96,7 @@ func TestFilesOfOtherPrograms(t *testing.T) {
 		file, format string
 		want, notes  []string
 	}{
-		{"htpasswd", importing.Htpasswd, []string{
+		{"htpasswd", importing.Apache, []string{
 			"line 2 bea|||| $2y$05$ab", "line 3 apr|||| $apr1$abc", "line 5 sha|||| {SHA}q/eq", "line 6 six|||| $6$abcdef",
 			"line 7 refused des_crypt", "line 8 refused not_hashed", "line 9 refused malformed", "line 10 refused malformed", "line 11 refused no_hash",
 			"line 12 refused password_hash", "line 13 refused password_hash",
@@ -169,14 +169,14 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 func TestEntriesAreBounded(t *testing.T) {
 	long := strings.Repeat("x", 5<<20)
 	for _, c := range []struct{ format, text, want string }{
-		{importing.Htpasswd, "a:" + long + "\nb:" + long + "\nsha:{SHA}q/eq1kOINtvlJqojGr3i0O73TUI=", "line 1 refused too_large,line 2 refused too_large,line 3 sha|||| {SHA}q/eq"},
+		{importing.Apache, "a:" + long + "\nb:" + long + "\nsha:{SHA}q/eq1kOINtvlJqojGr3i0O73TUI=", "line 1 refused too_large,line 2 refused too_large,line 3 sha|||| {SHA}q/eq"},
 		{importing.JSONL, `{"name":"` + long + "\"}\n{\"name\":\"b\"}", "line 1 refused too_large,line 2 b||||"},
 		{importing.JSONL, strings.Repeat("[", 10<<10) + "\n{\"name\":\"b\"}", "line 1 refused malformed,line 2 b||||"},
 		{importing.Authelia, "users:\n  a:\n    password: " + long + "\n  b:\n" + strings.Repeat("    x: y\n", 1<<20) + "  c:\n    password: abpWIu4f4hFp2\n", "line 2 refused too_large,line 4 refused too_large,line 1048581 refused des_crypt"},
 		{importing.Authelia, "users:\n  a:\n    password: " + strings.Repeat("[", 10<<10) + "\n  c:\n    password: abpWIu4f4hFp2\n", "line 2 refused malformed,line 4 refused des_crypt"},
 		{importing.Authelia, "users:\n  a:\n    password: &a [x]\n    groups: " + strings.Repeat("- ", 5<<10) + "\n", "line 2 refused malformed"},
 		{importing.Authelia, "users:\n    a:\n      password: x\n   b:\n      password: x\n", "line 2 refused malformed"},
-		{importing.Htpasswd, "m\xfcller:{SHA}q/eq1kOINtvlJqojGr3i0O73TUI=\n", "line 1 refused not_utf8"},
+		{importing.Apache, "m\xfcller:{SHA}q/eq1kOINtvlJqojGr3i0O73TUI=\n", "line 1 refused not_utf8"},
 		{importing.Authelia, "users:\n  a:\n    displayname: M\xfcller\n", "line 2 refused not_utf8"},
 		{importing.Django, "[{\"model\":\"auth.user\",\"pk\":1,\"fields\":{\"username\":\"m\xfcller\",\"password\":\"!\"}}]", "pk 1 refused not_utf8"},
 		{importing.Django, `[1,{"model":7},{"model":"auth.user","pk":{"a":1},"fields":[]},{"model":"a.b","fields":null}]`, "object 3 refused malformed"},
