@@ -124,6 +124,10 @@ func (b *block) entry() Entry {
 	if e.Refused == nil {
 		e.Refused = e.authelia(b.text)
 	}
+	if e.Name == "" { // of a block that cannot be read, so that people find it
+		name, _, _ := strings.Cut(string(b.text), ":")
+		e.Name = strings.Trim(name, ` '"`)
+	}
 	return e
 }
 

@@ -35,6 +35,7 @@ type djangoUser struct {
 type dump struct {
 	groups  map[string]string // pk, as written → name
 	waiting []waitingUser
+	users   int
 	ignored int
 	models  []string // of what was ignored
 }
@@ -103,6 +104,10 @@ func (r *Reader) django(yield func(Entry, error) bool) {
 			return
 		}
 	}
+	if d.users == 0 {
+		yield(Entry{}, errors.New("there is no user in this dump: write it with `manage.py dumpdata auth.user auth.group` (users of our own are JSON lines, an object a line without brackets around them)"))
+		return
+	}
 	if d.ignored > 0 {
 		r.notes = append(r.notes, fmt.Sprintf("ignored %d objects of other models (%s)", d.ignored, strings.Join(d.models, ", ")))
 	}
@@ -137,6 +142,7 @@ func (d *dump) object(n int, o djangoObject) (e Entry, ok bool) {
 		d.ignore(o.Model)
 		return Entry{}, false
 	}
+	d.users++
 	e = Entry{Place: djangoPlace(n, o.PK)}
 	if e.Refused = readable(line{text: o.Fields}); e.Refused != nil {
 		return e, true

@@ -154,6 +154,8 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 		{importing.Django, `[{"model":"auth.user"`, "not well-formed JSON"},
 		{importing.Django, `[{"model":"auth.user"} x`, "not well-formed JSON"},
 		{importing.Django, `[] []`, "something follows"},
+		{importing.Django, `[]`, "there is no user in this dump"},
+		{"", `[{"name":"alice","password":"x"}]`, "an object a line without brackets"},
 		{importing.Django, `[{"model":"` + strings.Repeat("x", 2<<20) + `"}]`, "more than 1024 KiB"},
 		{importing.Django, `[` + strings.Repeat(" ", 2<<20) + `{}]`, "more than 1024 KiB"},
 	} {
@@ -185,6 +187,20 @@ func TestEntriesAreBounded(t *testing.T) {
 		if got := strings.Join(f.lines(), ","); f.err != nil || got != c.want {
 			t.Errorf("%s %.40q: %v, %v, want %q", c.format, c.text, got, f.err, c.want)
 		}
+	}
+}
+
+// A user whose YAML cannot be read is named all the same.
+func TestAnUnreadableBlockIsNamed(t *testing.T) {
+	f := read(t, "", sample(t, "users_database.yml"))
+	var named []string
+	for _, e := range f.entries {
+		if e.Refused != nil {
+			named = append(named, e.Name)
+		}
+	}
+	if want := []string{"alias", "broken", "odd", "maybe", "nobody"}; !slices.Equal(named, want) {
+		t.Errorf("%q, want %q", named, want)
 	}
 }
 
