@@ -27,7 +27,6 @@ type oauthError struct {
 
 	status int
 	wait   time.Duration
-	basic  bool // the client tried HTTP Basic: RFC 6749 wants a challenge of it
 }
 
 // accessToken is the answer to a client that proved itself (RFC 6749 section 5.1).

@@ -58,7 +58,8 @@ type worldOptions struct {
 	domain   string
 	origins  []string
 	realms   map[string]account.Settings
-	level    slog.Level // of what is logged; 0: info
+	hasher   *secret.Hasher // nil: a cheap one
+	level    slog.Level     // of what is logged; 0: info
 }
 
 // newQuietWorld is a world for benchmarks: it logs errors alone.
@@ -114,6 +115,9 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	t.Cleanup(func() { must(t, sessions.Close()) })
 	counters := throttle.New(throttle.DefaultPolicy(), st.Derive("throttle"))
 	hasher := secret.NewHasher(secret.HasherOptions{Params: secret.HashParams{MemoryKiB: 64, Time: 1, Threads: 1}, Queue: 4096})
+	if o.hasher != nil {
+		hasher = o.hasher
+	}
 	doors := login.New(login.Options{
 		Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Hasher: hasher, Audit: log,
 		Derive: st.Derive, Clock: w.clock.Now, Logger: logger, CookieDomain: o.domain != "", Floor: func() time.Duration { return 0 },
