@@ -106,7 +106,8 @@ type Identity struct {
 	Enabled  bool
 	Methods  int // confirmed second factors
 
-	// AllowFrom are the networks that a service is bound to; empty: none.
+	// AllowFrom are the networks that a service is bound to; empty: it may call from
+	// everywhere.
 	// See MayCallFrom.
 	AllowFrom []netip.Prefix
 }

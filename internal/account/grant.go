@@ -89,3 +89,39 @@ func canonicalGrants(grants []Grant) ([]Grant, error) {
 func equalGrant(a, b Grant) bool {
 	return a.Capability == b.Capability && slices.Equal(a.Realms, b.Realms)
 }
+
+// revoke takes a realm that is gone out of all grants: who makes another one of its
+// name shall not find that others have rights over it. A grant over nothing else
+// goes too; it would mean all realms.
+func revoke(tx store.Tx, gone string) error {
+	for item, err := range tx.Scan(store.KPrefix(store.PrefixAccount, keyRealm), nil) {
+		if err != nil {
+			return err
+		}
+		r, err := store.Decode[Realm](item.Value)
+		if err != nil {
+			return err
+		}
+		var kept []Grant
+		changed := false
+		for _, g := range r.Grants {
+			if !slices.Contains(g.Realms, gone) {
+				kept = append(kept, g)
+				continue
+			}
+			changed = true
+			if g.Realms = slices.DeleteFunc(slices.Clone(g.Realms), func(name string) bool { return name == gone }); len(g.Realms) > 0 {
+				kept = append(kept, g)
+			}
+		}
+		if !changed {
+			continue
+		}
+		r.Grants = kept
+		r.Version++
+		if err := saveRealm(tx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}

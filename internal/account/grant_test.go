@@ -35,9 +35,6 @@ func TestS12DelegatesStayWithinTheirGrant(t *testing.T) {
 		if _, err := d.SetMethods(tx, a, alice.ID, nil, true); err != nil {
 			return err
 		}
-		if _, err := d.SetRealm(tx, a, "staff", account.Settings{Skew: number(2)}, nil, 0); err != nil {
-			return err
-		}
 		if err := d.Allowed(tx, a, account.List, "users"); err != nil {
 			return err
 		}
@@ -55,7 +52,11 @@ func TestS12DelegatesStayWithinTheirGrant(t *testing.T) {
 			return err
 		},
 		"a new administrator": func(tx store.Tx) error { _, err := d.Create(tx, a, account.NewUser{Ref: ref("eve@admin")}); return err },
-		"a realm":             func(tx store.Tx) error { return d.DeleteRealm(tx, a, "staff") },
+		"what a realm demands": func(tx store.Tx) error {
+			_, err := d.SetRealm(tx, a, "staff", account.Settings{Skew: number(2)}, nil, 0)
+			return err
+		},
+		"a realm": func(tx store.Tx) error { return d.DeleteRealm(tx, a, "staff") },
 		"a new realm": func(tx store.Tx) error {
 			_, err := d.Create(tx, a, account.NewUser{Ref: ref("eve@new"), MakeRealm: true})
 			return err

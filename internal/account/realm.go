@@ -2,6 +2,7 @@ package account
 
 import (
 	"errors"
+	"reflect"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/audit"
@@ -156,9 +157,9 @@ func (d *Directory) Configured(name string) Settings { return d.configured[name]
 // SetRealm makes a realm, or replaces its settings (those that s leaves empty
 // return to their defaults) and, unless grants is nil, its capabilities.
 //
-// A person needs create over a new realm's name, update over an existing one;
-// grants need update over all realms and never exceed the person's own. Those of
-// admin and auth are fixed. ifVersion other than 0: only if the realm has it.
+// A principal needs create over a new realm's name. Settings and grants need update
+// over all realms: what a realm demands of its members, others rely on. Grants never
+// exceed the principal's own; those of admin and auth are fixed. ifVersion other than 0: only if the realm has it.
 // Errors: ErrInvalid, ErrConfigured, ErrReserved, ErrVersion, ErrForbidden, ErrNotFresh.
 func (d *Directory) SetRealm(tx store.Tx, a Actor, name string, s Settings, grants *[]Grant, ifVersion uint64) (Realm, error) {
 	name, err := principal.CanonicalRealm(name)
@@ -179,6 +180,11 @@ func (d *Directory) SetRealm(tx store.Tx, a Actor, name string, s Settings, gran
 	}
 	if err := rights.over(tx, needed, name); err != nil {
 		return Realm{}, err
+	}
+	if needed == Update || !reflect.ValueOf(s).IsZero() {
+		if err := rights.everywhere(Update); err != nil {
+			return Realm{}, err
+		}
 	}
 	if ifVersion != 0 && (r == nil || r.Version != ifVersion) {
 		return Realm{}, ErrVersion
@@ -249,6 +255,9 @@ func (d *Directory) DeleteRealm(tx store.Tx, a Actor, name string) error {
 		return err
 	}
 	if err := tx.Delete(realmKey(name)); err != nil {
+		return err
+	}
+	if err := revoke(tx, name); err != nil {
 		return err
 	}
 	return d.record(tx, rights, audit.Event{Kind: audit.KindRealmDelete, Name: "@" + name})

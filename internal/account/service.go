@@ -1,7 +1,7 @@
 package account
 
 import (
-	"encoding/json"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -77,6 +77,14 @@ func (s Seed) String() string             { return "[secret]" }
 func (s Seed) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 func (s Seed) LogValue() slog.Value       { return slog.StringValue(s.String()) }
 
+// Newest is the seed of the last rotation; the zero Seed where a record has none.
+func (s *Service) Newest() Seed {
+	if len(s.Seeds) == 0 {
+		return Seed{}
+	}
+	return s.Seeds[0]
+}
+
 // Working returns the seeds whose tokens are good at an instant: the newest, and
 // during an overlap its predecessor.
 func (s *Service) Working(at time.Time) []Seed {
@@ -135,22 +143,14 @@ func ServiceKey(key []byte) (ref principal.Ref, ok bool) {
 	return principal.Ref{Realm: string(parts[1]), Name: string(parts[2])}, true
 }
 
-// DecodeService reads the identity out of a service's record, as Watch shows it
-// below ServiceKeyPrefix. The error never repeats the record.
-func DecodeService(value []byte) (Identity, error) {
-	var s Service
-	if json.Unmarshal(value, &s) != nil || s.ID.IsZero() || s.Name == "" || s.Realm == "" {
-		return Identity{}, errors.New("not the record of a service")
-	}
-	return s.Identity(), nil
-}
-
 // ServiceState is what changes about a service without an administrator. It has a
 // record of its own, so that a service in use does not change its version.
 type ServiceState struct {
 	store.Meta
-	SeenAt time.Time        `json:"seen_at,omitzero"`           // the last good token, to a minute
-	Burned map[uint64]int64 `json:"burned_by_verify,omitempty"` // seed → the last step that POST /verify accepted
+	SeenAt    time.Time        `json:"seen_at,omitzero"`           // when it last proved itself, to a minute
+	RefusedAt time.Time        `json:"refused_at,omitzero"`        // when a good token of it was last refused, likewise
+	Burned    map[uint64]int64 `json:"burned_by_verify,omitempty"` // seed → the last step that POST /verify accepted
+	Replayed  int64            `json:"replayed,omitempty"`         // the last burned step of which a replay was recorded
 }
 
 // BurnedStep is the last step of a seed (Seed.ID) that was burned, -1 if none was.
@@ -186,4 +186,56 @@ func (d *Directory) ServiceState(tx store.Tx, id principal.ID) (*ServiceState, e
 // SaveServiceState writes it. Who calls it has judged a token in this transaction.
 func (d *Directory) SaveServiceState(tx store.Tx, id principal.ID, s *ServiceState) error {
 	return store.Save(tx, serviceStateKey(id), s, noExpiry)
+}
+
+// burnedSeed remembers the burned step of a seed that no service has any more: if
+// the same seed comes back, what was burned stays so.
+type burnedSeed struct {
+	store.Meta
+	Step int64 `json:"step"`
+}
+
+// burnedLife is how long it is remembered: longer than any clock is set back.
+const burnedLife = 48 * time.Hour
+
+// burnedKey names a seed by its SHA-256: names of keys are in clear, and a seed has
+// 80 bits or more.
+func burnedKey(seed []byte) store.Key {
+	sum := sha256.Sum256(seed)
+	return store.K(store.PrefixAccount, keyBurnedSeed, sum[:16])
+}
+
+// letGo remembers what was burned of seeds that a service is about to lose.
+func (d *Directory) letGo(tx store.Tx, s *Service, lost []Seed) error {
+	state, err := d.ServiceState(tx, s.ID)
+	if err != nil {
+		return err
+	}
+	for _, seed := range lost {
+		step := state.BurnedStep(seed.ID)
+		if step < 0 {
+			continue
+		}
+		if err := store.Save(tx, burnedKey(seed.Secret), &burnedSeed{Step: step}, tx.Now().Add(burnedLife)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeUp burns for a seed from elsewhere what was burned of it before.
+func (d *Directory) takeUp(tx store.Tx, s *Service, seed Seed) error {
+	old, err := store.Load[burnedSeed](tx, burnedKey(seed.Secret))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	state, err := d.ServiceState(tx, s.ID)
+	if err != nil {
+		return err
+	}
+	state.Burn(s.Seeds, seed.ID, old.Step)
+	return d.SaveServiceState(tx, s.ID, state)
 }

@@ -1,6 +1,8 @@
 package account
 
 import (
+	"crypto/subtle"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -54,6 +56,11 @@ func (d *Directory) CreateService(tx store.Tx, a Actor, n NewService) (*Service,
 	if s.Name, err = canonicalName(n.Ref.Name); err != nil {
 		return nil, err
 	}
+	// In Basic a name ends at the first colon (RFC 7617 section 2), and OAuth clients
+	// send it with percent signs (RFC 6749 section 2.3.1): it must have one reading.
+	if strings.ContainsAny(s.Name, ":%+") || strings.ContainsAny(realm, ":%+") {
+		return nil, refuse(ErrInvalid, "the name and the realm of a service hold no colon, percent sign or plus")
+	}
 	change := ServiceChange{Description: &n.Description, Use: &n.Use, AllowFrom: &n.AllowFrom}
 	if err := change.apply(s); err != nil {
 		return nil, err
@@ -71,6 +78,9 @@ func (d *Directory) CreateService(tx store.Tx, a Actor, n NewService) (*Service,
 		return nil, err
 	}
 	if err := saveService(tx, s); err != nil {
+		return nil, err
+	}
+	if err := d.takeUp(tx, s, seed); err != nil {
 		return nil, err
 	}
 	return s, d.record(tx, rights, aboutService(s, audit.KindServiceCreate))
@@ -100,8 +110,9 @@ func (d *Directory) newSeed(tx store.Tx, realm string, given []byte, size int, p
 	return Seed{Secret: slices.Clone(given), Params: *params, MadeAt: tx.Now()}, nil
 }
 
-// UpdateService changes what ServiceChange names. Disabling raises the epoch, so
-// what was open before stays closed when the service is enabled again.
+// UpdateService changes what ServiceChange names. Disabling raises the epoch, and so
+// does a use that leaves no calls: what was open before stays closed when the service
+// may call again.
 // Errors: ErrUnknownService, ErrInvalid, ErrForbidden, ErrNotFresh.
 func (d *Directory) UpdateService(tx store.Tx, a Actor, ref principal.Ref, c ServiceChange) (*Service, error) {
 	s, rights, err := d.serviceTarget(tx, a, ref, Update)
@@ -120,9 +131,11 @@ func (d *Directory) UpdateService(tx store.Tx, a Actor, ref principal.Ref, c Ser
 	switch {
 	case s.Disabled && !before.Disabled:
 		kind = audit.KindServiceDisable
-		s.Epoch++
 	case before.Disabled && !s.Disabled:
 		kind = audit.KindServiceEnable
+	}
+	if before.Identity().Enabled && !s.Identity().Enabled {
+		s.Epoch++
 	}
 	if err := saveService(tx, s); err != nil {
 		return nil, err
@@ -144,16 +157,28 @@ func (d *Directory) RotateService(tx store.Tx, a Actor, ref principal.Ref, given
 	if overlap < 0 || overlap > MaxOverlap {
 		return nil, refuse(ErrInvalid, "the overlap is 0 to %d hours", int(MaxOverlap/time.Hour))
 	}
-	old := s.Seeds[0]
-	seed, err := d.newSeed(tx, s.Realm, given, size, &old.Params)
+	old, lost := s.Newest(), s.Seeds
+	var params *otp.Params // nil: the realm's
+	if old.ID > 0 {
+		params = &old.Params
+	}
+	seed, err := d.newSeed(tx, s.Realm, given, size, params)
 	if err != nil {
 		return nil, err
 	}
+	for _, known := range s.Seeds {
+		if subtle.ConstantTimeCompare(known.Secret, seed.Secret) == 1 {
+			return nil, refuse(ErrInvalid, "the service has this seed already: a rotation needs another one")
+		}
+	}
 	seed.ID = old.ID + 1
 	s.Seeds = []Seed{seed}
-	if overlap > 0 {
+	if overlap > 0 && old.ID > 0 {
 		old.Until = tx.Now().Add(overlap)
-		s.Seeds = append(s.Seeds, old)
+		s.Seeds, lost = append(s.Seeds, old), lost[1:]
+	}
+	if err := errors.Join(d.letGo(tx, s, lost), d.takeUp(tx, s, seed)); err != nil {
+		return nil, err
 	}
 	s.RotatedAt = tx.Now()
 	s.Epoch++
@@ -169,6 +194,9 @@ func (d *Directory) RotateService(tx store.Tx, a Actor, ref principal.Ref, given
 func (d *Directory) DeleteService(tx store.Tx, a Actor, ref principal.Ref) error {
 	s, rights, err := d.serviceTarget(tx, a, ref, Delete)
 	if err != nil {
+		return err
+	}
+	if err := d.letGo(tx, s, s.Seeds); err != nil {
 		return err
 	}
 	for _, fn := range d.onDeleteService {

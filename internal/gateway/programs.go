@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/principal"
@@ -17,8 +18,22 @@ type programs struct{ *login.Programs }
 
 func (p programs) Program(ctx context.Context, ref principal.Ref, token string, client netip.Addr) (*account.Identity, error) {
 	who, err := p.Programs.Program(ctx, ref, token, client)
+	return who, inGuardsWords(err)
+}
+
+func (p programs) Refuse(ctx context.Context, ref principal.Ref, client netip.Addr) error {
+	return inGuardsWords(p.Programs.Refuse(ctx, ref, client))
+}
+
+func inGuardsWords(err error) error {
 	if errors.Is(err, login.ErrDenied) {
-		return nil, guard.ErrDenied
+		return guard.ErrDenied
 	}
-	return who, err
+	return err
+}
+
+// elsewhere notes an access token that was used where its service is not.
+func (g *Gateway) elsewhere(who *account.Identity, client netip.Addr) {
+	g.audit.Note(audit.Event{Kind: audit.KindToken, Outcome: audit.Denied, Cause: "network", Principal: who.ID,
+		Name: who.Name + "@" + who.Realm, Client: client, Method: "access_token"})
 }

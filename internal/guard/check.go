@@ -81,23 +81,23 @@ func (r *Rules) find(req *Request, d *Decision) *compiled {
 
 // GoesOn reports whether a service that was let in would be let in now, apart from
 // its token, which is good for a short time only: for those who serve it a stream.
-// A store that does not answer ends nothing.
-func (g *Guard) GoesOn(ctx context.Context, req *Request, live session.Live) bool {
+// An error means that the store failed, and nobody knows.
+func (g *Guard) GoesOn(ctx context.Context, req *Request, live session.Live) (bool, error) {
 	live, err := g.sessions.Again(ctx, live)
-	switch {
-	case errors.Is(err, session.ErrNone):
-		return false
-	case err != nil:
-		return true
+	if errors.Is(err, session.ErrNone) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
 	}
 	d := Decision{}
 	rule := g.rules.find(req, &d)
 	if rule == nil || d.Outcome != Allow || !live.Identity.MayCallFrom(req.Client) {
-		return false
+		return false, nil
 	}
 	d.Live = live
 	rule.judge(req, live.Identity, g.clock, &d)
-	return d.Outcome == Allow
+	return d.Outcome == Allow, nil
 }
 
 // Selects reports whether a request with another path would surely be decided by
@@ -294,7 +294,10 @@ func (g *Guard) bearer(ctx context.Context, jwt string, req *Request, d *Decisio
 	switch {
 	case err == nil && live.Identity != nil && live.Identity.MayCallFrom(req.Client):
 		d.Live = live
+		d.bound(live.Identity)
 		return live.Identity, false
+	case err == nil && live.Identity != nil && g.elsewhere != nil:
+		g.elsewhere(live.Identity, req.Client)
 	case err != nil && !errors.Is(err, session.ErrNone):
 		return nil, d.fail(err)
 	}
@@ -311,20 +314,29 @@ func (g *Guard) basic(ctx context.Context, credential string, req *Request, rule
 		return nil, false
 	}
 	d.Judged = true
-	// Who is not on the list is not asked for a token: a rule is no oracle for
-	// the tokens of other services, and burns none.
-	if g.programs == nil || !rule.names(ref) {
+	if g.programs == nil {
 		d.BadProof = true
 		return nil, false
 	}
-	who, err := g.programs.Program(ctx, ref, token, req.Client)
+	// A rule is no oracle for the tokens of services that it does not name, nor for
+	// whom it names.
+	var who *account.Identity
+	if rule.names(ref) {
+		who, err = g.programs.Program(ctx, ref, token, req.Client)
+	} else if err = g.programs.Refuse(ctx, ref, req.Client); err == nil {
+		err = ErrDenied
+	}
 	var throttled *throttle.Throttled
 	var busy *secret.Busy
 	switch {
 	case err == nil && who != nil && who.Enabled && who.Kind == principal.Service && who.Name == ref.Name && who.Realm == ref.Realm:
 		d.Live = session.Live{Identity: who, Epoch: who.Epoch}
+		d.bound(who)
 		return who, false
 	case err == nil, errors.Is(err, ErrDenied):
+		d.BadProof = true
+		return nil, false
+	case errors.As(err, &throttled) && d.Demand.Factors == 0: // whoever it is, the page is public
 		d.BadProof = true
 		return nil, false
 	case errors.As(err, &throttled):
@@ -334,6 +346,12 @@ func (g *Guard) basic(ctx context.Context, credential string, req *Request, rule
 		d.RetryAfter = busy.RetryAfter
 	}
 	return nil, d.fail(err)
+}
+
+// bound notes that a principal is bound to networks: early data, which anybody can
+// replay from elsewhere, must not pass for it.
+func (d *Decision) bound(who *account.Identity) {
+	d.NetworkAware = d.NetworkAware || len(who.AllowFrom) > 0
 }
 
 // basicName reads name@realm:token. ours: the realm exists.
@@ -376,8 +394,41 @@ func (g *Guard) Ours(ctx context.Context, authorization string) bool {
 	case bearer:
 		return g.ours(credential)
 	}
-	_, _, ours, err := g.basicName(ctx, credential)
-	return ours || err != nil
+	return g.looksOurs(ctx, credential)
+}
+
+// looksOurs reads a Basic credential in every way in which an upstream might: in both
+// alphabets, padded or not, and with the name's end at any colon.
+func (g *Guard) looksOurs(ctx context.Context, credential string) bool {
+	credential = strings.TrimRight(credential, "=")
+	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		plain, err := encoding.DecodeString(credential)
+		if err != nil {
+			continue
+		}
+		for i, c := range plain {
+			if c != ':' {
+				continue
+			}
+			if ours, err := g.namesOurRealm(ctx, string(plain[:i])); ours || err != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// namesOurRealm reports whether a name ends in @ and a realm that exists.
+func (g *Guard) namesOurRealm(ctx context.Context, name string) (bool, error) {
+	at := strings.LastIndexByte(name, '@')
+	if at < 0 {
+		return false, nil
+	}
+	realm, err := principal.CanonicalRealm(name[at+1:])
+	if err != nil {
+		return false, nil
+	}
+	return g.realm(ctx, realm)
 }
 
 // fail makes d the answer to a failure of the store.

@@ -246,7 +246,11 @@ func parseService(text string) (principal.Ref, error) {
 		canonical, err := principal.CanonicalRealm(realm)
 		return principal.Ref{Realm: canonical}, err
 	}
-	return principal.ParseRef(text, "")
+	ref, err := principal.ParseRef(text, "")
+	if err == nil && strings.ContainsAny(text, ":%+") { // no service has such a name
+		err = principal.ErrName
+	}
+	return ref, err
 }
 
 // compileHow reads how much is asked and what the upstream gets.

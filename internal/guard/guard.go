@@ -41,6 +41,9 @@ type Sessions interface {
 // anything else means that the store failed. Safe for concurrent use.
 type Programs interface {
 	Program(ctx context.Context, ref principal.Ref, token string, client netip.Addr) (*account.Identity, error)
+	// Refuse is Program for a service that a rule does not name: it answers as for
+	// one that nobody has, and never with nil.
+	Refuse(ctx context.Context, ref principal.Ref, client netip.Addr) error
 }
 
 // ErrDenied is what Programs answers to a bad token.
@@ -62,6 +65,9 @@ type Options struct {
 	// OurToken tells whether a text is a JWT whose iss is ours; it proves
 	// nothing (session.Registry.IsOurs). Nil: no Bearer is ours.
 	OurToken func(jwt string) bool
+	// Elsewhere hears of a service's good access token that came from a network
+	// which the service is not bound to: it was probably stolen. Nil: nobody does.
+	Elsewhere func(who *account.Identity, client netip.Addr)
 	// Clock is the source of time, by default time.Now.
 	Clock func() time.Time
 }
@@ -75,6 +81,8 @@ type Guard struct {
 	realm    func(ctx context.Context, realm string) (bool, error)
 	ours     func(jwt string) bool
 	clock    func() time.Time
+
+	elsewhere func(*account.Identity, netip.Addr)
 }
 
 // New returns a Guard over compiled rules.
@@ -82,7 +90,7 @@ func New(o Options) (*Guard, error) {
 	if o.Sessions == nil {
 		return nil, errors.New("make a guard: sessions are required")
 	}
-	g := &Guard{rules: o.Rules, sessions: o.Sessions, programs: o.Programs, realm: o.RealmExists, ours: o.OurToken, clock: o.Clock}
+	g := &Guard{rules: o.Rules, sessions: o.Sessions, programs: o.Programs, realm: o.RealmExists, ours: o.OurToken, clock: o.Clock, elsewhere: o.Elsewhere}
 	if g.rules == nil {
 		g.rules = &Rules{}
 	}
@@ -191,8 +199,8 @@ type Decision struct {
 	// Identity is who is calling, nil for anonymous. It is set only where the
 	// proof was good, and must not be changed.
 	Identity *account.Identity
-	// Live is the session behind Identity; its zero value for a service's
-	// one-time token.
+	// Live is the session behind Identity; without an id where a service proved
+	// itself by its own token or its access token.
 	Live session.Live
 	// Judged says that Authorization held a proof of ours and was judged (it
 	// does not belong to the upstream).

@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"encoding/base64"
 	"net/netip"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/session"
+	"github.com/sallyport-auth/sallyport/internal/throttle"
 )
 
 func robot(name, realm string, networks ...string) session.Live {
@@ -49,7 +51,7 @@ func TestRulesNameServicesAndRealmsOfThem(t *testing.T) {
 			}
 		}
 	}
-	for _, bad := range []string{"@", "robots", "@a/b", "deploy@", "*@ro bots"} {
+	for _, bad := range []string{"@", "robots", "@a/b", "deploy@", "*@ro bots", "a:b@robots", "a%62@robots", "a+b@robots"} {
 		if _, err := guard.Compile([]guard.Rule{{Services: []string{bad}}}, guard.CompileOptions{}); err == nil {
 			t.Errorf("%q is no service", bad)
 		}
@@ -81,23 +83,62 @@ func TestGoesOn(t *testing.T) {
 	req := get("a.example", "/", "")
 	req.Client = netip.MustParseAddr("10.1.2.3")
 	live := robot("deploy", "robots")
-	if g.GoesOn(t.Context(), req, live) {
+	goes := func() bool {
+		on, err := g.GoesOn(t.Context(), req, live)
+		if err != nil {
+			t.Error(err)
+		}
+		return on
+	}
+	if goes() {
 		t.Error("a service that is gone goes on")
 	}
 	p.cookies["service"] = live
-	if !g.GoesOn(t.Context(), req, live) {
+	if !goes() {
 		t.Error("a living service is cut")
 	}
 	p.cookies["service"] = robot("deploy", "robots", "192.0.2.0/24")
-	if g.GoesOn(t.Context(), req, live) {
+	if goes() {
 		t.Error("a service that was bound to another network goes on")
 	}
 	p.cookies["service"] = robot("deploy", "aliens")
-	if g.GoesOn(t.Context(), req, live) {
+	if goes() {
 		t.Error("the rule does not admit it")
 	}
 	p.fail = errStore
-	if !g.GoesOn(t.Context(), req, live) {
-		t.Error("a store that fails for a moment cuts all streams")
+	if on, err := g.GoesOn(t.Context(), req, live); on || err == nil {
+		t.Error("nobody knows, and it is said")
+	}
+}
+
+// Attack: a credential of ours in a spelling that we do not read and a lenient
+// upstream does goes on to it.
+func TestOursReadsWhatUpstreamsMight(t *testing.T) {
+	g := make_(t, everybody(), &robots{}, guard.Rule{Services: []string{"@robots"}})
+	for text, want := range map[string]bool{
+		"deploy@robots:123456": true, "a:b@robots:123456": true, "x@nowhere:y@robots:1": true, "deploy:x@robots": false, "deploy@nowhere:1": false, "deploy": false, ":": false,
+		"\xfb\xff@robots:1": true,
+	} {
+		for name, e := range map[string]*base64.Encoding{"std": base64.StdEncoding, "raw": base64.RawStdEncoding, "url": base64.URLEncoding, "rawurl": base64.RawURLEncoding} {
+			if got := g.Ours(t.Context(), "Basic "+e.EncodeToString([]byte(text))); got != want {
+				t.Errorf("%q in %s: %v", text, name, got)
+			}
+		}
+	}
+}
+
+// Attack (an oracle): who stands in a rule has to wait, who does not is refused at
+// once.
+func TestRulesDoNotTellWhomTheyName(t *testing.T) {
+	r := &robots{err: &throttle.Throttled{RetryAfter: 9}}
+	g := make_(t, everybody(), r, guard.Rule{Hosts: []string{"a.example"}, Services: []string{"deploy@robots"}}, guard.Rule{Hosts: []string{"open.example"}, Services: []string{"deploy@robots"}, Factors: num(0)})
+	for _, name := range []string{"deploy", "other"} {
+		for host, want := range map[string]guard.Outcome{"a.example": guard.Throttled, "open.example": guard.Allow} {
+			req := get(host, "/", "")
+			req.Authorization = basic(name + "@robots:123456")
+			if d := g.Check(t.Context(), req); d.Outcome != want {
+				t.Errorf("%s at %s: %v", name, host, d.Outcome)
+			}
+		}
 	}
 }

@@ -92,66 +92,139 @@ func (p *Programs) Program(ctx context.Context, ref principal.Ref, token string,
 		if err != nil {
 			return err
 		}
-		who = p.accepted.find(s, token, tx.Now())
-		return nil
+		stored, err := p.dir.Stored(tx, ref.Realm)
+		if err == nil {
+			who = p.accepted.find(s, stored.Version, token, client, tx.Now())
+		}
+		return err
 	})
 	switch {
 	case err == nil && who != nil && who.MayCallFrom(client):
 		return who, nil
-	case err != nil && !errors.Is(err, account.ErrUnknownService):
+	case err != nil && !errors.Is(err, account.ErrUnknownService) && !errors.Is(err, account.ErrUnknownRealm):
 		return nil, err
 	}
 	return p.first(ctx, ref, token, client)
 }
 
+// Refuse judges a token of a service that is not asked here as that of an unknown
+// one: so that nobody learns, by who has to wait, whom a rule names. It answers
+// ErrDenied or *throttle.Throttled; anything else means that the store failed.
+func (p *Programs) Refuse(ctx context.Context, ref principal.Ref, client netip.Addr) error {
+	nobody := principal.Ref{Name: ref.Name + "\x00", Realm: ref.Realm} // which is no name
+	_, err := p.first(ctx, nobody, "", client)
+	return err
+}
+
 // first judges a token that is not remembered.
 func (p *Programs) first(ctx context.Context, ref principal.Ref, token string, client netip.Addr) (*account.Identity, error) {
-	var v tokenVerdict
-	var name string
-	var id principal.ID
-	err := p.store.Update(ctx, func(tx store.Tx) error {
-		v, name, id = tokenVerdict{}, "", principal.ID{}
-		s, err := p.named(tx, ref)
-		if err != nil {
+	var a attempt
+	err := p.store.Update(ctx, func(tx store.Tx) (err error) {
+		a, err = p.attempt(tx, ref, client)
+		if err != nil || a.throttled != nil {
 			return err
 		}
-		name, id = p.nameOf(s, ref), s.ID
-		origin := throttle.Origin{Client: client, Exempt: !client.IsValid() || client.IsLoopback()}
-		try, err := p.throttle.Count(tx, p.subjectOf(s, ref), throttle.Token, origin)
-		if wait, ok := errors.AsType[*throttle.Throttled](err); ok {
-			v.throttled = wait
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		realm, err := p.dir.Realm(tx, s.Realm)
-		if err != nil && !errors.Is(err, account.ErrUnknownRealm) {
-			return err
-		}
-		v = match(s, token, tx.Now(), skewOf(realm), nil)
-		if v.cause == "" {
-			v.cause = obstacle(s, client)
-		}
-		if v.cause != "" {
-			return p.recordToken(tx, s, name, audit.KindToken, v.cause, client, "")
-		}
-		if err := p.throttle.Good(tx, try); err != nil {
-			return err
-		}
-		return p.saw(tx, s, origin)
+		return p.judge(tx, &a, token)
 	})
 	switch {
 	case err != nil:
 		return nil, err
-	case v.throttled != nil:
-		p.audit.Note(audit.Event{Time: p.clock(), Kind: audit.KindThrottled, Outcome: audit.Denied, Cause: v.throttled.Cause,
-			Principal: id, Name: name, Client: client, Method: "token"})
-		return nil, v.throttled
-	case v.cause != "":
+	case a.throttled != nil:
+		p.audit.Note(a.event(p.clock(), audit.KindThrottled, a.throttled.Cause, "token"))
+		return nil, a.throttled
+	case a.cause != "":
 		return nil, ErrDenied
 	}
-	return p.accepted.put(v), nil
+	return p.accepted.put(&a), nil
+}
+
+// attempt is one try of a service.
+type attempt struct {
+	tokenVerdict
+	name      string // for events
+	client    netip.Addr
+	origin    throttle.Origin
+	try       throttle.Try
+	throttled *throttle.Throttled
+	realm     account.Realm
+}
+
+// attempt finds who is named and counts the try. A service that is bound to networks
+// is nobody elsewhere: what strangers try there does not shut it out.
+func (p *Programs) attempt(tx store.Tx, ref principal.Ref, client netip.Addr) (a attempt, err error) {
+	a.client, a.origin = client, originOfProgram(client)
+	if a.realm, err = p.dir.Realm(tx, ref.Realm); err != nil && !errors.Is(err, account.ErrUnknownRealm) {
+		return a, err
+	}
+	s, err := p.named(tx, ref, a.realm)
+	if err != nil {
+		return a, err
+	}
+	a.service, a.name = s, p.nameOf(s, ref)
+	subject := p.subjectOf(s, ref)
+	if who := s.Identity(); !who.MayCallFrom(client) {
+		subject = p.throttle.Unknown(ref.Realm, ref.Name)
+	}
+	a.try, err = p.throttle.Count(tx, subject, throttle.Token, a.origin)
+	if wait, ok := errors.AsType[*throttle.Throttled](err); ok {
+		a.throttled, err = wait, nil
+	}
+	return a, err
+}
+
+// originOfProgram is the place that the throttle judges by. Programs on this machine
+// are a place of their own; its address is no network that others share.
+func originOfProgram(client netip.Addr) throttle.Origin {
+	o := throttle.Origin{Client: client, Exempt: !client.IsValid() || client.IsLoopback()}
+	if client.IsLoopback() {
+		o.Browser = []byte("this machine")
+	}
+	return o
+}
+
+// judge decides a counted try.
+func (p *Programs) judge(tx store.Tx, a *attempt, token string) error {
+	a.tokenVerdict = match(a.service, token, tx.Now(), skewOf(a.realm), nil)
+	if a.cause == "" {
+		a.cause = obstacle(a.service, a.client)
+		if a.cause != "" && a.cause != causeNetwork { // it is no guess
+			if err := p.throttle.Uncount(tx, a.try); err != nil {
+				return err
+			}
+			return p.recordRefused(tx, a)
+		}
+	}
+	if a.cause != "" {
+		return p.audit.Record(tx, a.event(tx.Now(), audit.KindToken, a.cause, ""))
+	}
+	if err := p.throttle.Good(tx, a.try); err != nil {
+		return err
+	}
+	return p.saw(tx, a.service, a.origin)
+}
+
+// event is what is said of a try that was refused.
+func (a *attempt) event(at time.Time, kind audit.Kind, cause, method string) audit.Event {
+	return audit.Event{Time: at, Kind: kind, Outcome: audit.Denied, Cause: cause, Principal: a.service.ID, Name: a.name, Client: a.client, Method: method}
+}
+
+// recordRefused writes down that a good token was refused: once a minute, since
+// such a service keeps calling.
+func (p *Programs) recordRefused(tx store.Tx, a *attempt) error {
+	state, err := p.dir.ServiceState(tx, a.service.ID)
+	if err != nil {
+		return err
+	}
+	e := a.event(tx.Now(), audit.KindToken, a.cause, "")
+	if since := tx.Now().Sub(state.RefusedAt); since >= 0 && since < seenStep {
+		tx.After(func() { p.audit.Note(e) })
+		return nil
+	}
+	state.RefusedAt = tx.Now()
+	if err := p.dir.SaveServiceState(tx, a.service.ID, state); err != nil {
+		return err
+	}
+	return p.audit.Record(tx, e)
 }
 
 // obstacle says why a service with a good token may not call, "" for nothing.
@@ -168,30 +241,43 @@ func obstacle(s *account.Service, client netip.Addr) string {
 	return ""
 }
 
-// saw notes, at most once a minute, that a service was there and from where.
+// saw notes, at most once a minute, that a service was there, and from where at once
+// if it was never seen there.
 func (p *Programs) saw(tx store.Tx, s *account.Service, origin throttle.Origin) error {
+	subject := throttle.Of(s.ID)
+	known, err := p.throttle.Known(tx, subject, origin)
+	if err != nil {
+		return err
+	}
 	state, err := p.dir.ServiceState(tx, s.ID)
 	if err != nil {
 		return err
 	}
 	if since := tx.Now().Sub(state.SeenAt); since >= 0 && since < seenStep {
-		return nil
+		if known {
+			return nil
+		}
+		return p.throttle.Succeeded(tx, subject, origin)
 	}
 	state.SeenAt = tx.Now()
 	if err := p.dir.SaveServiceState(tx, s.ID, state); err != nil {
 		return err
 	}
-	return p.throttle.Succeeded(tx, throttle.Of(s.ID), origin)
+	return p.throttle.Succeeded(tx, subject, origin)
 }
 
 // named finds a service. Of what is unknown it returns one without an id, whose
-// seed nobody has.
-func (p *Programs) named(tx store.Tx, ref principal.Ref) (*account.Service, error) {
+// seed nobody has and whose tokens look like those of the realm.
+func (p *Programs) named(tx store.Tx, ref principal.Ref, realm account.Realm) (*account.Service, error) {
 	s, err := p.dir.ServiceByRef(tx, ref)
 	if !errors.Is(err, account.ErrUnknownService) {
 		return s, err
 	}
-	return &account.Service{Name: ref.Name, Realm: ref.Realm, Seeds: []account.Seed{{ID: 1, Secret: p.dummy, Params: otp.Default()}}}, nil
+	params := otp.Default()
+	if realm.OTP != nil {
+		params = *realm.OTP
+	}
+	return &account.Service{Name: ref.Name, Realm: ref.Realm, Seeds: []account.Seed{{ID: 1, Secret: p.dummy, Params: params}}}, nil
 }
 
 func (p *Programs) subjectOf(s *account.Service, ref principal.Ref) throttle.Subject {
@@ -212,14 +298,13 @@ func (p *Programs) nameOf(s *account.Service, ref principal.Ref) string {
 
 // tokenVerdict is what a token was: good where cause is empty.
 type tokenVerdict struct {
-	cause     string
-	throttled *throttle.Throttled
-	service   *account.Service
-	seed      account.Seed
-	step      int64
-	code      string
-	from      time.Time // the token's window
-	until     time.Time
+	cause   string
+	service *account.Service
+	seed    account.Seed
+	step    int64
+	code    string
+	from    time.Time // the token's window
+	until   time.Time
 }
 
 // match compares a token with all seeds that work, and for the log with those that
@@ -272,16 +357,12 @@ func skewOf(r account.Realm) int {
 	return *r.Skew
 }
 
-// recordToken writes down why a token was refused.
-func (p *Programs) recordToken(tx store.Tx, s *account.Service, name string, kind audit.Kind, cause string, client netip.Addr, actor string) error {
-	return p.audit.Record(tx, audit.Event{
-		Time: tx.Now(), Kind: kind, Outcome: audit.Denied, Cause: cause, Principal: s.ID, Name: name, Client: client, Actor: actor,
-	})
-}
-
-// maxAccepted bounds the tokens that are remembered. A service has three at a time,
-// and six during an overlap.
-const maxAccepted = 1 << 16
+// maxAccepted bounds the tokens that are remembered, of all services in all places;
+// maxOfOne those of one service.
+const (
+	maxAccepted = 1 << 16
+	maxOfOne    = 256
+)
 
 // accepted remembers tokens that were good, until their windows end.
 type accepted struct {
@@ -292,6 +373,8 @@ type accepted struct {
 
 type acceptedToken struct {
 	version uint64 // of the service's record
+	realm   uint64 // the version of its realm's
+	place   netip.Prefix
 	code    string
 	from    time.Time
 	until   time.Time
@@ -299,24 +382,37 @@ type acceptedToken struct {
 }
 
 // find returns the identity for a token that was good, nil for any other.
-func (a *accepted) find(s *account.Service, token string, now time.Time) *account.Identity {
+func (a *accepted) find(s *account.Service, realm uint64, token string, client netip.Addr, now time.Time) *account.Identity {
+	place := placeOf(client)
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	var who *account.Identity
 	for _, t := range a.all[s.ID] {
 		code, ok := otp.Clean(token, len(t.code))
 		equal := ok && subtle.ConstantTimeCompare([]byte(code), []byte(t.code)) == 1
-		if equal && t.version == s.Version && now.Before(t.until) && !now.Before(t.from) {
+		if equal && t.version == s.Version && t.realm == realm && t.place == place && now.Before(t.until) && !now.Before(t.from) {
 			who = t.who
 		}
 	}
 	return who
 }
 
+// placeOf is the network of a client, as the throttle knows places: a token that was
+// good at one is looked at anew at another.
+func placeOf(client netip.Addr) netip.Prefix {
+	client = client.Unmap().WithZone("")
+	bits := 32
+	if client.Is6() {
+		bits = 64
+	}
+	place, _ := client.Prefix(bits) // the zero Prefix for nobody's address
+	return place
+}
+
 // put remembers a token and returns the identity.
-func (a *accepted) put(v tokenVerdict) *account.Identity {
+func (a *accepted) put(v *attempt) *account.Identity {
 	identity := v.service.Identity()
-	t := acceptedToken{version: v.service.Version, code: v.code, from: v.from, until: v.until, who: &identity}
+	t := acceptedToken{version: v.service.Version, realm: v.realm.Version, place: placeOf(v.client), code: v.code, from: v.from, until: v.until, who: &identity}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.all == nil || a.size >= maxAccepted {
@@ -324,8 +420,12 @@ func (a *accepted) put(v tokenVerdict) *account.Identity {
 	}
 	old := a.all[identity.ID]
 	kept := slices.DeleteFunc(slices.Clone(old), func(o acceptedToken) bool {
-		return o.version != t.version || o.until.Before(t.from) || subtle.ConstantTimeCompare([]byte(o.code), []byte(t.code)) == 1
+		same := o.place == t.place && subtle.ConstantTimeCompare([]byte(o.code), []byte(t.code)) == 1
+		return o.version != t.version || o.realm != t.realm || o.until.Before(t.from) || same
 	})
+	if len(kept) >= maxOfOne {
+		kept = kept[:0]
+	}
 	for _, o := range kept { // one identity for one version, so that assertions are found again
 		t.who = o.who
 	}

@@ -220,15 +220,18 @@ func (t *Throttle) Unknown(realm, name string) Subject {
 // too; no network counts them, and it has no places. Reset and Forget of the
 // principal reach it.
 func (t *Throttle) Between(caller string, id principal.ID) Subject {
-	return Subject{key: Of(id).key, caller: "c" + string(t.mac("caller", []byte(caller))[:16])}
+	return Subject{key: Of(id).key, caller: t.callerPlace(caller)}
 }
 
-// BetweenUnknown is Between for a name that nobody has: one of the 65,536 buckets
-// of Unknown, with a counter for each caller.
+// BetweenUnknown is Between for a name that nobody has: one of 64 buckets for each
+// caller, so that no caller fills the store with what strangers type.
 func (t *Throttle) BetweenUnknown(caller, realm, name string) Subject {
-	s := t.Unknown(realm, name)
-	s.caller = "c" + string(t.mac("caller", []byte(caller))[:16])
-	return s
+	mac := t.mac("unknown", []byte(realm), []byte(name))
+	return Subject{key: "v" + string([]byte{mac[0] & 0x3f}), caller: t.callerPlace(caller), unknown: true}
+}
+
+func (t *Throttle) callerPlace(caller string) string {
+	return "c" + string(t.mac("caller", []byte(caller))[:16])
 }
 
 func (t *Throttle) mac(purpose string, parts ...[]byte) []byte {

@@ -56,6 +56,22 @@ func (t *Throttle) Count(tx store.Tx, s Subject, k Kind, o Origin) (Try, error) 
 	return t.count(tx, try, c, n)
 }
 
+// Refused writes the counter of a try that was refused once more, as it is: so that
+// to be told nothing, where a caller asks about somebody, takes as long as to be
+// judged.
+func (t *Throttle) Refused(tx store.Tx, s Subject, k Kind, o Origin) error {
+	place, err := t.place(tx, s, o)
+	if err != nil {
+		return err
+	}
+	try := Try{subject: s.key, kind: k, place: place, asked: s.caller != ""}
+	c, err := t.loadCounter(tx, try)
+	if err != nil {
+		return err
+	}
+	return t.saveCounter(tx, try, c)
+}
+
 // refusal is a *Throttled where the try has to wait, with the longest of the waits.
 func (t *Throttle) refusal(now time.Time, try Try, c *counter, n *network) error {
 	if t.policy.Closed > 0 && try.kind == Code && c.Wrong >= t.policy.Closed {

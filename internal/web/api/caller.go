@@ -2,12 +2,12 @@ package api
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/session"
@@ -132,9 +132,9 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, route Route) (*calle
 		return c, nil
 	}
 	err := prove()
-	if p, ok := err.(*Problem); ok && p.Status == http.StatusUnauthorized && p.header != nil && route.Who == Capable && !web.SecFetch(r.Header) {
+	if p := (*Problem)(nil); errors.As(err, &p) && p.Status == http.StatusUnauthorized && route.Who == Capable && !web.SecFetch(r.Header) {
 		// A browser would ask for a password, which is none of a person's proofs here.
-		p.header.Add("WWW-Authenticate", `Basic realm="Sallyport", charset="UTF-8"`)
+		p.with("WWW-Authenticate", "Bearer, "+web.BasicChallenge)
 	}
 	return c, err
 }
@@ -144,12 +144,18 @@ func (a *API) identify(c *caller, r *http.Request, origin origin, route Route) e
 	if values := r.Header.Values("Authorization"); len(values) > 0 {
 		scheme, token, _ := strings.Cut(values[0], " ")
 		if len(values) == 1 && strings.EqualFold(scheme, "Basic") {
-			return a.identifyProgram(c, r, strings.TrimSpace(token))
+			return a.identifyProgram(c, r, values[0])
 		}
 		if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
 			return unauthenticated()
 		}
 		live, err := a.Sessions.VerifyAccess(r.Context(), strings.TrimSpace(token))
+		if err == nil && !live.Identity.MayCallFrom(c.client.Addr) {
+			// Probably stolen.
+			a.Audit.Note(audit.Event{Time: a.Clock(), Kind: audit.KindToken, Outcome: audit.Denied, Cause: "network", Principal: live.Identity.ID,
+				Name: nameOf(live.Identity), Client: c.client.Addr, Method: "access_token"})
+			return unauthenticated()
+		}
 		return c.settle(live, err)
 	}
 	if origin == listed {
@@ -181,7 +187,7 @@ func (c *caller) settle(live session.Live, err error) error {
 	if err != nil {
 		return err
 	}
-	if live.Identity == nil || live.ID == "" && live.Identity.Kind != principal.Service || !live.Identity.MayCallFrom(c.client.Addr) {
+	if live.Identity == nil || live.ID == "" && live.Identity.Kind != principal.Service {
 		return unauthenticated()
 	}
 	c.live = live
@@ -189,10 +195,11 @@ func (c *caller) settle(live session.Live, err error) error {
 }
 
 // identifyProgram takes a service's Basic credential. Basic names services only: a
-// person is refused like an unknown name.
+// person is refused like an unknown name. A browser that was told one sends it by
+// itself, for whatever page, so none is taken from a browser.
 func (a *API) identifyProgram(c *caller, r *http.Request, credential string) error {
-	name, token, ok := basicCredential(credential)
-	if !ok {
+	name, token, ok := web.BasicCredential(credential)
+	if !ok || web.SecFetch(r.Header) || r.Header["Origin"] != nil {
 		return unauthenticated()
 	}
 	who, err := a.program(r.Context(), c, name, token)
@@ -214,19 +221,6 @@ func (a *API) program(ctx context.Context, c *caller, name, token string) (*acco
 		ref = principal.Ref{Name: name}
 	}
 	return a.Programs.Program(ctx, ref, token, c.client.Addr)
-}
-
-// basicCredential reads the base64 of name:password (RFC 7617).
-func basicCredential(text string) (name, password string, ok bool) {
-	const maxCredential = 2048 // bytes: a name@realm and a token in base64 are shorter
-	if len(text) > maxCredential {
-		return "", "", false
-	}
-	plain, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return "", "", false
-	}
-	return strings.Cut(string(plain), ":")
 }
 
 // mayCall compares what was proved with what the route asks for. Capabilities

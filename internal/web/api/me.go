@@ -178,7 +178,7 @@ func unknownSession() *Problem {
 
 func ownEvent(c *caller, which string) audit.Event {
 	return audit.Event{Kind: audit.KindSessionRevoke, Outcome: audit.OK, Principal: c.live.Identity.ID,
-		Name: c.live.Identity.Name + "@" + c.live.Identity.Realm, Detail: map[string]string{"ended": which}}
+		Name: nameOf(c.live.Identity), Detail: map[string]string{"ended": which}}
 }
 
 // record stores an event with who caused it, and from where.
@@ -192,7 +192,7 @@ func told(c *caller, e audit.Event) audit.Event {
 	if c.local {
 		e.Actor = "local"
 	} else if c.live.Identity != nil && c.live.Identity.ID != e.Principal {
-		e.Actor = c.live.Identity.Name + "@" + c.live.Identity.Realm
+		e.Actor = nameOf(c.live.Identity)
 	}
 	return e
 }

@@ -59,28 +59,10 @@ func (a *API) enrollOptions(tx store.Tx, in *provisionInput) (factor.EnrollOptio
 	if in.Body == nil {
 		return options, nil
 	}
-	realm, err := a.Directory.Realm(tx, in.Realm)
-	if err != nil {
-		return options, err
-	}
-	params := otp.Default()
-	if realm.OTP != nil {
-		params = *realm.OTP
-	}
-	if in.Body.Digits != 0 {
-		params.Digits = in.Body.Digits
-	}
-	if in.Body.Period != 0 {
-		params.Period = in.Body.Period
-	}
-	if in.Body.Algorithm != "" {
-		params.Algorithm = otp.Algorithm(in.Body.Algorithm)
-	}
-	if params.Validate() != nil {
-		return options, invalid("body", "digits, period or algorithm are out of range")
-	}
-	options.Params, options.Issuer = &params, in.Body.Issuer
-	return options, nil
+	var err error
+	options.Issuer = in.Body.Issuer
+	options.Params, err = a.params(tx, in.Realm, in.Body.Digits, in.Body.Period, in.Body.Algorithm)
+	return options, err
 }
 
 // withIssuer is the enrolment's URI, under another issuer where one is named.
@@ -123,33 +105,39 @@ func (a *API) verify(ctx context.Context, c *caller, in *verifyInput) (*verdictO
 	if errors.Is(err, account.ErrUnknownRealm) {
 		return nil, err
 	}
-	result := factor.Wrong
+	kind, code := throttle.Code, in.Body.Code
+	if in.Body.RecoveryCode != "" {
+		kind, code = throttle.Recovery, in.Body.RecoveryCode
+	}
+	q := c.asks(ref, code)
+	good := false
 	err = a.Store.Update(ctx, func(tx store.Tx) error {
-		result = factor.Wrong
+		good = false
 		if err := a.mayOver(tx, c, account.Authenticate, ref.Realm); err != nil {
 			return err
 		}
 		u, err := a.Directory.ByRef(tx, ref)
 		if errors.Is(err, account.ErrUnknownUser) {
-			return nil
+			return a.Programs.Nobody(tx, q, nil, "")
 		}
-		if err != nil || u.Disabled {
+		if err != nil {
 			return err
 		}
-		if open, err := a.mayTry(tx, c, u.Realm); err != nil || !open {
+		open, err := a.mayTry(tx, c, u.Realm)
+		if err != nil {
 			return err
 		}
-		result, err = a.judge(tx, c, u, in)
+		good, err = a.judgeUser(tx, c, u, q, kind, open)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return verdict(result == factor.Good), nil
+	return verdict(good), nil
 }
 
 // mayTry says whether a caller may try codes of a realm's members. Those of a realm
-// with capabilities are keys to others: only administrators may.
+// with capabilities are keys to others: only members of admin may.
 func (a *API) mayTry(tx store.Tx, c *caller, realm string) (bool, error) {
 	r, err := a.Directory.Realm(tx, realm)
 	return len(r.Grants) == 0 || c.local || c.live.Identity.Realm == account.AdminRealm, err
@@ -157,48 +145,47 @@ func (a *API) mayTry(tx store.Tx, c *caller, realm string) (bool, error) {
 
 // judge counts, compares and burns. What one caller asks about a person is
 // counted apart from the person's own doors: nobody is shut out by it. Who asks
-// too often hears FAIL like everybody else, and stores nothing.
-func (a *API) judge(tx store.Tx, c *caller, u *account.User, in *verifyInput) (factor.Result, error) {
-	kind := throttle.Code
-	if in.Body.RecoveryCode != "" {
-		kind = throttle.Recovery
-	}
-	try, err := a.Throttle.Count(tx, a.Throttle.Between(c.asking(), u.ID), kind, throttle.Origin{})
+// too often hears FAIL like everybody else, and stores nothing new.
+func (a *API) judge(tx store.Tx, c *caller, u *account.User, kind throttle.Kind, code string) (factor.Result, error) {
+	subject := a.Throttle.Between(c.asking(), u.ID)
+	try, err := a.Throttle.Count(tx, subject, kind, throttle.Origin{})
 	if errors.As(err, new(*throttle.Throttled)) {
-		event := told(c, verdictEvent(u, audit.Denied, "throttled"))
-		event.Time = tx.Now()
-		tx.After(func() { a.Audit.Note(event) })
-		return factor.Wrong, nil
+		a.noteVerdict(tx, c, verdictEvent(u, audit.Denied, "throttled"))
+		return factor.Wrong, a.Throttle.Refused(tx, subject, kind, throttle.Origin{})
 	}
 	if err != nil {
 		return factor.Wrong, err
 	}
 	var result factor.Result
 	if kind == throttle.Recovery {
-		result, _, err = a.Factors.VerifyRecovery(tx, u.ID, in.Body.RecoveryCode)
+		result, _, err = a.Factors.VerifyRecovery(tx, u.ID, code)
 	} else {
-		result, err = a.Factors.Verify(tx, u.ID, "", in.Body.Code)
+		result, err = a.Factors.Verify(tx, u.ID, "", code)
 	}
 	if err != nil {
 		return factor.Wrong, err
 	}
-	outcome := audit.Denied
 	switch result {
 	case factor.Good:
-		outcome, err = audit.OK, a.Throttle.Good(tx, try)
-	case factor.Replayed:
-		err = a.Throttle.Uncount(tx, try)
+		if err := a.Throttle.Good(tx, try); err != nil {
+			return factor.Wrong, err
+		}
+		return result, a.record(tx, c, verdictEvent(u, audit.OK, ""))
+	case factor.Replayed: // not counted: so that repeating it does not fill the store, it is not stored
+		a.noteVerdict(tx, c, verdictEvent(u, audit.Denied, result.String()))
+		return result, a.Throttle.Uncount(tx, try)
 	}
-	if err != nil {
-		return factor.Wrong, err
-	}
-	return result, a.record(tx, c, verdictEvent(u, outcome, result.String()))
+	return result, a.record(tx, c, verdictEvent(u, audit.Denied, result.String()))
+}
+
+// noteVerdict writes a line about what a caller can cause without bound.
+func (a *API) noteVerdict(tx store.Tx, c *caller, e audit.Event) {
+	e = told(c, e)
+	e.Time = tx.Now()
+	tx.After(func() { a.Audit.Note(e) })
 }
 
 func verdictEvent(u *account.User, outcome audit.Outcome, cause string) audit.Event {
-	if outcome == audit.OK {
-		cause = ""
-	}
 	return audit.Event{Kind: audit.KindFactorVerify, Outcome: outcome, Cause: cause, Principal: u.ID, Name: u.Ref().String()}
 }
 

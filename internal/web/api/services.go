@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -27,7 +28,7 @@ type Service struct {
 	CreatedAt    time.Time  `json:"created_at"`
 	RotatedAt    *time.Time `json:"rotated_at,omitempty"`
 	OldSeedUntil *time.Time `json:"old_seed_until,omitempty" doc:"During an overlap: until when the seed before works too."`
-	LastSeenAt   *time.Time `json:"last_seen_at,omitempty" doc:"Its last good token, to a minute."`
+	LastSeenAt   *time.Time `json:"last_seen_at,omitempty" doc:"When it last proved itself, to a minute."`
 }
 
 func (a *API) serviceOf(tx store.Tx, s *account.Service) (Service, error) {
@@ -39,7 +40,7 @@ func (a *API) serviceOf(tx store.Tx, s *account.Service) (Service, error) {
 	if s.Use == account.UseBoth {
 		use = "both"
 	}
-	newest := s.Seeds[0]
+	newest := s.Newest()
 	out := Service{
 		ID: s.ID.String(), Number: s.Number, Realm: s.Realm, Name: s.Name, Description: s.Description, Disabled: s.Disabled, Use: use,
 		AllowFrom: networks(s.AllowFrom), Algorithm: string(newest.Params.Algorithm), Digits: newest.Params.Digits, Period: newest.Params.Period,
@@ -136,7 +137,7 @@ type newSeedOutput struct {
 // newSeed shows the newest seed of a service: in the answer that made it, never
 // again.
 func (a *API) newSeed(tx store.Tx, s *account.Service) *newSeedOutput {
-	seed := s.Seeds[0]
+	seed := s.Newest()
 	out := &newSeedOutput{ETag: serviceTag(s)}
 	out.Body = NewSeed{Realm: s.Realm, Name: s.Name, Seed: otp.FormatSeed(seed.Secret),
 		OTPAuthURI: otp.URI(otp.Label{Issuer: a.Factors.Issuer(), Account: s.Ref().String()}.Clean(), seed.Secret, seed.Params)}
@@ -163,9 +164,12 @@ func (a *API) createService(ctx context.Context, c *caller, in *createServiceInp
 	}
 	may := func(tx store.Tx) error { return a.mayOver(tx, c, account.Create, n.Ref.Realm) }
 	return once(ctx, a, c, may, func(tx store.Tx) (*newSeedOutput, error) {
-		if n.Params, err = a.params(tx, n.Ref.Realm, b.Digits, b.Period, b.Algorithm); err != nil {
+		n := n
+		params, err := a.params(tx, n.Ref.Realm, b.Digits, b.Period, b.Algorithm)
+		if err != nil {
 			return nil, err
 		}
+		n.Params = params
 		s, err := a.Directory.CreateService(tx, c.actor(), n)
 		if err != nil {
 			return nil, err
@@ -214,6 +218,9 @@ func (a *API) params(tx store.Tx, realm string, digits, period int, algorithm st
 	}
 	if algorithm != "" {
 		p.Algorithm = otp.Algorithm(algorithm)
+	}
+	if p.Validate() != nil {
+		return nil, invalid("body", "digits, period or algorithm are out of range")
 	}
 	return &p, nil
 }
@@ -265,7 +272,7 @@ func (a *API) showService(ctx context.Context, c *caller, in *UserPath) (*servic
 // nobody's.
 func (in *UserPath) service() (principal.Ref, error) {
 	ref, err := in.ref()
-	if err == account.ErrUnknownUser {
+	if errors.Is(err, account.ErrUnknownUser) {
 		return principal.Ref{}, account.ErrUnknownService
 	}
 	return ref, err
@@ -300,6 +307,11 @@ func (a *API) changeService(ctx context.Context, c *caller, in *changeServiceInp
 		if err != nil {
 			return err
 		}
+		if change.Disabled != nil && !*change.Disabled {
+			if err := a.Throttle.Reset(tx, s.ID); err != nil {
+				return err
+			}
+		}
 		out, err = a.serviceAnswer(tx, s)
 		return err
 	})
@@ -330,13 +342,23 @@ func (a *API) rotateService(ctx context.Context, c *caller, in *rotateInput) (*n
 			return nil, err
 		}
 	}
-	may := func(tx store.Tx) error { return a.mayOver(tx, c, account.Update, ref.Realm) }
+	may := func(tx store.Tx) error { // a service that is gone has no seed to be shown again
+		if err := a.mayOver(tx, c, account.Update, ref.Realm); err != nil {
+			return err
+		}
+		_, err := a.Directory.ServiceByRef(tx, ref)
+		return err
+	}
 	return once(ctx, a, c, may, func(tx store.Tx) (*newSeedOutput, error) {
 		if err := a.serviceTarget(tx, c, account.Update, ref); err != nil {
 			return nil, err
 		}
 		s, err := a.Directory.RotateService(tx, c.actor(), ref, seed, size, overlap)
 		if err != nil {
+			return nil, err
+		}
+		// What was guessed at is gone: places that were closed by it open.
+		if err := a.Throttle.Reset(tx, s.ID); err != nil {
 			return nil, err
 		}
 		return a.newSeed(tx, s), nil

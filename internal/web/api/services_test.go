@@ -46,6 +46,13 @@ func (r *robot) learn(a *answer) {
 	r.seed = seed
 }
 
+func (r *robot) seedText() string { return otp.FormatSeed(r.seed) }
+
+func split(ref string) (name, realm string) {
+	name, realm, _ = strings.Cut(ref, "@")
+	return name, realm
+}
+
 func (r *robot) path() string {
 	name, realm, _ := strings.Cut(r.name, "@")
 	return "/services/" + realm + "/" + name
@@ -432,7 +439,7 @@ func (r *robot) access(name, token string) *answer {
 // The token endpoint speaks RFC 6749: what is wrong is said in its words.
 func TestTokenEndpointSpeaksOAuth(t *testing.T) {
 	w := newWorld(t, worldOptions{})
-	r := w.robot("deploy+1@robots")
+	r := w.robot("deploy-1@robots")
 	form := func(pairs ...string) string {
 		v := url.Values{}
 		for i := 0; i < len(pairs); i += 2 {
@@ -680,13 +687,11 @@ func TestCodesOfTheMightyAreNotTried(t *testing.T) {
 // taken; a browser does not.
 func TestCallsForProgramsOfferBasic(t *testing.T) {
 	w := newWorld(t, worldOptions{})
-	if got := w.stranger().send("GET", "/users", nil).want(401).header.Values("WWW-Authenticate"); len(got) != 2 || !strings.HasPrefix(got[1], "Basic ") {
+	if got := w.stranger().send("GET", "/users", nil).want(401).header.Values("WWW-Authenticate"); len(got) != 1 || !strings.Contains(got[0], ", Basic ") {
 		t.Errorf("offered %v", got)
 	}
-	for _, v := range []*visitor{w.stranger().saying("Sec-Fetch-Site", "same-origin")} {
-		if got := v.send("GET", "/users", nil).want(401).header.Values("WWW-Authenticate"); len(got) != 1 || got[0] != "Bearer" {
-			t.Errorf("offered to a browser %v", got)
-		}
+	if got := w.stranger().saying("Sec-Fetch-Site", "same-origin").send("GET", "/users", nil).want(401).header.Values("WWW-Authenticate"); len(got) != 1 || got[0] != "Bearer" {
+		t.Errorf("offered to a browser %v", got)
 	}
 	if got := w.stranger().send("GET", "/me", nil).want(401).header.Values("WWW-Authenticate"); len(got) != 1 {
 		t.Errorf("offered to persons %v", got)

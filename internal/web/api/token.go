@@ -1,13 +1,11 @@
 package api
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"mime"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -73,19 +71,19 @@ func (a *API) token(w http.ResponseWriter, r *http.Request, route Route) {
 		a.refuse(r, err).write(w)
 		return
 	}
-	name, token, basic, err := tokenClient(w, r)
+	name, token, err := tokenClient(w, r)
 	if err != nil {
-		a.refuseToken(w, r, err, basic)
+		a.refuseToken(w, r, err)
 		return
 	}
 	who, err := a.program(r.Context(), c, name, token)
 	if err != nil {
-		a.refuseToken(w, r, err, basic)
+		a.refuseToken(w, r, err)
 		return
 	}
 	access, expires, err := a.Sessions.AccessService(r.Context(), who)
 	if err != nil {
-		a.refuseToken(w, r, err, basic)
+		a.refuseToken(w, r, err)
 		return
 	}
 	answerToken(w, http.StatusOK, accessToken{AccessToken: access, TokenType: "Bearer", ExpiresIn: int(expires.Sub(a.Clock()) / time.Second)})
@@ -93,41 +91,41 @@ func (a *API) token(w http.ResponseWriter, r *http.Request, route Route) {
 
 // tokenClient reads who the client says it is. Credentials in the URL are refused
 // (RFC 6749 section 2.3.1), and so is whatever stands twice.
-func tokenClient(w http.ResponseWriter, r *http.Request) (name, token string, basic bool, err error) {
+func tokenClient(w http.ResponseWriter, r *http.Request) (name, token string, err error) {
 	bad := func(code, description string) error {
 		return &oauthError{Code: code, Description: description, status: http.StatusBadRequest}
 	}
 	credentials := r.Header.Values("Authorization")
-	basic = len(credentials) > 0
+	basic := len(credentials) > 0
 	if r.URL.RawQuery != "" {
-		return "", "", basic, bad("invalid_request", "Parameters belong into the body, not into the address.")
+		return "", "", bad("invalid_request", "Parameters belong into the body, not into the address.")
 	}
 	form, err := tokenForm(w, r)
 	if err != nil {
-		return "", "", basic, err
+		return "", "", err
 	}
 	switch grant := form.Get("grant_type"); {
 	case grant == "":
-		return "", "", basic, bad("invalid_request", "grant_type is missing: client_credentials is expected.")
+		return "", "", bad("invalid_request", "grant_type is missing: client_credentials is expected.")
 	case grant != "client_credentials":
-		return "", "", basic, bad("unsupported_grant_type", "client_credentials is the one grant here.")
+		return "", "", bad("unsupported_grant_type", "client_credentials is the one grant here.")
 	case form.Get("scope") != "":
-		return "", "", basic, bad("invalid_scope", "There are no scopes here: what a service may do, its realm says.")
+		return "", "", bad("invalid_scope", "There are no scopes here: what a service may do, its realm says.")
 	}
 	name, token = form.Get("client_id"), form.Get("client_secret")
 	switch {
 	case basic && token != "", len(credentials) > 1:
-		return "", "", basic, bad("invalid_request", "Credentials are expected once, in the body or in Authorization.")
+		return "", "", bad("invalid_request", "Credentials are expected once, in the body or in Authorization.")
 	case basic:
 		header, secret, ok := tokenBasic(credentials[0])
 		if !ok || name != "" && name != header {
-			return "", "", basic, &oauthError{Code: "invalid_client", Description: "Authorization: Basic with name@realm and the current token is expected.", status: http.StatusUnauthorized}
+			return "", "", &oauthError{Code: "invalid_client", Description: "Authorization: Basic with name@realm and the current token is expected.", status: http.StatusUnauthorized}
 		}
-		return header, secret, basic, nil
+		return header, secret, nil
 	case name == "" || token == "":
-		return "", "", basic, &oauthError{Code: "invalid_client", Description: "client_id (name@realm) and client_secret (the current token) are expected.", status: http.StatusUnauthorized}
+		return "", "", &oauthError{Code: "invalid_client", Description: "client_id (name@realm) and client_secret (the current token) are expected.", status: http.StatusUnauthorized}
 	}
-	return name, token, basic, nil
+	return name, token, nil
 }
 
 // tokenForm reads the body: a form in which nothing stands twice.
@@ -157,31 +155,20 @@ func tokenForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 }
 
 // tokenBasic reads client credentials out of Authorization: both halves are
-// form-encoded (RFC 6749 section 2.3.1). A name as it is, which curl sends, is the
-// same text unless it has a plus or a percent sign; names have no spaces.
+// form-encoded (RFC 6749 section 2.3.1). Names of services hold no percent sign and
+// no plus, so that one which is sent as it is, as curl does, reads the same.
 func tokenBasic(value string) (name, token string, ok bool) {
-	scheme, text, _ := strings.Cut(value, " ")
-	if !strings.EqualFold(scheme, "Basic") {
+	name, token, ok = web.BasicCredential(value)
+	if !ok {
 		return "", "", false
 	}
-	plain, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
-	if err != nil {
-		return "", "", false
-	}
-	rawName, rawToken, ok := strings.Cut(string(plain), ":")
-	name, nameErr := url.QueryUnescape(rawName)
-	token, tokenErr := url.QueryUnescape(rawToken)
-	if nameErr != nil || strings.Contains(name, " ") {
-		name = rawName
-	}
-	if tokenErr != nil {
-		token = rawToken
-	}
-	return name, token, ok
+	name, nameErr := url.QueryUnescape(name)
+	token, tokenErr := url.QueryUnescape(token)
+	return name, token, nameErr == nil && tokenErr == nil
 }
 
 // refuseToken maps an error to the form of RFC 6749 section 5.2.
-func (a *API) refuseToken(w http.ResponseWriter, r *http.Request, err error, basic bool) {
+func (a *API) refuseToken(w http.ResponseWriter, r *http.Request, err error) {
 	var e *oauthError
 	var throttled *throttle.Throttled
 	switch {
@@ -198,8 +185,8 @@ func (a *API) refuseToken(w http.ResponseWriter, r *http.Request, err error, bas
 		}
 	}
 	web.SetRetryAfter(w.Header(), e.wait)
-	if e.status == http.StatusUnauthorized && (basic || !web.SecFetch(r.Header)) {
-		w.Header().Set("WWW-Authenticate", `Basic realm="Sallyport", charset="UTF-8"`)
+	if e.status == http.StatusUnauthorized && !web.SecFetch(r.Header) {
+		w.Header().Set("WWW-Authenticate", web.BasicChallenge)
 	}
 	answerToken(w, e.status, e)
 }

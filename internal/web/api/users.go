@@ -52,7 +52,7 @@ func (in *UserPath) ref() (principal.Ref, error) {
 	}
 	name, err := principal.CanonicalName(in.Name)
 	if err != nil {
-		return principal.Ref{}, account.ErrUnknownUser
+		return principal.Ref{Realm: realm}, account.ErrUnknownUser
 	}
 	return principal.Ref{Name: name, Realm: realm}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/throttle"
 )
 
 type verifyTokenInput struct {
@@ -30,7 +31,7 @@ func (a *API) verifyToken(ctx context.Context, c *caller, in *verifyTokenInput) 
 	if name, err := principal.CanonicalName(ref.Name); err == nil {
 		ref.Name = name
 	}
-	asking := login.Asking{Caller: c.asking(), Actor: c.name(), Client: c.client.Addr, Ref: ref, Token: in.Body.Token}
+	q := c.asks(ref, in.Body.Token)
 	good := false
 	err := a.Store.Update(ctx, func(tx store.Tx) (err error) {
 		good = false
@@ -40,12 +41,16 @@ func (a *API) verifyToken(ctx context.Context, c *caller, in *verifyTokenInput) 
 		u, err := a.Directory.ByRef(tx, ref)
 		switch {
 		case errors.Is(err, account.ErrUnknownUser):
-			good, err = a.Programs.Verify(tx, asking)
+			good, err = a.Programs.Verify(tx, q)
 			return err
 		case err != nil:
 			return err
 		}
-		good, err = a.verifyUser(tx, c, u, in.Body.Token)
+		realm, err := a.Directory.Realm(tx, u.Realm)
+		if err != nil {
+			return err
+		}
+		good, err = a.judgeUser(tx, c, u, q, throttle.Code, len(realm.Grants) == 0)
 		return err
 	})
 	if err != nil {
@@ -54,16 +59,21 @@ func (a *API) verifyToken(ctx context.Context, c *caller, in *verifyTokenInput) 
 	return verdict(good), nil
 }
 
-// verifyUser judges a person's one-time code, as POST /users/…/verify does.
-// Realms with capabilities answer no: to ask would be to try their keys.
-func (a *API) verifyUser(tx store.Tx, c *caller, u *account.User, code string) (bool, error) {
-	realm, err := a.Directory.Realm(tx, u.Realm)
-	if err != nil || u.Disabled || len(realm.Grants) > 0 {
-		return false, err
+// asks is a question of this caller.
+func (c *caller) asks(ref principal.Ref, token string) login.Asking {
+	return login.Asking{Caller: c.asking(), Actor: c.name(), Client: c.client.Addr, Ref: ref, Token: token}
+}
+
+// judgeUser judges a person's code. open: the realm is one whose members' codes this
+// caller may try. Who is disabled, or may not be tried, costs what nobody costs.
+func (a *API) judgeUser(tx store.Tx, c *caller, u *account.User, q login.Asking, kind throttle.Kind, open bool) (bool, error) {
+	switch {
+	case u.Disabled:
+		return false, a.Programs.Nobody(tx, q, u, "disabled")
+	case !open:
+		return false, a.Programs.Nobody(tx, q, u, "capable_realm")
 	}
-	in := &verifyInput{}
-	in.Body.Code = code
-	result, err := a.judge(tx, c, u, in)
+	result, err := a.judge(tx, c, u, kind, q.Token)
 	return result == factor.Good, err
 }
 
@@ -79,5 +89,9 @@ func (c *caller) name() string {
 	if c.local {
 		return "local"
 	}
-	return principal.Ref{Name: c.live.Identity.Name, Realm: c.live.Identity.Realm}.String()
+	return nameOf(c.live.Identity)
+}
+
+func nameOf(who *account.Identity) string {
+	return principal.Ref{Name: who.Name, Realm: who.Realm}.String()
 }

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,6 +49,7 @@ type world struct {
 	sessions *session.Registry
 	store    store.Store
 
+	puts atomic.Int64 // records that Updates of the API wrote or deleted
 	mu   sync.Mutex
 	said strings.Builder // every answer
 	log  strings.Builder
@@ -77,12 +79,26 @@ func (h hooked) Update(ctx context.Context, fn func(store.Tx) error) error {
 		before[0]()
 	}
 	return h.Store.Update(ctx, func(tx store.Tx) error {
-		if err := fn(tx); err != nil {
+		if err := fn(counted{tx, h.w}); err != nil {
 			return err
 		}
 		return h.w.fail
 	})
 }
+
+// counted counts what a transaction writes.
+type counted struct {
+	store.Tx
+	w *world
+}
+
+func (c counted) Put(key, value []byte, expires time.Time) error {
+	c.w.puts.Add(1)
+	return c.Tx.Put(key, value, expires)
+}
+
+// written is how many records the API's Updates have written so far.
+func (w *world) written() int64 { return w.puts.Load() }
 
 type lockedWriter struct {
 	mu *sync.Mutex
@@ -126,6 +142,7 @@ func newWorld(t testing.TB, o worldOptions) *world {
 		_, err := sessions.RevokeAll(tx, u.ID, "")
 		return errors.Join(err, doors.Forget(tx, u.ID), factors.Forget(tx, u.ID), counters.Forget(tx, u.ID))
 	})
+	w.dir.OnDeleteService(func(tx store.Tx, s *account.Service) error { return counters.Forget(tx, s.ID) })
 	programs := login.NewPrograms(login.ProgramOptions{Store: st, Directory: w.dir, Throttle: counters, Audit: log, Derive: st.Derive, Clock: w.clock.Now})
 	options := api.Options{
 		Programs: programs, Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Doors: doors, Hasher: hasher,

@@ -90,6 +90,15 @@ func (s *sessions) change(cookie string, l session.Live, ended bool) {
 	}
 }
 
+// tell says that a principal changed.
+func (s *sessions) tell(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, fn := range s.subs[id] {
+		fn(false)
+	}
+}
+
 func (s *sessions) watched(id string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -60,10 +60,33 @@ func (h *Handler) beginWatch(wt *watch, req guard.Request, live session.Live, ca
 // is not a change that denies it, nor that a service's token did.
 func (h *Handler) mayGoOn(req *guard.Request, live session.Live) bool {
 	if live.ID == "" {
-		return h.o.Guard.GoesOn(context.Background(), req, live)
+		return h.serviceGoesOn(req, live)
 	}
 	d := h.o.Guard.Check(context.Background(), req)
 	return d.Outcome == guard.Allow && d.Live.ID != "" || d.Outcome == guard.Challenge && d.Reason == guard.ReasonFresh
+}
+
+// knowWithin is how long it may stay unknown whether a service's stream goes on:
+// streams end within 5 s of a change that denies them.
+const knowWithin = 4 * time.Second
+
+// serviceGoesOn asks until the store answers, and cuts where it does not in time.
+func (h *Handler) serviceGoesOn(req *guard.Request, live session.Live) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), knowWithin)
+	defer cancel()
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		on, err := h.o.Guard.GoesOn(ctx, req, live)
+		if err == nil {
+			return on
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
+	}
 }
 
 func (wt *watch) stop() {
