@@ -55,6 +55,10 @@ type Change struct {
 	Value   []byte // nil when deleted
 	Expires time.Time
 	Deleted bool // deleted, or written already expired, or unreadable
+
+	// All says that changes of any keys that start with Key may have been missed:
+	// whoever follows lets go of all that it knows of them. Deleted is true too.
+	All bool
 }
 
 // Store is a set of records. It is safe for concurrent use.
