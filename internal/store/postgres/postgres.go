@@ -19,6 +19,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -46,6 +47,7 @@ type Options struct {
 	testOnlySweep    time.Duration // 0: sweepEvery
 	testOnlyKeep     time.Duration // 0: keepChanges
 	testOnlyPoll     time.Duration // 0: pollEvery
+	testOnlyNode     string        // "": random
 	testOnlyCommit   func(commit func() error) error
 }
 
@@ -98,7 +100,7 @@ func Open(ctx context.Context, opt Options) (store.Store, error) {
 	}
 	conn, err := d.connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(ctx.Err(), d.explain("open store", err))
 	}
 	if err := d.migrate(ctx, conn); err != nil {
 		closeConn(conn)
@@ -120,11 +122,14 @@ func Open(ctx context.Context, opt Options) (store.Store, error) {
 func newDB(opt Options) (*db, error) {
 	place, config, err := parse(opt.URL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open store: %w", err)
 	}
 	d := &db{
 		config: config, place: place, clock: opt.Clock, log: opt.Logger, opt: opt.defaults(), node: rand.Text(),
 		jobs: make(chan *job, maxBatch), ran: make(chan struct{}, 1), quit: make(chan struct{}),
+	}
+	if opt.testOnlyNode != "" {
+		d.node = opt.testOnlyNode
 	}
 	if d.clock == nil {
 		d.clock = time.Now

@@ -71,7 +71,7 @@ func (d *db) migrate(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	})
 	if err != nil {
-		return d.explain("make the tables", err)
+		return d.explain("open store", err)
 	}
 	return nil
 }
