@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Is tells whether a text is the URL of a PostgreSQL database.
@@ -63,6 +66,23 @@ func parse(text string) (place string, config *pgx.ConnConfig, err error) {
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// Unproven reports whether a connection by this URL may end at a stranger's server:
+// it leaves this machine, and no certificate is verified.
+func Unproven(text string) bool {
+	_, config, err := parse(text)
+	if err != nil {
+		return false
+	}
+	unproven := func(host string, t *tls.Config) bool {
+		ip, err := netip.ParseAddr(host)
+		near := strings.HasPrefix(host, "/") || host == "localhost" || err == nil && ip.IsLoopback()
+		return !near && (t == nil || t.InsecureSkipVerify && t.VerifyPeerCertificate == nil && t.VerifyConnection == nil)
+	}
+	return unproven(config.Host, config.TLSConfig) || slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool {
+		return unproven(f.Host, f.TLSConfig)
+	})
+}
 
 // placeOf writes servers, database and schema, always in the same form.
 func placeOf(c *pgx.ConnConfig) string {

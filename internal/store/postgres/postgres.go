@@ -36,6 +36,9 @@ type Options struct {
 	// search_path may name a schema. No error shows its password.
 	URL string
 
+	// Existing refuses a database without our tables, with ErrEmpty.
+	Existing bool
+
 	// Clock is what Tx.Now of the bare engine goes by; nil: time.Now. The removal
 	// of expired records goes by the clock of the database server.
 	Clock func() time.Time
@@ -50,6 +53,9 @@ type Options struct {
 	testOnlyNode     string        // "": random
 	testOnlyCommit   func(commit func() error) error
 }
+
+// ErrEmpty is the answer to Options.Existing where there is nothing yet.
+var ErrEmpty = errors.New("database holds no store yet")
 
 // Limits of time. The server's end a transaction whose process has stopped, so
 // that others get the lock; the client's end the wait for a server that has.

@@ -91,6 +91,8 @@ func (d *db) version(ctx context.Context, tx pgx.Tx) (version int, err error) {
 		return 0, fmt.Errorf("there is no schema to make tables in: look at search_path")
 	case !ours && others:
 		return 0, fmt.Errorf("%w: its schema %q has tables of something else; name an empty database, or a schema of its own with search_path", store.ErrForeign, *schema)
+	case !ours && d.opt.Existing:
+		return 0, ErrEmpty
 	case !ours:
 		return 0, nil
 	}
