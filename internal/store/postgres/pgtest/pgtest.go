@@ -60,6 +60,14 @@ func URL(t testing.TB) string {
 	return shared.URL(t)
 }
 
+// Files is where the server of this process keeps what its databases hold, written
+// out at this moment. URL comes first.
+func Files(t testing.TB) (dir string) {
+	t.Helper()
+	shared.Exec(t, "checkpoint")
+	return shared.data()
+}
+
 // Start starts a server for one test.
 func Start(t testing.TB) *Server {
 	t.Helper()

@@ -1,0 +1,23 @@
+package gateway_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/sallyport-auth/sallyport/internal/gateway"
+	"github.com/sallyport-auth/sallyport/internal/store/postgres/pgtest"
+)
+
+// onPostgres: scripts/test.sh runs the tests of this directory twice, the second
+// time with their states in PostgreSQL.
+var onPostgres = os.Getenv("SALLYPORT_TEST_STORAGE") == "postgres"
+
+// place gives a configuration a new state: in a directory, or in a database.
+func place(t testing.TB, cfg *gateway.Config, o *gateway.Options) {
+	t.Helper()
+	if !onPostgres {
+		o.StateDir = t.TempDir()
+		return
+	}
+	cfg.Storage, cfg.MasterKey = pgtest.URL(t), testMasterKey
+}
