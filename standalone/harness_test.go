@@ -359,7 +359,7 @@ func (s *server) tryStart() (string, error) {
 
 // adminClient speaks to the admin socket, or to the database beside the server.
 func adminClient(s *server) *http.Client {
-	if onPostgres {
+	if onPostgres() {
 		return &http.Client{Transport: s.beside()}
 	}
 	return &http.Client{Transport: &http.Transport{

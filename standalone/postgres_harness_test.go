@@ -18,7 +18,7 @@ import (
 // time with their states in PostgreSQL. Then servers are told so by their
 // configuration, and the tests manage them as the command line does: by opening the
 // database beside them.
-var onPostgres = os.Getenv("SALLYPORT_TEST_STORAGE") == "postgres"
+func onPostgres() bool { return os.Getenv("SALLYPORT_TEST_STORAGE") == "postgres" }
 
 const testMasterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
@@ -26,7 +26,7 @@ const testMasterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 func (s *server) place() {
 	s.t.Helper()
 	s.state = []string{"--state", s.dir}
-	if !onPostgres {
+	if !onPostgres() {
 		return
 	}
 	text := "" // of the test first: errors name its lines
@@ -80,7 +80,7 @@ func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 // masterKey is what seals the server's state.
 func (s *server) masterKey(t *testing.T) string {
 	t.Helper()
-	if onPostgres {
+	if onPostgres() {
 		return testMasterKey
 	}
 	key, err := os.ReadFile(filepath.Join(s.dir, "master.key"))

@@ -10,12 +10,12 @@ import (
 
 // onPostgres: scripts/test.sh runs the tests of this directory twice, the second
 // time with their states in PostgreSQL.
-var onPostgres = os.Getenv("SALLYPORT_TEST_STORAGE") == "postgres"
+func onPostgres() bool { return os.Getenv("SALLYPORT_TEST_STORAGE") == "postgres" }
 
 // place gives a configuration a new state: in a directory, or in a database.
 func place(t testing.TB, cfg *gateway.Config, o *gateway.Options) {
 	t.Helper()
-	if !onPostgres {
+	if !onPostgres() {
 		o.StateDir = t.TempDir()
 		return
 	}

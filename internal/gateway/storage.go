@@ -110,14 +110,16 @@ func openEngine(ctx context.Context, o StateOptions) (store.Store, error) {
 // errNoState is the end of a command that looks for a state where there is none.
 var errNoState = errors.New("there is no state")
 
-// absent reports whether a place surely holds no state. What cannot be read may
+// absent reports whether a directory surely holds no state. What cannot be read may
 // hold one, and so may a database: who opens it finds out.
 func (s *storage) absent() bool { return s.dir != "" && noState(s.dir) }
 
-// there reports whether a place seems to hold a state.
+// there reports whether a place seems to hold a state. A database that cannot be
+// read does: who opens it says why.
 func (s *storage) there() bool {
 	if s.dir == "" {
-		return true
+		holds, err := postgres.Holds(context.Background(), s.database)
+		return holds || err != nil
 	}
 	entries, err := os.ReadDir(filepath.Join(s.dir, dbName))
 	return err == nil && len(entries) > 0

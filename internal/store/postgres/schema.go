@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -74,6 +75,30 @@ func (d *db) migrate(ctx context.Context, conn *pgx.Conn) error {
 		return d.explain("open store", err)
 	}
 	return nil
+}
+
+// Holds reports whether a database has our tables. It makes none.
+func Holds(ctx context.Context, url string) (bool, error) {
+	d, err := newDB(Options{URL: url, Existing: true})
+	if err != nil {
+		return false, err
+	}
+	conn, err := d.connect(ctx)
+	if err != nil {
+		return false, d.explain("open store", err)
+	}
+	defer closeConn(conn)
+	if err := d.migrate(ctx, conn); err != nil {
+		return false, ignoreEmpty(err)
+	}
+	return true, nil
+}
+
+func ignoreEmpty(err error) error {
+	if errors.Is(err, ErrEmpty) {
+		return nil
+	}
+	return err
 }
 
 // version looks whose the schema is; 0: nobody's, it is empty.
