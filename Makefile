@@ -12,7 +12,7 @@ TOOL    := $(GO) tool -modfile=tools/go.mod
 # PostgreSQL server (tests start their own, throw-away ones), the compiler of the
 # race detector, and the load generator of `make bench`.
 TEST_PACKAGES  := chromium zbar-tools oathtool npm nginx-light haproxy postgresql gcc libc6-dev
-BENCH_PACKAGES := wrk
+BENCH_PACKAGES := wrk postgresql
 
 .PHONY: help run standalone caddy test race-free lint bench fuzz screenshots deps-test deps-bench clean
 
