@@ -12,10 +12,14 @@ import (
 // time with their states in PostgreSQL.
 func onPostgres() bool { return os.Getenv("SALLYPORT_TEST_STORAGE") == "postgres" }
 
-// place gives a configuration a new state: in a directory, or in a database.
+// place gives a configuration a new state, unless it names one: in a directory, or in
+// a database.
 func place(t testing.TB, cfg *gateway.Config, o *gateway.Options) {
 	t.Helper()
-	if !onPostgres() {
+	switch {
+	case cfg.Storage != "":
+		return
+	case !onPostgres():
 		o.StateDir = t.TempDir()
 		return
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/command"
 	"github.com/sallyport-auth/sallyport/internal/gateway"
+	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/store/postgres/pgtest"
 )
@@ -112,5 +113,38 @@ func TestCommandsOpenTheDatabase(t *testing.T) {
 	_, err = gateway.Open(t.Context(), cfg, gateway.Options{Version: "test"})
 	if !errors.Is(err, store.ErrWrongKey) || !strings.Contains(err.Error(), "another database in storage") {
 		t.Errorf("another key: %v", err)
+	}
+}
+
+// The database goes away and comes back. Whoever is signed in already is let through
+// by what is known in memory, everybody else hears that it is for the moment, and
+// afterwards all goes on by itself.
+func TestDatabaseGoesAwayAndComesBack(t *testing.T) {
+	server := pgtest.Start(t)
+	w := open(t, gateway.Config{Portal: "https://" + portalHost, CookieDomain: gateway.CookieDomains{{Domain: "example.com"}}, Storage: server.URL(t), MasterKey: testMasterKey,
+		Rules: []guard.Rule{{Realms: []string{"users"}}}})
+	alice := w.user("alice", "users")
+	portal := w.browser("https://" + portalHost)
+	portal.login(alice)
+	signedIn := portal.at(appHost)
+	ask := func(b *browser) int { return b.authz("/x").status }
+	if got := ask(signedIn); got != http.StatusOK {
+		t.Fatalf("signed in: %d", got)
+	}
+	server.Halt(t)
+	if got := ask(signedIn); got != http.StatusOK {
+		t.Errorf("signed in, without a database: %d", got)
+	}
+	if a := w.local("GET", "/users/users/alice", nil); a.status != http.StatusServiceUnavailable {
+		t.Errorf("the API without a database: %d %s", a.status, a.body)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if a := w.local("GET", "/users/users/alice", nil); a.status != http.StatusOK {
+		t.Errorf("the API with the database again: %d %s", a.status, a.body)
+	}
+	if got := ask(signedIn); got != http.StatusOK {
+		t.Errorf("signed in, with the database again: %d", got)
 	}
 }

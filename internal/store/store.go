@@ -37,6 +37,10 @@ var (
 	ErrForeign  = errors.New("directory holds something else")
 	ErrWrongKey = errors.New("master key does not belong to this store")
 	ErrTooLarge = errors.New("record too large")
+
+	// ErrUnavailable: the engine's server does not answer, or another node holds it
+	// up. Another try may help; whether a change happened, the error's text says.
+	ErrUnavailable = errors.New("store does not answer")
 )
 
 // Key is the name of a record. Build it with [K].

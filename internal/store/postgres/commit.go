@@ -218,6 +218,9 @@ func (d *db) try(jobs []*job) (left []*job, again bool, err error) {
 			return nil, false, nil
 		}
 	}
+	if code(err) == codeReadOnly { // after a failover the URL may lead to another server
+		closeConn(b.conn)
+	}
 	if d.writer = ended(b.conn); errors.Is(err, errUnknown) {
 		d.log.Error("the outcome of a commit is unknown", "database", d.place, "updates", len(ran))
 		return ran, false, err
@@ -232,7 +235,8 @@ func (d *db) begin() (*batch, error) {
 	defer cancel()
 	err := d.patiently(ctx, func() (err error) {
 		if d.writer == nil {
-			if d.writer, err = d.connectWriter(ctx); err != nil {
+			// A node that stands still must not keep all others waiting.
+			if d.writer, err = d.connectFor(ctx, writerIdle); err != nil {
 				return err
 			}
 		}
@@ -248,23 +252,10 @@ func (d *db) begin() (*batch, error) {
 	return b, err
 }
 
-func (d *db) connectWriter(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := d.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	// A node that stands still must not keep all others waiting.
-	if err := run(conn, "set idle_in_transaction_session_timeout = "+milliseconds(serverLimit)); err != nil {
-		closeConn(conn)
-		return nil, err
-	}
-	return conn, nil
-}
-
 // lock begins a transaction that has no other beside it, and answers the number of
 // the last change. LOCK takes no snapshot: the query behind it does.
 func lock(ctx context.Context, conn *pgx.Conn) (seq int64, err error) {
-	results, err := conn.PgConn().Exec(ctx, "begin isolation level serializable; lock table sallyport_turn in exclusive mode; select seq from sallyport_meta").ReadAll()
+	results, err := conn.PgConn().Exec(ctx, "begin isolation level serializable read write; lock table sallyport_turn in exclusive mode; select seq from sallyport_meta").ReadAll()
 	if err != nil {
 		return 0, err
 	}

@@ -52,20 +52,11 @@ func parse(text string) (place string, config *pgx.ConnConfig, err error) {
 	if config.ConnectTimeout == 0 || config.ConnectTimeout > time.Minute {
 		config.ConnectTimeout = connectLimit
 	}
-	for name, value := range map[string]string{
-		"application_name":                    "sallyport",
-		"statement_timeout":                   milliseconds(serverLimit),
-		"lock_timeout":                        milliseconds(lockLimit),
-		"idle_in_transaction_session_timeout": milliseconds(viewIdle),
-	} {
-		if config.RuntimeParams[name] == "" {
-			config.RuntimeParams[name] = value
-		}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "sallyport"
 	}
 	return placeOf(config), config, nil
 }
-
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // Unproven reports whether a connection by this URL may end at a stranger's server:
 // it leaves this machine, and no certificate is verified.
@@ -104,15 +95,26 @@ func address(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
-// connect opens a connection on which a commit is durable, whatever the database's
-// defaults are.
-func (d *db) connect(ctx context.Context) (*pgx.Conn, error) {
+// connect opens a connection for Views.
+func (d *db) connect(ctx context.Context) (*pgx.Conn, error) { return d.connectFor(ctx, viewIdle) }
+
+// connectFor opens a connection with our limits, on which a commit is durable,
+// whatever the database's defaults are. Only the URL itself may say something else.
+// They are set afterwards, because poolers take few parameters at the start.
+func (d *db) connectFor(ctx context.Context, idle time.Duration) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, d.config)
 	if err != nil {
 		return nil, err
 	}
-	err = run(conn, "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'")
-	if err != nil {
+	set := "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"
+	for name, value := range map[string]time.Duration{
+		"statement_timeout": serverLimit, "lock_timeout": lockLimit, "idle_in_transaction_session_timeout": idle,
+	} {
+		if d.config.RuntimeParams[name] == "" {
+			set += "; set " + name + " = " + strconv.FormatInt(value.Milliseconds(), 10)
+		}
+	}
+	if err := run(conn, set); err != nil {
 		closeConn(conn)
 		return nil, err
 	}

@@ -61,6 +61,12 @@ func rolledBack(err error) bool {
 	return errors.As(err, &pg) && pg.SeverityUnlocalized == "ERROR"
 }
 
+// unavailable is store.ErrUnavailable in a sentence that says it better.
+type unavailable struct{ error }
+
+func (u unavailable) Is(target error) bool { return target == store.ErrUnavailable }
+func (u unavailable) Unwrap() error        { return u.error }
+
 // explain says what failed, where, and the way out. The texts of PostgreSQL and of
 // the driver name users and databases, never passwords.
 func (d *db) explain(what string, err error) error {
@@ -69,7 +75,7 @@ func (d *db) explain(what string, err error) error {
 	}
 	at := fmt.Sprintf("%s: the database %s", what, d.place)
 	if errors.Is(err, errUnknown) {
-		return fmt.Errorf("%s: %w", at, err)
+		return unavailable{fmt.Errorf("%s: %w", at, err)}
 	}
 	user := d.config.User
 	switch code(err) {
@@ -82,16 +88,18 @@ func (d *db) explain(what string, err error) error {
 	case codePrivilege:
 		return fmt.Errorf("%s: the user %q may not do this: let it own the database, or a schema of its own (%w)", at, user, err)
 	case codeReadOnly:
-		return fmt.Errorf("%s: this server only reads (a standby?): name the primary, or add target_session_attrs=read-write to the URL", at)
+		return unavailable{fmt.Errorf("%s: this server only reads (a standby?): name the primary, or add target_session_attrs=read-write to the URL", at)}
 	case codeConnections:
-		return fmt.Errorf("%s: the server has no connection left: raise max_connections (%w)", at, err)
+		return unavailable{fmt.Errorf("%s: the server has no connection left: raise max_connections (%w)", at, err)}
 	case codeDiskFull:
 		return fmt.Errorf("%s: %w on the disk of the server (nothing was lost)", at, store.ErrNoSpace)
 	case codeLockTimeout:
-		return fmt.Errorf("%s: another node did not give the lock back in time (%w)", at, err)
+		return unavailable{fmt.Errorf("%s: another node did not give the lock back in time (%w)", at, err)}
+	case codeSerialization, codeDeadlock:
+		return unavailable{fmt.Errorf("%s: %w", at, err)}
 	}
 	if unreachable(err) {
-		return fmt.Errorf("%s cannot be reached: %w", at, cause(err))
+		return unavailable{fmt.Errorf("%s cannot be reached: %w", at, cause(err))}
 	}
 	return fmt.Errorf("%s: %w", at, err)
 }

@@ -92,16 +92,18 @@ func (d *db) tell(missed bool, found []change) {
 
 // follow hears changes until ctx ends, on a connection of its own.
 func (d *db) follow(ctx context.Context) {
+	deaf := false // and it was said
 	for wait := time.Duration(0); ctx.Err() == nil; wait = min(2*wait+50*time.Millisecond, 2*time.Second) {
 		if pause(ctx, wait) != nil {
 			return
 		}
 		conn, err := d.connect(ctx)
 		if err == nil {
-			err = d.listen(ctx, conn, func() { wait = 0 })
+			err = d.listen(ctx, conn, func() { wait, deaf = 0, false })
 			closeConn(conn)
 		}
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !deaf {
+			deaf = true
 			d.log.Warn("changes of other nodes are not heard for the moment", "error", d.explain("follow", err))
 		}
 	}

@@ -185,7 +185,7 @@ func TestServerRestart(t *testing.T) {
 	server.Halt(t)
 	view := func() error { return s.View(t.Context(), func(store.Tx) error { return nil }) }
 	for what, err := range map[string]error{"Update": add(s), "View": view()} {
-		if err == nil || !strings.Contains(err.Error(), "cannot be reached") {
+		if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "cannot be reached") {
 			t.Errorf("%s without a server: %v", what, err)
 		}
 	}

@@ -61,8 +61,9 @@ var ErrEmpty = errors.New("database holds no store yet")
 // that others get the lock; the client's end the wait for a server that has.
 const (
 	patience     = 3 * time.Second  // for a server that restarts, before an Update or a View fails
-	serverLimit  = 15 * time.Second // of one statement, and of a writer that does nothing
+	serverLimit  = 15 * time.Second // of one statement
 	lockLimit    = 10 * time.Second // for the lock that another node holds
+	writerIdle   = 5 * time.Second  // of a writer that does nothing: shorter than others wait for it
 	viewIdle     = time.Minute      // of a View that does nothing
 	answerLimit  = 20 * time.Second // for the server's answer
 	connectLimit = 5 * time.Second  // unless the URL has connect_timeout
