@@ -225,7 +225,8 @@ func (d *db) try(jobs []*job) (left []*job, again bool, err error) {
 		d.log.Error("the outcome of a commit is unknown", "database", d.place, "updates", len(ran))
 		return ran, false, err
 	}
-	return ran, conflict(err) || unreachable(err), err
+	// Who was so slow that the server gave up would be so again.
+	return ran, conflict(err) || unreachable(err) && code(err) != codeIdle, err
 }
 
 // begin takes the lock, and then the snapshot.

@@ -27,6 +27,7 @@ const (
 	codeConnections   = "53300"
 	codeDiskFull      = "53100"
 	codeLockTimeout   = "55P03"
+	codeIdle          = "25P03" // the server ended a transaction that did nothing
 )
 
 func code(err error) string {
@@ -45,8 +46,7 @@ func unreachable(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		// Class 08: connection exceptions. 57P01 to 57P03: stopping, crashed, starting.
-		// 25P03: the server ended a transaction that did nothing.
-		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "57P0") || pg.Code == "25P03"
+		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "57P0") || pg.Code == codeIdle
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error

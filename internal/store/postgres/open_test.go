@@ -95,3 +95,27 @@ func TestCommitsAreDurable(t *testing.T) {
 		t.Errorf("synchronous_commit %q, %v", mode, err)
 	}
 }
+
+// FuzzURL: whatever stands where a URL was expected, what is said about it holds
+// nothing of it.
+func FuzzURL(f *testing.F) {
+	for _, seed := range []string{
+		"postgres://a:b@c/d", "postgresql:///x?host=/run", "postgres://u:p%zz@h/d", "postgres://h:port/d", "postgres://u:p@h/d?sslmode=no", "postgres://[::1/x", "postgres://h/d?host=a,b&port=1", "mysql://u:p@h/d", "",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		const password = "Canary9f8e7d"
+		for _, u := range []string{text, strings.Replace(text, "p", password, 1), "postgres://u:" + password + text, "postgres://u:" + password + "@h/d" + text} {
+			place, err := Place(u)
+			if err != nil && strings.Contains(err.Error(), password) {
+				t.Errorf("%q: %v", u, err)
+			}
+			if parsed, bad := url.Parse(u); bad == nil && err == nil && parsed.User != nil && strings.HasPrefix(u, "postgres") {
+				if secret, _ := parsed.User.Password(); secret == password && strings.Contains(place, password) && strings.Count(u, password) == 1 {
+					t.Errorf("%q: the place is %q", u, place)
+				}
+			}
+		}
+	})
+}
