@@ -1,6 +1,6 @@
 // Package account owns who exists and what they may do: realms and their
-// settings, users, their epochs, and the rules by which one person may change
-// another.
+// settings, users and services, their epochs, and the rules by which one
+// principal may change another.
 //
 // Every changing method takes the [Actor] and checks its right in the same
 // transaction as the change, and records one event in it. Names given to it are
@@ -8,6 +8,7 @@
 package account
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/audit"
@@ -46,14 +47,15 @@ type Options struct {
 // Directory knows realms and users. It is safe for concurrent use; OnDelete and
 // SetLiving are called before the first use.
 type Directory struct {
-	audit        *audit.Log
-	configured   map[string]Settings
-	defaultRealm string
-	passwords    secret.PasswordPolicy
-	lifetimes    *Lifetimes
-	onDelete     []func(store.Tx, *User) error
-	living       Living
-	invalid      error
+	audit           *audit.Log
+	configured      map[string]Settings
+	defaultRealm    string
+	passwords       secret.PasswordPolicy
+	lifetimes       *Lifetimes
+	onDelete        []func(store.Tx, *User) error
+	onDeleteService []func(store.Tx, *Service) error
+	living          Living
+	invalid         error
 }
 
 // Method is one confirmed second factor of a person, as room factor summarises it.
@@ -103,6 +105,10 @@ type Identity struct {
 	Epoch    uint64
 	Enabled  bool
 	Methods  int // confirmed second factors
+
+	// AllowFrom are the networks that a service is bound to; empty: none.
+	// See MayCallFrom.
+	AllowFrom []netip.Prefix
 }
 
 // NewUser is what Create needs. Ref may be in any spelling.

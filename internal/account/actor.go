@@ -18,6 +18,7 @@ const (
 	local
 	self
 	person
+	program
 	system
 )
 
@@ -30,6 +31,8 @@ type Actor struct {
 	factorAt time.Time
 	client   netip.Addr
 	session  string
+	ref      principal.Ref // of a program
+	epoch    uint64        // likewise
 }
 
 // Local is the command line on the server's machine: it may do everything, even
@@ -52,6 +55,15 @@ func Person(id principal.ID, factors int, factorAt time.Time) Actor {
 	return Actor{kind: person, id: id, factors: factors, factorAt: factorAt}
 }
 
+// Program is a service that acts by the capabilities of its realm. It has proved
+// itself, with an epoch that must still be its own at the change.
+func Program(who *Identity) Actor {
+	if who == nil || who.Kind != principal.Service {
+		return Actor{}
+	}
+	return Actor{kind: program, id: who.ID, ref: principal.Ref{Name: who.Name, Realm: who.Realm}, epoch: who.Epoch}
+}
+
 // From returns the actor with what events say about where it acts from, and with
 // the session that must live at the change: see SetLiving.
 func (a Actor) From(client netip.Addr, session string) Actor {
@@ -64,12 +76,12 @@ type rights struct {
 	actor  Actor
 	name   string   // for events
 	all    bool     // local and system: everything
-	realm  string   // the person's own
+	realm  string   // the principal's own
 	groups []string // the person's own
-	grants []Grant  // of the person's realm
+	grants []Grant  // of the principal's realm
 }
 
-// rights reads them. Errors: ErrForbidden for nobody, and for a person who is
+// rights reads them. Errors: ErrForbidden for nobody, and for a principal who is
 // unknown or disabled; those of Alive.
 func (d *Directory) rights(tx store.Tx, a Actor) (rights, error) {
 	if err := d.Alive(tx, a); err != nil {
@@ -100,8 +112,30 @@ func (d *Directory) rightsOf(tx store.Tx, a Actor) (rights, error) {
 			return rights{}, err
 		}
 		return rights{actor: a, name: u.Ref().String(), realm: u.Realm, groups: u.Groups, grants: r.Grants}, nil
+	case program:
+		return d.rightsOfProgram(tx, a)
 	}
 	return rights{}, ErrForbidden
+}
+
+// rightsOfProgram: one that was disabled, rotated, deleted or replaced since it
+// proved itself may do nothing.
+func (d *Directory) rightsOfProgram(tx store.Tx, a Actor) (rights, error) {
+	s, err := d.ServiceByRef(tx, a.ref)
+	if errors.Is(err, ErrUnknownService) {
+		return rights{}, ErrForbidden
+	}
+	if err != nil {
+		return rights{}, err
+	}
+	if who := s.Identity(); who.ID != a.id || who.Epoch != a.epoch || !who.Enabled {
+		return rights{}, ErrForbidden
+	}
+	r, err := loadRealm(tx, s.Realm)
+	if err != nil {
+		return rights{}, err
+	}
+	return rights{actor: a, name: s.Ref().String(), realm: s.Realm, grants: r.Grants}, nil
 }
 
 // over demands a capability over a realm, and proof enough to use it.
@@ -130,8 +164,12 @@ func (r rights) over(tx store.Tx, c Capability, realm string) error {
 	return r.proved(tx, c)
 }
 
-// proved demands two real factors, and for changes that the second is fresh.
+// proved demands of a person two real factors, and for changes that the second is
+// fresh. A program proves with each call all that it can.
 func (r rights) proved(tx store.Tx, c Capability) error {
+	if r.actor.kind == program {
+		return nil
+	}
 	now, at := tx.Now(), r.actor.factorAt
 	if r.actor.factors < 2 || at.IsZero() {
 		return refuse(ErrNotFresh, "capabilities count only after two factors")
@@ -186,8 +224,8 @@ func (r rights) holds(c Capability, realm string) bool {
 	return r.all
 }
 
-// mayGive refuses groups that a delegate (a person of another realm than admin)
-// does not belong to: rules admit by group.
+// mayGive refuses groups that a delegate (whose realm is not admin) does not
+// belong to: rules admit by group. A service belongs to none.
 func (r rights) mayGive(groups []string) error {
 	if r.all || r.realm == AdminRealm {
 		return nil

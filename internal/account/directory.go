@@ -128,14 +128,16 @@ func (d *Directory) reserved(realm string) bool {
 
 // What account keeps under its prefix. "u" alone is watched by others.
 const (
-	keyUser     = "u" // id → User
-	keyName     = "n" // realm, name → id
-	keyAddress  = "e" // realm, address → id
-	keyRealm    = "r" // name → Realm
-	keyMembers  = "m" // realm → number of its principals
-	keySequence = "q" // the last number given
-	keyGuard    = "g" // the administrators
-	keyForeign  = "f" // the dearest foreign password hashes
+	keyUser         = "u" // id → User
+	keyName         = "n" // realm, name → id
+	keyAddress      = "e" // realm, address → id
+	keyRealm        = "r" // name → Realm
+	keyMembers      = "m" // realm → number of its principals
+	keySequence     = "q" // the last number given
+	keyGuard        = "g" // the administrators
+	keyForeign      = "f" // the dearest foreign password hashes
+	keyService      = "s" // realm, name → Service; the name stands in keyName too
+	keyServiceState = "v" // id → ServiceState
 )
 
 // UserKeyPrefix is the start of all users' keys, for Watch and Scan.
@@ -154,7 +156,8 @@ func addressKey(realm, address string) store.Key {
 // indexed is what an index record holds: whose the name or the address is.
 type indexed struct {
 	store.Meta
-	ID principal.ID `json:"id"`
+	ID   principal.ID   `json:"id"`
+	Kind principal.Kind `json:"kind,omitzero"` // zero: a user
 }
 
 // lookup reads an index record. Missing: ErrUnknownUser.

@@ -96,6 +96,9 @@ func (d *Directory) listIndex(tx store.Tx, p place, q string, limit int, users *
 			return last, false, refuse(store.ErrNotFound, "an index record of users cannot be read")
 		}
 		last.After = string(parts[2])
+		if rec.kind() != principal.User {
+			continue
+		}
 		u, err := d.ByID(tx, rec.ID)
 		if err != nil {
 			return last, false, err
@@ -138,15 +141,19 @@ func parsePlace(cursor string) (place, error) {
 	if cursor == "" {
 		return place{}, nil
 	}
+	p, err := decodePlace(cursor)
+	if err != nil || p.Index != keyName && p.Index != keyAddress {
+		return place{}, ErrCursor
+	}
+	return p, nil
+}
+
+func decodePlace(cursor string) (p place, err error) {
 	if len(cursor) > maxCursor {
 		return place{}, ErrCursor
 	}
 	text, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil {
-		return place{}, ErrCursor
-	}
-	var p place
-	if json.Unmarshal(text, &p) != nil || p.Index != keyName && p.Index != keyAddress {
+	if err != nil || json.Unmarshal(text, &p) != nil {
 		return place{}, ErrCursor
 	}
 	return p, nil

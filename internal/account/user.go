@@ -177,19 +177,25 @@ func newUser(tx store.Tx, realm string, n NewUser) (*User, error) {
 // claim takes the name and the address of a new user, read by Get so that two
 // transactions cannot both have them.
 func (d *Directory) claim(tx store.Tx, u *User) error {
-	switch _, err := lookup(tx, nameKey(u.Ref())); {
-	case err == nil:
-		return refuse(ErrExists, "%s exists already", u.Ref())
-	case !errors.Is(err, ErrUnknownUser):
-		return err
-	}
-	if err := store.Save(tx, nameKey(u.Ref()), &indexed{ID: u.ID}, noExpiry); err != nil {
-		return err
-	}
-	if err := addMember(tx, u.Realm, 1); err != nil {
+	if err := claimName(tx, u.Ref(), u.ID, 0); err != nil {
 		return err
 	}
 	return claimAddress(tx, u)
+}
+
+// claimName takes a name of a realm for a new principal (kind zero: a user), and
+// counts it.
+func claimName(tx store.Tx, ref principal.Ref, id principal.ID, kind principal.Kind) error {
+	switch _, err := lookup(tx, nameKey(ref)); {
+	case err == nil:
+		return refuse(ErrExists, "%s exists already", ref)
+	case !errors.Is(err, ErrUnknownUser):
+		return err
+	}
+	if err := store.Save(tx, nameKey(ref), &indexed{ID: id, Kind: kind}, noExpiry); err != nil {
+		return err
+	}
+	return addMember(tx, ref.Realm, 1)
 }
 
 func claimAddress(tx store.Tx, u *User) error {

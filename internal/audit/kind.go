@@ -28,6 +28,15 @@ const (
 	KindFactorVerify   Kind = "factor.verify" // somebody asked whether a code is good
 	KindRecoveryNew    Kind = "recovery_codes.new"
 
+	KindServiceCreate  Kind = "service.create"
+	KindServiceUpdate  Kind = "service.update"
+	KindServiceDisable Kind = "service.disable"
+	KindServiceEnable  Kind = "service.enable"
+	KindServiceRotate  Kind = "service.rotate"
+	KindServiceDelete  Kind = "service.delete"
+	KindToken          Kind = "service.token"  // a program proved itself, or tried to
+	KindVerify         Kind = "service.verify" // somebody asked whether a token is good
+
 	KindRealmSet    Kind = "realm.set"
 	KindRealmDelete Kind = "realm.delete"
 	KindSetup       Kind = "setup"
@@ -43,6 +52,7 @@ func (k Kind) Known() bool {
 	case KindLogin, KindPassword, KindCode, KindRecovery, KindStepUp, KindLogout, KindSessionOpen, KindSessionRevoke, KindRefresh,
 		KindUserCreate, KindUserUpdate, KindUserDelete, KindUserDisable, KindUserEnable,
 		KindPasswordChange, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew,
+		KindServiceCreate, KindServiceUpdate, KindServiceDisable, KindServiceEnable, KindServiceRotate, KindServiceDelete, KindToken, KindVerify,
 		KindRealmSet, KindRealmDelete, KindSetup, KindInvite, KindThrottled, KindGuard, KindKeys:
 		return true
 	}

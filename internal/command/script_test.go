@@ -70,7 +70,7 @@ func newMachine(t testing.TB) *machine {
 		_, err := sessions.RevokeAll(tx, u.ID, "")
 		return errors.Join(err, doors.Forget(tx, u.ID), factors.Forget(tx, u.ID), counters.Forget(tx, u.ID))
 	})
-	options := api.Options{Store: st, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters,
+	options := api.Options{Store: st, Derive: st.Derive, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters,
 		Doors: doors, Hasher: hasher, Audit: log, Local: true, Portal: "https://auth.example.com"}
 	admin, err := api.New(options)
 	must(err)

@@ -110,6 +110,10 @@ type Factors struct {
 	issuer string
 }
 
+// Issuer is what authenticator apps call this installation where nobody says
+// otherwise.
+func (f *Factors) Issuer() string { return f.issuer }
+
 // New returns Factors.
 func New(o Options) *Factors {
 	f := &Factors{dir: o.Directory, key: o.Derive("factor recovery codes"), issuer: o.Issuer}

@@ -81,6 +81,7 @@ type Gateway struct {
 	throttle *throttle.Throttle
 	factors  *factor.Factors
 	sessions *session.Registry
+	programs *login.Programs
 	guard    *guard.Guard
 	sites    []*site
 	authz    http.Handler
@@ -243,8 +244,12 @@ func (g *Gateway) wireRooms() (err error) {
 		_, err := g.sessions.RevokeAll(tx, u.ID, "")
 		return errors.Join(err, g.factors.Forget(tx, u.ID), g.throttle.Forget(tx, u.ID), g.sites[0].doors.Forget(tx, u.ID))
 	})
+	g.programs = login.NewPrograms(login.ProgramOptions{
+		Store: st, Directory: g.accounts, Throttle: g.throttle, Audit: g.audit, Derive: st.Derive, Clock: g.clock,
+	})
+	g.accounts.OnDeleteService(func(tx store.Tx, s *account.Service) error { return g.throttle.Forget(tx, s.ID) })
 	g.guard, err = guard.New(guard.Options{
-		Rules: g.plan.rules, Sessions: g.sessions, RealmExists: g.realmExists, OurToken: g.sessions.IsOurs, Clock: g.clock,
+		Rules: g.plan.rules, Sessions: g.sessions, Programs: programs{g.programs}, RealmExists: g.realmExists, OurToken: g.sessions.IsOurs, Clock: g.clock,
 	})
 	return err
 }
@@ -335,7 +340,7 @@ func (g *Gateway) wireTraffic() (err error) {
 	}
 	o := proxy.Options{
 		Guard: g.guard, Site: g.loginSite, Trusted: g.plan.trusted, Upstream: g.plan.upstream,
-		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Subscribe, ErrorPage: g.errorPage, OnDecision: decided, Logger: g.log, Clock: g.clock,
+		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Follow, ErrorPage: g.errorPage, OnDecision: decided, Logger: g.log, Clock: g.clock,
 	}
 	if g.demo {
 		o.Next = proxy.Demo()
@@ -351,10 +356,10 @@ func (g *Gateway) loginSite(host string) *web.LoginSite {
 
 func (g *Gateway) newAPI(s *site, local bool) (*api.API, error) {
 	return api.New(api.Options{
-		Store: g.state.Store, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Doors: s.doors,
-		Hasher: g.hasher, Audit: g.audit, Clock: g.clock, Logger: g.log, Local: local,
+		Store: g.state.Store, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Doors: s.doors, Programs: g.programs,
+		Hasher: g.hasher, Audit: g.audit, Derive: g.state.Store.Derive, Clock: g.clock, Logger: g.log, Local: local,
 		Cookies: s.Cookies, Client: g.client, Scheme: g.scheme,
-		Portal: s.Portal, SetupBase: g.setupBase, AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version,
+		Portal: s.Portal, SetupBase: g.setupBase, AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version, Look: s.pages.Look(),
 	})
 }
 

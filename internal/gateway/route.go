@@ -36,14 +36,14 @@ func (g *Gateway) Route(o RouteOptions) (*proxy.Handler, error) {
 		g.log.Warn(w)
 	}
 	check, err := guard.New(guard.Options{
-		Rules: rules, Sessions: g.sessions, RealmExists: g.realmExists, OurToken: g.sessions.IsOurs, Clock: g.clock,
+		Rules: rules, Sessions: g.sessions, Programs: programs{g.programs}, RealmExists: g.realmExists, OurToken: g.sessions.IsOurs, Clock: g.clock,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return proxy.New(proxy.Options{
 		Guard: check, Site: g.loginSite, Client: g.client, Scheme: g.scheme, Target: o.Target, WebSocket: o.WebSocket, KeepForwarded: true, Demands: true,
-		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Subscribe, ErrorPage: g.errorPage, OnDecision: g.counter(o.Rules), Logger: g.log, Clock: g.clock,
+		Assertion: g.sessions.Assertion, Subscribe: g.sessions.Follow, ErrorPage: g.errorPage, OnDecision: g.counter(o.Rules), Logger: g.log, Clock: g.clock,
 	})
 }
 

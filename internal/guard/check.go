@@ -79,6 +79,27 @@ func (r *Rules) find(req *Request, d *Decision) *compiled {
 	return rule
 }
 
+// GoesOn reports whether a service that was let in would be let in now, apart from
+// its token, which is good for a short time only: for those who serve it a stream.
+// A store that does not answer ends nothing.
+func (g *Guard) GoesOn(ctx context.Context, req *Request, live session.Live) bool {
+	live, err := g.sessions.Again(ctx, live)
+	switch {
+	case errors.Is(err, session.ErrNone):
+		return false
+	case err != nil:
+		return true
+	}
+	d := Decision{}
+	rule := g.rules.find(req, &d)
+	if rule == nil || d.Outcome != Allow || !live.Identity.MayCallFrom(req.Client) {
+		return false
+	}
+	d.Live = live
+	rule.judge(req, live.Identity, g.clock, &d)
+	return d.Outcome == Allow
+}
+
 // Selects reports whether a request with another path would surely be decided by
 // the same rule, in whatever way that path is read.
 func (g *Guard) Selects(req *Request, path string, rule int) bool {
@@ -192,7 +213,7 @@ func (c *compiled) admits(who *account.Identity) bool {
 		return true
 	}
 	if who.Kind == principal.Service {
-		return contains(c.services, who)
+		return c.names(principal.Ref{Name: who.Name, Realm: who.Realm})
 	}
 	if who.Kind != principal.User {
 		return false
@@ -204,6 +225,12 @@ func (c *compiled) admits(who *account.Identity) bool {
 		return len(c.realms) > 0
 	}
 	return contains(c.users, who) || overlap(c.groups, who.Groups)
+}
+
+// names reports whether a service is on the rule's list, by its name or with all
+// services of its realm.
+func (c *compiled) names(ref principal.Ref) bool {
+	return slices.Contains(c.services, ref) || slices.Contains(c.services, principal.Ref{Realm: ref.Realm})
 }
 
 func (t *Demand) admits(who *account.Identity) bool {
@@ -251,21 +278,21 @@ func (g *Guard) identify(ctx context.Context, req *Request, rule *compiled, d *D
 	credential = strings.Trim(credential, " ")
 	switch {
 	case strings.EqualFold(scheme, "Bearer"):
-		return g.bearer(ctx, credential, d)
+		return g.bearer(ctx, credential, req, d)
 	case strings.EqualFold(scheme, "Basic") && len(rule.services) > 0:
 		return g.basic(ctx, credential, req, rule, d)
 	}
 	return nil, false
 }
 
-func (g *Guard) bearer(ctx context.Context, jwt string, d *Decision) (*account.Identity, bool) {
+func (g *Guard) bearer(ctx context.Context, jwt string, req *Request, d *Decision) (*account.Identity, bool) {
 	if !g.ours(jwt) {
 		return nil, false
 	}
 	d.Judged = true
 	live, err := g.sessions.VerifyAccess(ctx, jwt)
 	switch {
-	case err == nil && live.Identity != nil:
+	case err == nil && live.Identity != nil && live.Identity.MayCallFrom(req.Client):
 		d.Live = live
 		return live.Identity, false
 	case err != nil && !errors.Is(err, session.ErrNone):
@@ -286,7 +313,7 @@ func (g *Guard) basic(ctx context.Context, credential string, req *Request, rule
 	d.Judged = true
 	// Who is not on the list is not asked for a token: a rule is no oracle for
 	// the tokens of other services, and burns none.
-	if g.programs == nil || !slices.Contains(rule.services, ref) {
+	if g.programs == nil || !rule.names(ref) {
 		d.BadProof = true
 		return nil, false
 	}
@@ -294,9 +321,9 @@ func (g *Guard) basic(ctx context.Context, credential string, req *Request, rule
 	var throttled *throttle.Throttled
 	var busy *secret.Busy
 	switch {
-	case err == nil && who.Enabled && who.Kind == principal.Service && who.Name == ref.Name && who.Realm == ref.Realm:
-		d.Live = session.Live{Identity: &who, Epoch: who.Epoch}
-		return &who, false
+	case err == nil && who != nil && who.Enabled && who.Kind == principal.Service && who.Name == ref.Name && who.Realm == ref.Realm:
+		d.Live = session.Live{Identity: who, Epoch: who.Epoch}
+		return who, false
 	case err == nil, errors.Is(err, ErrDenied):
 		d.BadProof = true
 		return nil, false

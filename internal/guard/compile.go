@@ -214,9 +214,9 @@ func compileWho(rule *Rule, c *compiled, o *CompileOptions, fail failure) error 
 		c.users = append(c.users, ref)
 	}
 	for i, text := range rule.Services {
-		ref, err := principal.ParseRef(text, "")
+		ref, err := parseService(text)
 		if err != nil {
-			return fail.item(i, "services", "%+q: expected name@realm", text)
+			return fail.item(i, "services", "%+q: expected name@realm, or @realm for all services of a realm", text)
 		}
 		if !known(ref.Realm, o) {
 			return fail.item(i, "services", "%+q: expected name@realm of a realm that exists%s", text, list(o.Realms))
@@ -238,6 +238,15 @@ func compileWho(rule *Rule, c *compiled, o *CompileOptions, fail failure) error 
 		}
 	}
 	return nil
+}
+
+// parseService reads name@realm, or @realm: then the name is empty.
+func parseService(text string) (principal.Ref, error) {
+	if realm, all := strings.CutPrefix(text, "@"); all {
+		canonical, err := principal.CanonicalRealm(realm)
+		return principal.Ref{Realm: canonical}, err
+	}
+	return principal.ParseRef(text, "")
 }
 
 // compileHow reads how much is asked and what the upstream gets.

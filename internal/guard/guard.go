@@ -31,14 +31,16 @@ import (
 type Sessions interface {
 	Live(ctx context.Context, cookie string, now time.Time) (session.Live, error)
 	VerifyAccess(ctx context.Context, jwt string) (session.Live, error)
+	// Again finds a service anew that proved itself before.
+	Again(ctx context.Context, live session.Live) (session.Live, error)
 }
 
-// Programs says whether a service's one-time token is good, and burns it.
-// login implements it. Errors: ErrDenied (unknown service or wrong token),
-// an error with RetryAfter() time.Duration (wait), anything else means that
-// the store failed. Safe for concurrent use.
+// Programs says whether a service's time-based token is good now, for a caller
+// from this address. login implements it. The identity is shared: read only.
+// Errors: ErrDenied (unknown service or wrong token), *throttle.Throttled (wait),
+// anything else means that the store failed. Safe for concurrent use.
 type Programs interface {
-	Program(ctx context.Context, ref principal.Ref, token string, client netip.Addr) (account.Identity, error)
+	Program(ctx context.Context, ref principal.Ref, token string, client netip.Addr) (*account.Identity, error)
 }
 
 // ErrDenied is what Programs answers to a bad token.

@@ -34,6 +34,11 @@ func (p *people) Live(_ context.Context, cookie string, _ time.Time) (session.Li
 	return p.find(p.cookies, cookie)
 }
 
+// Again finds a service as its record is: under the cookie "service".
+func (p *people) Again(ctx context.Context, _ session.Live) (session.Live, error) {
+	return p.Live(ctx, "service", time.Time{})
+}
+
 func (p *people) VerifyAccess(_ context.Context, jwt string) (session.Live, error) {
 	p.asked = append(p.asked, "token "+jwt)
 	return p.find(p.tokens, jwt)
@@ -259,15 +264,15 @@ type robots struct {
 	calls int
 }
 
-func (r *robots) Program(_ context.Context, ref principal.Ref, token string, _ netip.Addr) (account.Identity, error) {
+func (r *robots) Program(_ context.Context, ref principal.Ref, token string, _ netip.Addr) (*account.Identity, error) {
 	r.calls++
 	if r.err != nil {
-		return account.Identity{}, r.err
+		return nil, r.err
 	}
 	if ref != (principal.Ref{Name: "deploy", Realm: "robots"}) || token != "123456" {
-		return account.Identity{}, guard.ErrDenied
+		return nil, guard.ErrDenied
 	}
-	return account.Identity{ID: principal.NewID(), Kind: principal.Service, Name: "deploy", Realm: "robots", Enabled: true}, nil
+	return &account.Identity{ID: principal.NewID(), Kind: principal.Service, Name: "deploy", Realm: "robots", Enabled: true}, nil
 }
 
 func basic(s string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(s)) }

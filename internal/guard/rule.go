@@ -34,7 +34,8 @@ type Rule struct {
 	Groups []string `json:"groups,omitempty"`
 	// Users narrow as Groups do: name@realm, or a name of the first realm.
 	Users []string `json:"users,omitempty"`
-	// Services that may pass with their token: name@realm.
+	// Services that may pass with their token: name@realm, or @realm for all
+	// services of a realm.
 	Services []string `json:"services,omitempty"`
 	// Factors: 0 admits everybody, signed in or not; 1 a password; 2 a second
 	// factor too. Default 2.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/principal"
 )
 
 const (
@@ -58,6 +59,9 @@ func (r *Registry) Assertion(l Live, aud, alg string) (string, error) {
 		Groups: append([]string{}, l.Identity.Groups...), FullName: l.Identity.FullName, Email: l.Identity.Email,
 		AMR: l.Proof.AMR.Strings(), ACR: "urn:sallyport:factors:" + strconv.Itoa(l.Proof.AMR.Factors()),
 		AuthTime: l.Proof.AuthTime().Unix(),
+	}
+	if l.Identity.Kind == principal.Service { // it has just proved its token, or the access token that it got for one
+		c.AMR, c.ACR, c.AuthTime = OTP.Strings(), "urn:sallyport:factors:1", now.Unix()
 	}
 	text, err := r.sign(ctx, u, typeAssertion, c)
 	if err == nil {

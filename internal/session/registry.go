@@ -58,6 +58,7 @@ type shared struct {
 	ends       *ends
 	keys       *keys
 	assertions assertions
+	programs   programs
 	latest     atomic.Uint32 // the latest second seen, see instant
 
 	unwatch []func()
@@ -93,6 +94,7 @@ func New(o Options) (*Registry, error) {
 		o.Store.Watch(sessionPrefix(), r.sessionChanged),
 		o.Store.Watch(domainPrefix(), r.domainChanged),
 		o.Store.Watch(account.UserKeyPrefix(), r.userChanged),
+		o.Store.Watch(account.ServiceKeyPrefix(), r.programs.changed),
 		o.Store.Watch([]byte(store.PrefixKeys), func(store.Change) { r.keys.forget() }),
 	}
 	r.stopped.Go(r.run)
@@ -108,6 +110,7 @@ func (r *Registry) Close() error {
 		close(r.stop)
 		r.stopped.Wait()
 		r.ends.close()
+		r.programs.close()
 		for _, unwatch := range r.unwatch {
 			unwatch()
 		}

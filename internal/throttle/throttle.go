@@ -223,6 +223,14 @@ func (t *Throttle) Between(caller string, id principal.ID) Subject {
 	return Subject{key: Of(id).key, caller: "c" + string(t.mac("caller", []byte(caller))[:16])}
 }
 
+// BetweenUnknown is Between for a name that nobody has: one of the 65,536 buckets
+// of Unknown, with a counter for each caller.
+func (t *Throttle) BetweenUnknown(caller, realm, name string) Subject {
+	s := t.Unknown(realm, name)
+	s.caller = "c" + string(t.mac("caller", []byte(caller))[:16])
+	return s
+}
+
 func (t *Throttle) mac(purpose string, parts ...[]byte) []byte {
 	mac := secret.MAC(t.key, append([][]byte{[]byte(purpose)}, parts...)...)
 	return mac[:]

@@ -40,6 +40,7 @@ var refusals = [...]struct {
 	{factor.ErrUnknownMethod, 404, "unknown_method", "This method is not offered."},
 	{factor.ErrLastFactor, 409, "last_factor", "The last factor stays, because two are demanded: set up another one first."},
 	{account.ErrUnknownUser, 404, "unknown_user", "There is no such user."},
+	{account.ErrUnknownService, 404, "unknown_service", "There is no such service."},
 	{account.ErrUnknownRealm, 404, "unknown_realm", "There is no such realm."},
 	{account.ErrExists, 409, "exists", "This name is taken."},
 	{account.ErrAddressTaken, 409, "address_taken", "This address belongs to another user of the realm."},

@@ -2,12 +2,14 @@ package api
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/web"
@@ -31,8 +33,9 @@ const (
 	// OwnerOrCapable is Owner for the own record, and Capable for others'.
 	OwnerOrCapable
 	// Capable is a person whose realm has a capability, in a session with two
-	// real factors, or the local administrator. Which capability, and over
-	// which realm, is checked in the call's transaction.
+	// real factors, or a service of such a realm, or the local administrator.
+	// Which capability, and over which realm, is checked in the call's
+	// transaction.
 	Capable
 	// LocalOnly is the local administrator.
 	LocalOnly
@@ -54,6 +57,8 @@ type caller struct {
 	live   session.Live
 	client login.Client
 	prove  func() error // for OwnerOrEnrolling: finds out who it is
+	match  condition    // Route.Match
+	once   *request     // Route.Once, with an Idempotency-Key
 	w      http.ResponseWriter
 	r      *http.Request
 }
@@ -66,12 +71,20 @@ func (c *caller) actor() account.Actor {
 	if c.live.Identity == nil {
 		return account.Actor{} // nobody, who may do nothing
 	}
+	if c.program() {
+		return account.Program(c.live.Identity).From(c.client.Addr, "")
+	}
 	return account.Person(c.live.Identity.ID, c.live.Proof.AMR.RealFactors(), c.live.Proof.FactorAt).From(c.client.Addr, c.live.ID)
 }
 
 // self is the caller as the owner of a record. Only routes for owners call it.
 func (c *caller) self() account.Actor {
 	return account.Self(c.live.Identity.ID).From(c.client.Addr, c.live.ID)
+}
+
+// program reports whether a service is calling.
+func (c *caller) program() bool {
+	return c.live.Identity != nil && c.live.Identity.Kind == principal.Service
 }
 
 type callerKey struct{}
@@ -118,13 +131,21 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, route Route) (*calle
 		c.prove = prove
 		return c, nil
 	}
-	return c, prove()
+	err := prove()
+	if p, ok := err.(*Problem); ok && p.Status == http.StatusUnauthorized && p.header != nil && route.Who == Capable && !web.SecFetch(r.Header) {
+		// A browser would ask for a password, which is none of a person's proofs here.
+		p.header.Add("WWW-Authenticate", `Basic realm="Sallyport", charset="UTF-8"`)
+	}
+	return c, err
 }
 
 // identify takes the access token or else the session cookie.
 func (a *API) identify(c *caller, r *http.Request, origin origin, route Route) error {
 	if values := r.Header.Values("Authorization"); len(values) > 0 {
 		scheme, token, _ := strings.Cut(values[0], " ")
+		if len(values) == 1 && strings.EqualFold(scheme, "Basic") {
+			return a.identifyProgram(c, r, strings.TrimSpace(token))
+		}
 		if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
 			return unauthenticated()
 		}
@@ -160,16 +181,63 @@ func (c *caller) settle(live session.Live, err error) error {
 	if err != nil {
 		return err
 	}
-	if live.Identity == nil || live.ID == "" {
+	if live.Identity == nil || live.ID == "" && live.Identity.Kind != principal.Service || !live.Identity.MayCallFrom(c.client.Addr) {
 		return unauthenticated()
 	}
 	c.live = live
 	return nil
 }
 
+// identifyProgram takes a service's Basic credential. Basic names services only: a
+// person is refused like an unknown name.
+func (a *API) identifyProgram(c *caller, r *http.Request, credential string) error {
+	name, token, ok := basicCredential(credential)
+	if !ok {
+		return unauthenticated()
+	}
+	who, err := a.program(r.Context(), c, name, token)
+	if errors.Is(err, login.ErrDenied) {
+		return denied()
+	}
+	if err != nil {
+		return err
+	}
+	c.live = session.Live{Identity: who, Epoch: who.Epoch}
+	return nil
+}
+
+// program judges a service's name@realm and its token. Errors: those of
+// login.Programs.Program.
+func (a *API) program(ctx context.Context, c *caller, name, token string) (*account.Identity, error) {
+	ref, err := principal.ParseRef(name, "")
+	if err != nil { // nobody has it, so it has no other spelling
+		ref = principal.Ref{Name: name}
+	}
+	return a.Programs.Program(ctx, ref, token, c.client.Addr)
+}
+
+// basicCredential reads the base64 of name:password (RFC 7617).
+func basicCredential(text string) (name, password string, ok bool) {
+	const maxCredential = 2048 // bytes: a name@realm and a token in base64 are shorter
+	if len(text) > maxCredential {
+		return "", "", false
+	}
+	plain, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return "", "", false
+	}
+	return strings.Cut(string(plain), ":")
+}
+
 // mayCall compares what was proved with what the route asks for. Capabilities
 // are checked later, over the realm that the call names.
 func mayCall(c *caller, who Who) error {
+	if c.program() { // it has no record of its own here; what it may do to others its realm says
+		if who == Capable || who == OwnerOrCapable {
+			return nil
+		}
+		return forbidden()
+	}
 	real := c.live.Proof.AMR.RealFactors()
 	switch who {
 	case Owner, OwnerOrEnrolling, OwnerOrCapable:
@@ -245,12 +313,12 @@ func (a *API) preflight(w http.ResponseWriter, r *http.Request) bool {
 	}
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
-	h.Set("Access-Control-Expose-Headers", "Retry-After, WWW-Authenticate")
+	h.Set("Access-Control-Expose-Headers", "ETag, Idempotency-Replayed, Retry-After, WWW-Authenticate")
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}
 	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match")
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 	return true

@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -29,6 +28,14 @@ type Route struct {
 	SharedCookie bool
 	// Image is a call that answers a picture.
 	Image bool
+	// OAuth is a call that speaks RFC 6749: it takes a form, and answers in its form.
+	OAuth bool
+	// Match is a call that asks caller.holds what If-Match and If-None-Match
+	// say. A change that does not is refused with either: to ignore a
+	// condition would be to break it.
+	Match bool
+	// Once is a call that is made by once, and so understands Idempotency-Key.
+	Once bool
 }
 
 // add puts a call behind its checks, in this order: origin, proof, body.
@@ -40,28 +47,25 @@ func add[In, Out any](a *API, built huma.API, route Route, do func(context.Conte
 	if body, ok := reflect.TypeFor[In]().FieldByName("Body"); ok {
 		shape = body.Type
 	}
-	op := huma.Operation{
-		OperationID:     operationID(route),
-		Method:          route.Method,
-		Path:            route.Path,
-		Summary:         route.Summary,
-		Description:     "Who may call: " + route.Who.String() + ".",
-		DefaultStatus:   route.Status,
-		MaxBodyBytes:    maxBody,
-		BodyReadTimeout: -1, // the body is in memory by then
-		Responses:       errorResponses(built),
-	}
-	if route.Who != Anyone {
-		op.Security = []map[string][]string{{"bearer": {}}}
-	}
+	op := describeRoute(route, shape != nil)
+	op.DefaultStatus = route.Status
+	op.MaxBodyBytes = maxBody
+	op.BodyReadTimeout = -1 // the body is in memory by then
 	if route.Image {
 		op.Responses["200"] = &huma.Response{Description: "A picture.", Content: map[string]*huma.MediaType{"image/png": {}}}
 	}
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
 		c, err := a.admit(w, r, route)
+		var body []byte
 		if err == nil {
-			err = readBody(w, r, shape)
+			body, err = readBody(w, r, shape)
+		}
+		if err == nil {
+			err = c.conditions(r, route)
+		}
+		if err == nil && route.Once {
+			c.once, err = a.onceOf(r, body)
 		}
 		if err != nil {
 			a.refuse(r, err).write(w)
@@ -81,6 +85,7 @@ func add[In, Out any](a *API, built huma.API, route Route, do func(context.Conte
 		}
 		return out, nil
 	})
+	describeSuccess(&op, route)
 }
 
 // refuse maps an error, and logs what is a failure of ours.
@@ -100,22 +105,22 @@ func (a *API) refuse(r *http.Request, err error) *Problem {
 
 // readBody takes the whole body into memory, checks that it has one reading,
 // and leaves it to be read again.
-func readBody(w http.ResponseWriter, r *http.Request, shape reflect.Type) error {
+func readBody(w http.ResponseWriter, r *http.Request, shape reflect.Type) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-		return nil
+		return nil, nil
 	}
 	body, err := web.ReadBody(w, r, maxBody)
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
-		return problem(http.StatusRequestEntityTooLarge, "too_large", "The body is larger than 64 KiB.")
+		return nil, problem(http.StatusRequestEntityTooLarge, "too_large", "The body is larger than 64 KiB.")
 	case err != nil:
-		return problem(http.StatusBadRequest, "malformed", "The body did not arrive whole.")
+		return nil, problem(http.StatusBadRequest, "malformed", "The body did not arrive whole.")
 	case len(body) == 0:
 		r.Body = http.NoBody
-		return nil
+		return nil, nil
 	case !isJSON(r.Header):
-		return problem(http.StatusUnsupportedMediaType, "not_json", "The body must be sent as Content-Type: application/json.")
+		return nil, problem(http.StatusUnsupportedMediaType, "not_json", "The body must be sent as Content-Type: application/json.")
 	}
 	if err := checkBody(body, shape); err != nil {
 		status, code := http.StatusUnprocessableEntity, "invalid"
@@ -123,10 +128,10 @@ func readBody(w http.ResponseWriter, r *http.Request, shape reflect.Type) error 
 			status, code = http.StatusBadRequest, "malformed"
 		}
 		text := err.Error()
-		return problem(status, code, strings.ToUpper(text[:1])+text[1:]+".")
+		return nil, problem(status, code, strings.ToUpper(text[:1])+text[1:]+".")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return nil
+	return body, nil
 }
 
 // isJSON wants the media type once, with no charset but UTF-8.
@@ -149,18 +154,4 @@ func operationID(route Route) string {
 		return r == '/' || r == '{' || r == '}' || r == '.' || r == '_'
 	})
 	return strings.ToLower(route.Method) + "-" + strings.Join(words, "-")
-}
-
-// errorResponses documents that every error is a Problem.
-func errorResponses(built huma.API) map[string]*huma.Response {
-	schema := built.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
-	responses := map[string]*huma.Response{
-		"default": {Description: "A refusal or a failure.", Content: map[string]*huma.MediaType{problemType: {Schema: schema}}},
-	}
-	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusTooManyRequests} {
-		responses[strconv.Itoa(status)] = &huma.Response{
-			Description: http.StatusText(status), Content: map[string]*huma.MediaType{problemType: {Schema: schema}},
-		}
-	}
-	return responses
 }

@@ -45,16 +45,20 @@ func (p people) VerifyAccess(_ context.Context, jwt string) (session.Live, error
 	return session.Live{}, session.ErrNone
 }
 
+func (people) Again(context.Context, session.Live) (session.Live, error) {
+	return session.Live{}, session.ErrNone
+}
+
 type robots struct{}
 
-func (robots) Program(_ context.Context, ref principal.Ref, token string, _ netip.Addr) (account.Identity, error) {
+func (robots) Program(_ context.Context, ref principal.Ref, token string, _ netip.Addr) (*account.Identity, error) {
 	switch {
 	case token == "slow":
-		return account.Identity{}, &throttle.Throttled{RetryAfter: 9 * time.Second}
+		return nil, &throttle.Throttled{RetryAfter: 9 * time.Second}
 	case ref.Name != "deploy" || token != "123456":
-		return account.Identity{}, guard.ErrDenied
+		return nil, guard.ErrDenied
 	}
-	return account.Identity{ID: principal.NewID(), Kind: principal.Service, Name: "deploy", Realm: "robots", Enabled: true}, nil
+	return &account.Identity{ID: principal.NewID(), Kind: principal.Service, Name: "deploy", Realm: "robots", Enabled: true}, nil
 }
 
 func num(n int) *int { return &n }

@@ -63,8 +63,8 @@ type Options struct {
 	// assertion on; without it such requests are unavailable.
 	Assertion func(l session.Live, aud, alg string) (string, error)
 	// Subscribe tells of a session's end and of changes of its owner
-	// (session.Registry.Subscribe). Without it streams are never cut.
-	Subscribe func(id string, fn func(ended bool)) (stop func())
+	// (session.Registry.Follow). Without it streams are never cut.
+	Subscribe func(live session.Live, fn func(ended bool)) (stop func())
 	// ErrorPage writes a page for a person. Nil: plain text.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, text string)
 	// OnDecision sees every decision before it is acted on. Nil: nobody does.
@@ -292,13 +292,13 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, req *guard.Reques
 	}
 	web.SetIdentity(r.Header, d, assertion)
 
-	if d.Live.ID == "" || h.o.Subscribe == nil {
+	if d.Live.Identity == nil || h.o.Subscribe == nil {
 		next(w, r, d)
 		return nil
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	watch := h.watch(*req, d.Live.ID, upgrades(r), cancel)
+	watch := h.watch(*req, d.Live, upgrades(r), cancel)
 	defer watch.stop()
 	next(w, r.WithContext(ctx), d)
 	return nil

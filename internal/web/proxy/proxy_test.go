@@ -52,7 +52,13 @@ func (s *sessions) VerifyAccess(ctx context.Context, jwt string) (session.Live, 
 	return s.Live(ctx, strings.TrimPrefix(jwt, "ours."), time.Time{})
 }
 
-func (s *sessions) Subscribe(id string, fn func(bool)) func() {
+// Again finds a service as its record is: under the cookie "service".
+func (s *sessions) Again(ctx context.Context, l session.Live) (session.Live, error) {
+	return s.Live(ctx, "service", time.Time{})
+}
+
+func (s *sessions) Subscribe(l session.Live, fn func(bool)) func() {
+	id := l.ID
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.n++

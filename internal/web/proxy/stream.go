@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/session"
 )
 
 // watch cuts a stream when its session ends, or when its owner changed so that
@@ -20,9 +21,9 @@ type watch struct {
 
 // watch follows one request. It cancels within the time that Subscribe
 // promises.
-func (h *Handler) watch(req guard.Request, id string, now bool, cancel context.CancelFunc) *watch {
+func (h *Handler) watch(req guard.Request, live session.Live, now bool, cancel context.CancelFunc) *watch {
 	wt := &watch{}
-	begin := func() { h.beginWatch(wt, req, id, cancel) }
+	begin := func() { h.beginWatch(wt, req, live, cancel) }
 	if now {
 		begin()
 		return wt
@@ -31,12 +32,12 @@ func (h *Handler) watch(req guard.Request, id string, now bool, cancel context.C
 	return wt
 }
 
-func (h *Handler) beginWatch(wt *watch, req guard.Request, id string, cancel context.CancelFunc) {
-	unsubscribe := h.o.Subscribe(id, func(ended bool) {
+func (h *Handler) beginWatch(wt *watch, req guard.Request, live session.Live, cancel context.CancelFunc) {
+	unsubscribe := h.o.Subscribe(live, func(ended bool) {
 		// Not on the caller's goroutine: it may hold the store's lock, and the
 		// guard may ask the store.
 		go func() {
-			if ended || !h.mayGoOn(&req) {
+			if ended || !h.mayGoOn(&req, live) {
 				cancel()
 			}
 		}()
@@ -50,14 +51,17 @@ func (h *Handler) beginWatch(wt *watch, req guard.Request, id string, cancel con
 		return
 	}
 	// What happened between the decision and the subscription.
-	if !h.mayGoOn(&req) {
+	if !h.mayGoOn(&req, live) {
 		cancel()
 	}
 }
 
 // mayGoOn asks the guard again. That a factor grew old while a stream was open
-// is not a change that denies it.
-func (h *Handler) mayGoOn(req *guard.Request) bool {
+// is not a change that denies it, nor that a service's token did.
+func (h *Handler) mayGoOn(req *guard.Request, live session.Live) bool {
+	if live.ID == "" {
+		return h.o.Guard.GoesOn(context.Background(), req, live)
+	}
 	d := h.o.Guard.Check(context.Background(), req)
 	return d.Outcome == guard.Allow && d.Live.ID != "" || d.Outcome == guard.Challenge && d.Reason == guard.ReasonFresh
 }
