@@ -8,10 +8,11 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 TOOL    := $(GO) tool -modfile=tools/go.mod
 # Only what the tests below need: two independent judges (zbarimg reads QR
 # codes, oathtool makes codes), a browser, npm for the judge of its pages
-# (axe-core), two proxies (the third, Caddy, is built from its module), the
-# compiler of the race detector, and the load generator of `make bench`.
-TEST_PACKAGES  := chromium zbar-tools oathtool npm nginx-light haproxy gcc libc6-dev
-BENCH_PACKAGES := wrk
+# (axe-core), two proxies (the third, Caddy, is built from its module), a
+# PostgreSQL server (tests start their own, throw-away ones), the compiler of the
+# race detector, and the load generator of `make bench`.
+TEST_PACKAGES  := chromium zbar-tools oathtool npm nginx-light haproxy postgresql gcc libc6-dev
+BENCH_PACKAGES := wrk postgresql
 
 .PHONY: help run standalone caddy test race-free lint bench fuzz screenshots deps-test deps-bench clean
 
@@ -27,7 +28,7 @@ standalone: ## build bin/sallyport
 caddy: ## build bin/caddy: Caddy with this module, by xcaddy and the values of xcaddy.json
 	scripts/caddy.sh $(BIN)/caddy
 
-test: deps-test lint ## run every test with the race detector (installs what it needs on Debian)
+test: deps-test lint ## run every test with the race detector, the end-to-end ones on Badger and on PostgreSQL (installs what it needs on Debian)
 	scripts/test.sh
 
 lint: ## gofmt, go vet, staticcheck

@@ -128,9 +128,9 @@ func (a *App) Cleanup() error {
 		return nil
 	}
 	a.shared.drop(a)
-	dir := a.shared.dir
+	place := a.shared.place
 	a.shared = nil
-	return release(dir)
+	return release(place)
 }
 
 // where is where people find the pages, for the setup link.

@@ -75,6 +75,10 @@ type server struct {
 	log   bytes.Buffer
 	setup []string      // the printed setup links
 	done  chan struct{} // closed when the process has ended; nil before it began
+
+	database string // URL; empty: the state is in a directory
+	opening  sync.Once
+	second   http.RoundTripper // see beside
 }
 
 // ports hands each port out once in this process: what the kernel calls free it
@@ -125,6 +129,7 @@ func newCaddy(t *testing.T) *server {
 		admin: "127.0.0.1:" + freePort(t), http: freePort(t), https: freePort(t),
 	}
 	s.base = "http://localhost:" + s.http
+	s.place()
 	t.Cleanup(func() {
 		if s.done != nil {
 			s.end(syscall.SIGKILL)
@@ -145,7 +150,7 @@ func serveCaddy(t *testing.T, global, sites string) *server {
 // file is a whole Caddyfile: global options that keep a test to itself, those of
 // the test, and its sites. The words HTTP_PORT, HTTPS_PORT and HOME are replaced.
 func (s *server) file(global, sites string) string {
-	text := fmt.Sprintf("{\nadmin %s\nhttp_port HTTP_PORT\nhttps_port HTTPS_PORT\nskip_install_trust\nlocal_certs\nauto_https disable_redirects\n%s\n}\n%s\n", s.admin, global, sites)
+	text := fmt.Sprintf("{\nadmin %s\nhttp_port HTTP_PORT\nhttps_port HTTPS_PORT\nskip_install_trust\nlocal_certs\nauto_https disable_redirects\n%s\n}\n%s\n", s.admin, s.placed(global), sites)
 	return s.words(text)
 }
 
@@ -157,7 +162,8 @@ func (s *server) words(text string) string {
 // process at the first race, with exit code 66.
 func (s *server) environ() []string {
 	return append(os.Environ(), "XDG_DATA_HOME="+filepath.Join(s.home, "data"), "XDG_CONFIG_HOME="+filepath.Join(s.home, "config"), "HOME="+s.home,
-		"GORACE=halt_on_error=1", "SALLYPORT_STATE=", "SALLYPORT_CONFIG=")
+		"GORACE=halt_on_error=1", "SALLYPORT_STATE=", "SALLYPORT_CONFIG=",
+		"SALLYPORT_TEST_DATABASE="+s.database, "SALLYPORT_TEST_MASTER_KEY="+testMasterKey)
 }
 
 // write keeps a Caddyfile in the server's directory and returns its path.
@@ -368,6 +374,9 @@ func (s *server) manageAt(state, method, path string, body any) (int, map[string
 			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(state, "admin.sock"))
 		},
 	}}
+	if s.database != "" {
+		client.Transport = s.beside()
+	}
 	status, _, answer, err := tryCall(client, method, "http://localhost/sallyport/api/v1"+path, body, nil)
 	if err != nil {
 		s.t.Fatalf("%s %s on the admin socket: %v\n%s", method, path, err, s.logs())

@@ -185,7 +185,7 @@ http://ops.localhost:HTTP_PORT {
 	}
 	// A session that is ended after a reload is dead with the answer to that.
 	s.must("DELETE", "/sessions/"+s.sessionOf(people[1]), nil)
-	wantStatus(t, browsers[1].fetch("/"), http.StatusUnauthorized)
+	s.becomes(http.StatusUnauthorized, func() *answer { return browsers[1].fetch("/") })
 	wantStatus(t, browsers[2].fetch("/"), 200)
 
 	for _, b := range append(browsers, watcher, ops, halfway) {

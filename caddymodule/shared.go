@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -19,20 +18,22 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
-// pool holds one *shared per state directory, keyed by its absolute path: a reload
+// pool holds one *shared per state, keyed by the absolute path of its directory, or
+// by server and name of its database: a reload
 // provisions the new configuration before it drops the old one, and both must have
 // the same open store.
 var pool = caddy.NewUsagePool()
 
 // shared is what outlives a reload: the open state with its sessions and hash
-// slots, and the admin socket. It answers for the newest started configuration.
+// slots, and the admin socket of a directory. It answers for the newest started
+// configuration.
 type shared struct {
-	dir    string
+	place  string
 	key    [sha256.Size]byte // of the configured master key: to tell another one by
+	url    [sha256.Size]byte // of the database, with its password
 	state  *gateway.State
 	log    *relay
-	admin  net.Listener
-	server *http.Server
+	server *http.Server // on the admin socket; nil: a database is open to commands as it is
 
 	mu        sync.Mutex
 	started   []*App // in the order of Start; the last one is in force
@@ -40,26 +41,32 @@ type shared struct {
 }
 
 // acquire opens the state of a configuration, or shares the one that is open. Each
-// success needs one release of the same directory.
+// success needs one release of the same place.
 func acquire(ctx context.Context, o gateway.StateOptions, log *slog.Logger) (*shared, error) {
-	value, loaded, err := pool.LoadOrNew(o.Dir, func() (caddy.Destructor, error) { return open(ctx, o, log) })
+	value, loaded, err := pool.LoadOrNew(o.Place, func() (caddy.Destructor, error) { return open(ctx, o, log) })
 	if err != nil {
 		return nil, err
 	}
 	s := value.(*shared)
-	if key := sha256.Sum256([]byte(o.MasterKey)); loaded && subtle.ConstantTimeCompare(s.key[:], key[:]) == 0 {
-		return nil, errors.Join(fmt.Errorf("the state in %s is open with another master_key: stop and start Caddy to change it, a reload cannot", o.Dir), release(o.Dir))
+	differs := ""
+	if key := sha256.Sum256([]byte(o.MasterKey)); subtle.ConstantTimeCompare(s.key[:], key[:]) == 0 {
+		differs = "another master_key"
+	} else if url := sha256.Sum256([]byte(o.Database)); subtle.ConstantTimeCompare(s.url[:], url[:]) == 0 {
+		differs = "another user, password or parameter in the URL"
+	}
+	if loaded && differs != "" {
+		return nil, errors.Join(fmt.Errorf("the state in %s is open with %s: stop and start Caddy to change it, a reload cannot", o.Place, differs), release(o.Place))
 	}
 	return s, nil
 }
 
-func release(dir string) error {
-	_, err := pool.Delete(dir)
+func release(place string) error {
+	_, err := pool.Delete(place)
 	return err
 }
 
 func open(ctx context.Context, o gateway.StateOptions, log *slog.Logger) (caddy.Destructor, error) {
-	s := &shared{dir: o.Dir, key: sha256.Sum256([]byte(o.MasterKey)), log: newRelay()}
+	s := &shared{place: o.Place, key: sha256.Sum256([]byte(o.MasterKey)), url: sha256.Sum256([]byte(o.Database)), log: newRelay()}
 	s.log.to.Store(log)
 	o.Logger = slog.New(s.log)
 	var err error
@@ -69,11 +76,15 @@ func open(ctx context.Context, o gateway.StateOptions, log *slog.Logger) (caddy.
 		}
 		return nil, err
 	}
-	if s.admin, err = gateway.ListenAdmin(o.Dir); err != nil {
+	if o.Dir == "" {
+		return s, nil
+	}
+	admin, err := gateway.ListenAdmin(o.Dir)
+	if err != nil {
 		return nil, errors.Join(err, s.state.Close())
 	}
 	s.server = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.New(s.log).Handler(), slog.LevelDebug)}
-	go func() { _ = s.server.Serve(s.admin) }()
+	go func() { _ = s.server.Serve(admin) }()
 	return s, nil
 }
 
@@ -81,7 +92,7 @@ func open(ctx context.Context, o gateway.StateOptions, log *slog.Logger) (caddy.
 func (s *shared) Destruct() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if s.server.Shutdown(ctx) != nil {
+	if s.server != nil && s.server.Shutdown(ctx) != nil {
 		_ = s.server.Close()
 	}
 	return s.state.Close()

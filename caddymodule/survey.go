@@ -189,8 +189,8 @@ func (a *App) survey() {
 		a.log.Warn(text)
 	}
 	pool.Range(func(dir, value any) bool {
-		if dir != a.shared.dir && value.(*shared).current() != nil {
-			a.log.Warn("storage is another one after this reload: who is signed in with the old one is not signed in here", "old", dir, "new", a.shared.dir)
+		if dir != a.shared.place && value.(*shared).current() != nil {
+			a.log.Warn("storage is another one after this reload: who is signed in with the old one is not signed in here", "old", dir, "new", a.shared.place)
 		}
 		return true
 	})

@@ -18,6 +18,7 @@ echo "== guard.Check and the store (Go benchmarks)"
 go test -run '^$' -bench 'Check' -benchmem -benchtime 1s ./internal/guard | tee "$out/guard.txt" | grep -E '^(Benchmark|ok|FAIL)'
 go test -run '^$' -bench 'Live' -benchmem -benchtime 1s ./internal/session | tee "$out/session.txt" | grep -E '^(Benchmark|ok|FAIL)'
 go test -run '^$' -bench 'Commit' -benchtime 2s ./internal/store/badger | tee "$out/store.txt" | grep -E '^(Benchmark|ok|FAIL)'
+go test -run '^$' -bench '64Writers' -benchtime 2s ./internal/store/postgres | tee "$out/postgres.txt" | grep -E '^(Benchmark|ok|FAIL)'
 
 work=$(mktemp -d)
 pids=()

@@ -10,6 +10,7 @@ have() { # is the package, or what it brings, there?
     zbar-tools) command -v zbarimg >/dev/null ;;
     nginx-light) [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null ;;
     haproxy) [ -x /usr/sbin/haproxy ] || command -v haproxy >/dev/null ;;
+    postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null ;;
     libc6-dev) [ -e /usr/include/stdio.h ] ;;
     *) command -v "$1" >/dev/null ;;
   esac
@@ -35,5 +36,12 @@ if ! command -v apt-get >/dev/null; then
   exit 1
 fi
 echo "installing: ${missing[*]}"
+install() { "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
 "${sudo[@]}" apt-get update -qq
-"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+if [[ " ${missing[*]} " == *" postgresql "* && ! -d /run/systemd/system ]]; then
+  # In a container: without a cluster that Debian would make and start. Tests start
+  # servers of their own.
+  install postgresql-common
+  "${sudo[@]}" sed -ri 's/^#? *(create_main_cluster) .*$/\1 = false/' /etc/postgresql-common/createcluster.conf
+fi
+install "${missing[@]}"

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -63,7 +64,12 @@ type server struct {
 	addr  string
 	base  string // http://localhost:PORT
 	args  []string
-	setup string // the printed setup link, if there was one
+	setup string   // the printed setup link, if there was one
+	state []string // flags that name the state
+
+	config  string // with a database
+	opening sync.Once
+	second  http.RoundTripper // see beside
 
 	mu   sync.Mutex
 	log  bytes.Buffer
@@ -87,6 +93,7 @@ func serveBinary(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
 	port := freePort(t)
 	s := &server{t: t, dir: dir, addr: "127.0.0.1:" + port, base: "http://localhost:" + port, args: args}
+	s.place()
 	s.start()
 	t.Cleanup(s.kill)
 	return s
@@ -96,7 +103,7 @@ var setupLink = regexp.MustCompile(`http://\S+/sallyport/setup\?token=spi_[A-Za-
 
 func (s *server) start() {
 	s.t.Helper()
-	args := append([]string{"--state", s.dir, "serve", "--listen", s.addr}, s.args...)
+	args := slices.Concat(s.state, []string{"serve", "--listen", s.addr}, s.args)
 	s.cmd = exec.Command(binary, args...)
 	s.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1", "SALLYPORT_STATE=", "SALLYPORT_CONFIG=")
 	stderr, err := s.cmd.StderrPipe()
@@ -345,13 +352,16 @@ func (s *server) loginOnce(p person) (int, map[string]any, error) {
 func (s *server) tryStart() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	args := append([]string{"--state", s.dir, "serve", "--listen", s.addr}, s.args...)
+	args := slices.Concat(s.state, []string{"serve", "--listen", s.addr}, s.args)
 	out, err := exec.CommandContext(ctx, binary, args...).CombinedOutput()
 	return string(out), err
 }
 
-// adminClient speaks to the admin socket.
+// adminClient speaks to the admin socket, or to the database beside the server.
 func adminClient(s *server) *http.Client {
+	if onPostgres() {
+		return &http.Client{Transport: s.beside()}
+	}
 	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

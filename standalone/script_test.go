@@ -7,17 +7,27 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/sallyport-auth/sallyport/internal/store/postgres/pgtest"
 )
 
 // The command line as a shell script uses it: the real binary, real
 // directories, exit codes. The commands themselves are tested more closely in
 // internal/command.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+
+// The same with the state in a database, $DATABASE_URL.
+func TestDatabaseScripts(t *testing.T) { runScripts(t, "testdata/postgres") }
+
+func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", filepath.Dir(plain)+string(os.PathListSeparator)+os.Getenv("PATH"))
 			env.Setenv("PORT", freePort(t))
+			if dir == "testdata/postgres" {
+				env.Setenv("DATABASE_URL", pgtest.URL(t))
+			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -72,16 +72,21 @@ func serveOn(ctx context.Context, gw *gateway.Gateway, ln, metrics net.Listener,
 	if metrics != nil {
 		defer metrics.Close()
 	}
-	admin, err := gateway.ListenAdmin(gw.StateDir())
-	if err != nil {
-		return err
-	}
-	defer admin.Close()
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel() // ends what a graceful stop did not: streams and WebSockets
-	front, management := newServer(base, gw.Handler(), log), newServer(base, gw.AdminHandler(), log)
-	servers := []*http.Server{front, management}
+	front := newServer(base, gw.Handler(), log)
+	servers := []*http.Server{front}
 	failed := make(chan error, 3)
+	if dir := gw.StateDir(); dir != "" { // a database is open to commands as it is
+		admin, err := gateway.ListenAdmin(dir)
+		if err != nil {
+			return err
+		}
+		defer admin.Close()
+		management := newServer(base, gw.AdminHandler(), log)
+		servers = append(servers, management)
+		go func() { failed <- management.Serve(admin) }()
+	}
 	if metrics != nil {
 		counters, err := metricsServer(base, gw, log)
 		if err != nil {
@@ -92,7 +97,6 @@ func serveOn(ctx context.Context, gw *gateway.Gateway, ln, metrics net.Listener,
 		log.Info("metrics are served", "address", metrics.Addr().String())
 	}
 	go func() { failed <- front.Serve(ln) }()
-	go func() { failed <- management.Serve(admin) }()
 	gw.Announce(ctx, os.Stderr, ln.Addr())
 	select {
 	case <-ctx.Done():

@@ -233,7 +233,7 @@ func (l *line) setupLink() *cobra.Command {
 				return err
 			}
 			if c == nil {
-				return errors.New("no server runs on this state directory: start `sallyport serve`, which prints the link, or name the directory with --state")
+				return errors.New("no server runs on this state directory: start `sallyport serve`, which prints the link, or name the directory with --state (with a database there is no directory: restart the server, which prints a link)")
 			}
 			var link struct {
 				URL       string `json:"url"`

@@ -13,7 +13,7 @@ import (
 // Announce tells the person at the terminal where the gateway is, and, when
 // no administrator exists, the link that makes one.
 func (g *Gateway) Announce(ctx context.Context, w io.Writer, addr net.Addr) {
-	fmt.Fprintf(w, "Sallyport %s listens on %s; state in %s\n%s\n", g.version, addr, g.state.Dir, g.door())
+	fmt.Fprintf(w, "Sallyport %s listens on %s; state in %s\n%s\n", g.version, addr, g.state.Place, g.door())
 	g.AnnounceSetup(ctx, w)
 }
 

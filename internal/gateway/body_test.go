@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -21,9 +20,9 @@ import (
 func TestD6BodyThatNeverArrivesHoldsNothing(t *testing.T) {
 	upstream := httptest.NewServer(http.NotFoundHandler())
 	defer upstream.Close()
-	gw, err := gateway.Open(t.Context(), gateway.Config{Upstream: upstream.URL}, gateway.Options{
-		StateDir: filepath.Join(t.TempDir(), "state"), BodyTime: 100 * time.Millisecond,
-	})
+	cfg, o := gateway.Config{Upstream: upstream.URL}, gateway.Options{BodyTime: 100 * time.Millisecond}
+	place(t, &cfg, &o)
+	gw, err := gateway.Open(t.Context(), cfg, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,12 +50,14 @@ type Config struct {
 	// loopback peers and the unix socket of Listen; with an upstream nobody.
 	TrustedProxies []string `json:"trusted_proxies,omitempty"`
 
-	// Storage names the state: badger:DIRECTORY. Default: the state directory.
+	// Storage names the state: badger:DIRECTORY, or a PostgreSQL database:
+	// postgres://USER:PASSWORD@HOST/DATABASE, also written postgres:URL. Default:
+	// the state directory. A database needs a MasterKey, and no directory at all.
 	Storage string `json:"storage,omitempty"`
 
 	// MasterKey seals everything at rest: 32 bytes in base64 or hex, usually
 	// {file.PATH}. Default: master.key in the state directory, made when the
-	// store is empty.
+	// store is empty. A database has no default: all its servers share the key.
 	MasterKey string `json:"master_key,omitempty"`
 
 	// Metrics is where the standalone server answers GET /metrics for

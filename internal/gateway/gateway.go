@@ -37,7 +37,8 @@ import (
 
 // Options are what a shell knows besides the configuration.
 type Options struct {
-	StateDir string        // named on the command line; wins over Config.Storage
+	StateDir string        // named on the command line; wins over a directory in Config.Storage
+	Existing bool          // make no state in an empty database
 	Demo     bool          // guard the built-in demo page
 	Routes   bool          // a server of somebody else's, with routes that Gateway.Route guards
 	Offline  bool          // only AdminHandler will be used: nobody logs in here
@@ -159,13 +160,13 @@ func (g *Gateway) Retract(ctx context.Context) error {
 
 // StateOptions is how the state of a configuration is opened.
 func (c *Config) StateOptions(o Options) (StateOptions, error) {
-	dir, _, err := c.StateDir(o.StateDir)
+	s, err := c.storage(o.StateDir)
 	if err != nil {
 		return StateOptions{}, err
 	}
 	own := o.Clock != nil
 	o = o.defaults()
-	return StateOptions{Dir: dir, MasterKey: c.MasterKey, MinFree: o.MinFree, Clock: o.Clock, TestClock: own, Version: o.Version, Logger: o.Logger}, nil
+	return StateOptions{Dir: s.dir, Database: s.database, Place: s.place, Existing: o.Existing, MasterKey: c.MasterKey, MinFree: o.MinFree, Clock: o.Clock, TestClock: own, Version: o.Version, Logger: o.Logger}, nil
 }
 
 func (o Options) defaults() Options {
@@ -383,7 +384,7 @@ func (g *Gateway) setupBase() string {
 	return "http://" + host + ":" + port
 }
 
-// StateDir is the directory of the open state.
+// StateDir is the directory of the open state; empty: a database holds it.
 func (g *Gateway) StateDir() string { return g.state.Dir }
 
 // AdminHandler answers on the admin socket: management alone, actor local.

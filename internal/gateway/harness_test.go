@@ -38,7 +38,7 @@ type world struct {
 	gw      *gateway.Gateway
 	cfg     gateway.Config
 	options gateway.Options
-	dir     string
+	dir     string // of the state; empty: in a database
 	server  *httptest.Server
 	now     atomic.Int64 // nanoseconds since the epoch
 	log     buffer
@@ -73,11 +73,13 @@ func cheap(cfg gateway.Config) gateway.Config {
 // open starts a gateway with this configuration.
 func open(t *testing.T, cfg gateway.Config, change ...func(*gateway.Options)) *world {
 	t.Helper()
-	w := &world{t: t, cfg: cheap(cfg), dir: t.TempDir()}
+	w := &world{t: t, cfg: cheap(cfg)}
 	// From the real time on, forward alone: the engine sweeps by its own clock.
 	w.now.Store(time.Now().UnixNano())
-	w.options = gateway.Options{StateDir: w.dir, Clock: w.clock, Version: "test",
+	w.options = gateway.Options{Clock: w.clock, Version: "test",
 		Logger: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	place(t, &w.cfg, &w.options)
+	w.dir = w.options.StateDir
 	for _, c := range change {
 		c(&w.options)
 	}

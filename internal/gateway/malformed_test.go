@@ -144,7 +144,9 @@ func FuzzX9WholeGateway(f *testing.F) {
 	f.Cleanup(upstream.Close)
 	rules := []guard.Rule{{Hosts: []string{"public.example.com"}, Paths: []string{"/public/*"}, Factors: number(0)}, {Hosts: []string{"*"}, Realms: []string{"users"}}}
 	cfg := cheap(gateway.Config{Upstream: upstream.URL, Rules: rules, Portal: "https://auth.example.com", TrustedProxies: []string{"127.0.0.1"}})
-	gw, err := gateway.Open(f.Context(), cfg, gateway.Options{StateDir: f.TempDir()})
+	var o gateway.Options
+	place(f, &cfg, &o)
+	gw, err := gateway.Open(f.Context(), cfg, o)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -264,7 +264,14 @@ func TestNoStrangerChoosesALabel(t *testing.T) {
 // The same one floor below: whatever an event says, by a mistake of ours too, and
 // whatever number a decision has.
 func TestEventsAndDecisionsMakeNoLabels(t *testing.T) {
-	state, err := gateway.OpenState(t.Context(), gateway.StateOptions{Dir: t.TempDir(), Version: "test"})
+	var cfg gateway.Config
+	o := gateway.Options{Version: "test"}
+	place(t, &cfg, &o)
+	so, err := cfg.StateOptions(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := gateway.OpenState(t.Context(), so)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,8 +310,9 @@ func TestEventsAndDecisionsMakeNoLabels(t *testing.T) {
 // registry, while the old one still answers. A counter that began again at 0 would
 // hide what happened from an alert on its increase, or would look like a restart.
 func TestReloadsSetNoCounterBack(t *testing.T) {
-	o := gateway.Options{StateDir: t.TempDir(), Version: "test"}
+	o := gateway.Options{Version: "test"}
 	first := cheap(gateway.Config{Rules: []guard.Rule{{Name: "a", Factors: number(0)}}})
+	place(t, &first, &o)
 	first.Passwords.HashSlots = 1
 	so, err := first.StateOptions(o)
 	if err != nil {

@@ -105,7 +105,7 @@ type shell struct{ demo, routes bool }
 func (c *Config) plan(s shell) (*plan, error) {
 	p := &plan{}
 	for _, step := range []func(*plan, shell) error{
-		c.planNetwork, c.planMetrics, c.planLog, c.planSites, c.planLook, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planReach, c.planRest,
+		c.planStorage, c.planNetwork, c.planMetrics, c.planLog, c.planSites, c.planLook, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planReach, c.planRest,
 	} {
 		if err := step(p, s); err != nil {
 			return nil, c.inserted.hide(err)
@@ -129,9 +129,6 @@ func (c *Config) standaloneWords() error {
 }
 
 func (c *Config) planNetwork(p *plan, s shell) error {
-	if _, _, err := c.StateDir(""); err != nil {
-		return err
-	}
 	if s.routes {
 		return errors.Join(c.standaloneWords(), c.planTrusted(p, true, false))
 	}
@@ -489,7 +486,7 @@ func (c *Config) planRest(p *plan, s shell) error {
 // the store knows.
 func (c *Config) planMasterKey() error {
 	if c.MasterKey == "" {
-		if _, written := c.lines["/master_key"]; written { // an empty file is no wish for another key
+		if c.written("/master_key") { // an empty file is no wish for another key
 			return c.At("/master_key", "master_key is empty: 32 bytes in base64 or hexadecimal are expected")
 		}
 		return nil

@@ -39,29 +39,26 @@ type management struct {
 	start   string // how the server is started
 }
 
-func (m management) stateOf(g command.Global) (dir string, named bool, err error) {
+func (m management) stateOf(g command.Global) (storage, error) {
 	cfg, err := m.load(g)
 	if err != nil {
-		return "", false, err
+		return storage{}, err
 	}
-	return cfg.StateDir(g.State)
+	s, err := cfg.storage(g.State)
+	return s, cfg.inserted.hide(err)
 }
 
 func (m management) dial(ctx context.Context, g command.Global) (http.RoundTripper, error) {
-	dir, _, err := m.stateOf(g)
-	if err != nil {
+	s, err := m.stateOf(g)
+	if err != nil || s.dir == "" { // a database is open to all at once: no server is in the way
 		return nil, err
 	}
-	return DialAdmin(ctx, dir)
+	return DialAdmin(ctx, s.dir)
 }
 
 func (m management) hasState(g command.Global) bool {
-	dir, _, err := m.stateOf(g)
-	if err != nil {
-		return false
-	}
-	entries, err := os.ReadDir(filepath.Join(dir, dbName))
-	return err == nil && len(entries) > 0
+	s, err := m.stateOf(g)
+	return err == nil && s.there()
 }
 
 // noState reports whether a directory surely holds no store. A directory that
@@ -79,19 +76,23 @@ func (m management) open(ctx context.Context, g command.Global) (http.Handler, f
 	if err != nil {
 		return nil, nil, err
 	}
-	dir, named, err := cfg.StateDir(g.State)
+	s, err := cfg.storage(g.State)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, cfg.inserted.hide(err)
 	}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && !named {
-		return nil, nil, fmt.Errorf("there is no state in %s: start %s here first, or name the directory with --state", dir, m.start)
+	if _, err := os.Stat(s.dir); s.dir != "" && errors.Is(err, fs.ErrNotExist) && !s.named {
+		return nil, nil, fmt.Errorf("there is no state in %s: start %s here first, or name the directory with --state", s.place, m.start)
 	}
-	if !g.Create && noState(dir) {
-		return nil, nil, fmt.Errorf("there is no state in %s: start %s, or add somebody with `user add`", dir, m.start)
+	none := fmt.Errorf("there is no state in %s: start %s, or add somebody with `user add`", s.place, m.start)
+	if !g.Create && s.absent() {
+		return nil, nil, none
 	}
 	o := m.options
-	o.StateDir, o.Offline, o.Logger = g.State, true, quiet(g.Logger)
+	o.StateDir, o.Existing, o.Offline, o.Logger = g.State, !g.Create, true, quiet(g.Logger)
 	gw, err := Open(ctx, cfg, o)
+	if errors.Is(err, errNoState) {
+		return nil, nil, none
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,15 +16,15 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
-	"github.com/sallyport-auth/sallyport/internal/store/badger"
 )
 
-// State is what outlives a configuration: the open, sealed store of one
-// directory, the sessions in front of it, the log of events, the slots for
-// password hashing, and what is counted. One per directory and process. Safe for
+// State is what outlives a configuration: the open, sealed store of one directory
+// or database, the sessions in front of it, the log of events, the slots for
+// password hashing, and what is counted. One per place and process. Safe for
 // concurrent use.
 type State struct {
-	Dir      string
+	Dir      string // empty: in a database
+	Place    string // the directory or the database, for people
 	Store    *store.SealedStore
 	Audit    *audit.Log
 	Sessions *session.Registry // under the store's own issuer: see session.Registry.As
@@ -40,7 +40,10 @@ type State struct {
 
 // StateOptions say how to open a State.
 type StateOptions struct {
-	Dir       string // absolute
+	Dir       string // absolute; empty: in Database
+	Database  string // URL of a PostgreSQL database; needs a MasterKey
+	Place     string // of the two, for people: no password; equal for what is the same place
+	Existing  bool   // an empty database is refused; directories are looked at before
 	MasterKey string // empty: master.key in Dir
 	MinFree   uint64 // bytes kept free on the disk; 0: the engine's default
 	Clock     func() time.Time
@@ -49,18 +52,18 @@ type StateOptions struct {
 	Logger    *slog.Logger
 }
 
-// OpenState opens the state directory, making it when it is missing. Errors
-// name the directory and the way out; nothing is overwritten: store.ErrLocked,
+// OpenState opens the state directory or the database, making what is missing.
+// Errors name the place and the way out; nothing is overwritten: store.ErrLocked,
 // ErrForeign, ErrNoSpace, ErrWrongKey.
 func OpenState(ctx context.Context, o StateOptions) (*State, error) {
-	if err := prepareDir(o.Dir); err != nil {
-		return nil, err
+	if o.Place == "" {
+		o.Place = o.Dir
 	}
-	engine, err := badger.Open(ctx, badger.Options{Dir: filepath.Join(o.Dir, dbName), MinFree: o.MinFree, Clock: o.Clock, Logger: o.Logger})
+	engine, err := openEngine(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	s := &State{Dir: o.Dir, engine: engine, metrics: newMetrics(), Audit: audit.New(audit.Options{Logger: o.Logger, Clock: o.Clock})}
+	s := &State{Dir: o.Dir, Place: o.Place, engine: engine, metrics: newMetrics(), Audit: audit.New(audit.Options{Logger: o.Logger, Clock: o.Clock})}
 	if err := s.unseal(ctx, o); err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
@@ -108,7 +111,11 @@ func (s *State) unseal(ctx context.Context, o StateOptions) error {
 	}
 	s.Store, err = store.OpenSealed(ctx, s.engine, store.SealedOptions{Keyring: ring, Clock: o.Clock, Logger: o.Logger, NoTTL: o.TestClock, Observe: s.metrics.observe})
 	if errors.Is(err, store.ErrWrongKey) {
-		return wrongKey(fmt.Sprintf("the state in %s was sealed with another master key: bring that key back, or name another directory with --state or storage (nothing was changed)", s.Dir))
+		other := "another directory with --state or storage"
+		if s.Dir == "" {
+			other = "another database in storage"
+		}
+		return wrongKey(fmt.Sprintf("the state in %s was sealed with another master key: bring that key back, or name %s (nothing was changed)", s.Place, other))
 	}
 	return err
 }
@@ -122,6 +129,9 @@ func (s *State) masterKey(ctx context.Context, o StateOptions) (secret.Key, erro
 			return key, fmt.Errorf("master_key %s", keyFault(err))
 		}
 		return key, nil
+	}
+	if s.Dir == "" {
+		return secret.Key{}, errors.New("a state in a database needs a master_key")
 	}
 	key, err := readKey(s.Dir)
 	if !errors.Is(err, fs.ErrNotExist) {

@@ -28,27 +28,6 @@ func DefaultStateDir() string {
 	return "sallyport-data"
 }
 
-// StateDir says which directory holds the state: the one that was named, else
-// the configuration's storage, else DefaultStateDir.
-func (c *Config) StateDir(named string) (dir string, explicit bool, err error) {
-	dir, explicit = named, named != ""
-	if dir == "" && c.Storage != "" {
-		engine, path, ok := strings.Cut(c.Storage, ":")
-		if !ok || engine != "badger" || path == "" {
-			return "", false, c.At("/storage", "storage: expected badger:DIRECTORY")
-		}
-		dir, explicit = path, true
-	}
-	if dir == "" {
-		dir = DefaultStateDir()
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", false, fmt.Errorf("find the state directory: %w", err)
-	}
-	return abs, explicit, nil
-}
-
 // prepareDir makes the state directory, mode 0700, or narrows an existing one
 // to that mode: the master key and the admin socket lie in it.
 func prepareDir(dir string) error {

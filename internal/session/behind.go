@@ -118,7 +118,7 @@ func (r *Registry) settle(tx store.Tx, batch map[name]wait) (unreadable []error,
 		err := r.settleOne(tx, id, w)
 		switch {
 		case err == nil:
-		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrClosed):
+		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrUnavailable):
 			return nil, err
 		default:
 			unreadable = append(unreadable, fmt.Errorf("session %s: %w", id, err))

@@ -175,6 +175,10 @@ func (r *Registry) instant(now time.Time) second {
 // returns: what they forget is refused before anybody hears of it.
 
 func (r *Registry) sessionChanged(c store.Change) {
+	if c.All {
+		r.missed()
+		return
+	}
 	id, ok := keyName(c.Key)
 	if !ok {
 		return
@@ -198,12 +202,20 @@ func (r *Registry) sessionChanged(c store.Change) {
 }
 
 func (r *Registry) domainChanged(c store.Change) {
+	if c.All {
+		r.missed()
+		return
+	}
 	if key, ok := keyName(c.Key); ok && c.Deleted {
 		r.index.forget(key)
 	}
 }
 
 func (r *Registry) userChanged(c store.Change) {
+	if c.All {
+		r.missed()
+		return
+	}
 	id, ok := userID(c.Key)
 	if !ok {
 		return

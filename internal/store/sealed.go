@@ -177,7 +177,7 @@ func (s *SealedStore) Update(ctx context.Context, fn func(Tx) error) error {
 func (s *SealedStore) Watch(prefix []byte, fn func(Change)) (stop func()) {
 	return s.engine.Watch(prefix, func(c Change) {
 		if c.Deleted {
-			fn(Change{Key: c.Key, Deleted: true})
+			fn(Change{Key: c.Key, Deleted: true, All: c.All})
 			return
 		}
 		value, expires, err := s.open(c.Key, c.Value)

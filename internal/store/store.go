@@ -37,6 +37,10 @@ var (
 	ErrForeign  = errors.New("directory holds something else")
 	ErrWrongKey = errors.New("master key does not belong to this store")
 	ErrTooLarge = errors.New("record too large")
+
+	// ErrUnavailable: the engine's server does not answer, or another node holds it
+	// up. Another try may help; whether a change happened, the error's text says.
+	ErrUnavailable = errors.New("store does not answer")
 )
 
 // Key is the name of a record. Build it with [K].
@@ -55,6 +59,10 @@ type Change struct {
 	Value   []byte // nil when deleted
 	Expires time.Time
 	Deleted bool // deleted, or written already expired, or unreadable
+
+	// All says that changes of any keys that start with Key may have been missed:
+	// whoever follows lets go of all that it knows of them. Deleted is true too.
+	All bool
 }
 
 // Store is a set of records. It is safe for concurrent use.

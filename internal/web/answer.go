@@ -74,7 +74,7 @@ func Answer(err error) (status int, code, text string, retryAfter time.Duration)
 		return http.StatusServiceUnavailable, "busy", "Too many people sign in at this moment. Try again.", busy.RetryAfter
 	case errors.Is(err, store.ErrNoSpace):
 		return http.StatusServiceUnavailable, "no_space", "Nothing can be saved at this moment.", 0
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrClosed):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrUnavailable):
 		return http.StatusServiceUnavailable, "unavailable", "The gateway cannot answer at this moment.", 0
 	}
 	for i := range refusals {

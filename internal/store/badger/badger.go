@@ -25,6 +25,7 @@ import (
 	"github.com/dgraph-io/ristretto/v2/z"
 
 	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/store/engine"
 )
 
 // Options say how to open an engine.
@@ -62,11 +63,10 @@ const DefaultMinFree = 64 << 20
 const (
 	memTable     = 8 << 20 // also bounds a transaction: 15 % of it
 	threshold    = 1 << 20 // all values are smaller, so none goes to the value log, and that needs no garbage collection
-	sealing      = 1000    // what store.Sealed may add to a value
 	valueLogFile = 2 << 20 // stays empty
 )
 
-type engine struct {
+type db struct {
 	db      *badger.DB
 	clock   func() time.Time
 	log     *slog.Logger
@@ -75,9 +75,9 @@ type engine struct {
 	ran     chan struct{} // the caller whose turn it was is done
 	quit    chan struct{}
 	worker  sync.WaitGroup
-	limit   cost
-	watch   watchers
-	gate    gate
+	limit   engine.Cost
+	watch   engine.Watchers
+	gate    engine.Gate
 
 	testOnlyCommit func(commit func() error) error
 }
@@ -119,17 +119,17 @@ func Open(ctx context.Context, opt Options) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := openDB(opt)
+	bdb, err := openDB(opt)
 	if err != nil {
 		return nil, openError(opt.Dir, err)
 	}
 	if err := held.hold(); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, bdb.Close())
 	}
-	e := &engine{
-		db: db, clock: opt.Clock, log: opt.Logger, reserve: held,
+	e := &db{
+		db: bdb, clock: opt.Clock, log: opt.Logger, reserve: held,
 		jobs: make(chan *job, maxBatch), ran: make(chan struct{}, 1), quit: make(chan struct{}),
-		limit:          cost{count: db.MaxBatchCount() - 2, size: db.MaxBatchSize() - 1024},
+		limit:          engine.Cost{Count: bdb.MaxBatchCount() - 2, Size: bdb.MaxBatchSize() - 1024},
 		testOnlyCommit: opt.testOnlyCommit,
 	}
 	e.worker.Go(e.commitLoop)
@@ -158,22 +158,22 @@ func badgerOptions(opt Options) badger.Options {
 }
 
 // View implements [store.Store].
-func (e *engine) View(ctx context.Context, fn func(store.Tx) error) error {
-	if !e.gate.enter() {
+func (e *db) View(ctx context.Context, fn func(store.Tx) error) error {
+	if !e.gate.Enter() {
 		return store.ErrClosed
 	}
-	defer e.gate.leave()
+	defer e.gate.Leave()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	tx, err := e.view(ctx, fn)
 	if err == nil {
-		tx.runAfter()
+		tx.RunAfter()
 	}
 	return err
 }
 
-func (e *engine) view(ctx context.Context, fn func(store.Tx) error) (*tx, error) {
+func (e *db) view(ctx context.Context, fn func(store.Tx) error) (*tx, error) {
 	snapshot := e.db.NewTransaction(false)
 	defer snapshot.Discard()
 	tx := &tx{ctx: ctx, snapshot: snapshot, now: e.clock()}
@@ -182,13 +182,13 @@ func (e *engine) view(ctx context.Context, fn func(store.Tx) error) (*tx, error)
 }
 
 // Watch implements [store.Store].
-func (e *engine) Watch(prefix []byte, fn func(store.Change)) (stop func()) {
-	return e.watch.add(prefix, fn)
+func (e *db) Watch(prefix []byte, fn func(store.Change)) (stop func()) {
+	return e.watch.Add(prefix, fn)
 }
 
 // Close implements [store.Store].
-func (e *engine) Close() error {
-	if !e.gate.close() {
+func (e *db) Close() error {
+	if !e.gate.Close() {
 		return nil
 	}
 	close(e.quit)
@@ -201,54 +201,13 @@ func (e *engine) Close() error {
 }
 
 // compaction bounds what the next compaction of level zero may write.
-func (e *engine) compaction() (size uint64) {
+func (e *db) compaction() (size uint64) {
 	for _, level := range e.db.Levels() {
 		if level.Level == 0 || level.IsBaseLevel {
 			size += uint64(level.Size)
 		}
 	}
 	return size
-}
-
-// gate counts running transactions and lets none in once it is closed.
-type gate struct {
-	mu     sync.Mutex
-	idle   sync.Cond
-	inside int
-	closed bool
-}
-
-func (g *gate) enter() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return false
-	}
-	g.inside++
-	return true
-}
-
-func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.inside--; g.inside == 0 && g.closed {
-		g.idle.Broadcast()
-	}
-}
-
-// close waits until nobody is inside; it answers false to all but the first.
-func (g *gate) close() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return false
-	}
-	g.closed = true
-	g.idle.L = &g.mu
-	for g.inside > 0 {
-		g.idle.Wait()
-	}
-	return true
 }
 
 // logger passes Badger's messages on.

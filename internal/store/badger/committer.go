@@ -12,6 +12,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/store/engine"
 )
 
 // How an Update travels: the caller queues a job and waits for its turn. The
@@ -43,15 +44,15 @@ const (
 
 type outcome struct {
 	err   error
-	calls []call // to be run before handing back the turn
+	calls []engine.Call // to be run before handing back the turn
 }
 
 // Update implements [store.Store].
-func (e *engine) Update(ctx context.Context, fn func(store.Tx) error) error {
-	if !e.gate.enter() {
+func (e *db) Update(ctx context.Context, fn func(store.Tx) error) error {
+	if !e.gate.Enter() {
 		return store.ErrClosed
 	}
-	defer e.gate.leave()
+	defer e.gate.Leave()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -80,12 +81,12 @@ func (e *engine) Update(ctx context.Context, fn func(store.Tx) error) error {
 	if j.err != nil {
 		return j.err
 	}
-	j.tx.runAfter()
+	j.tx.RunAfter()
 	return nil
 }
 
 // take runs fn while it is this job's turn.
-func (e *engine) take(ctx context.Context, j *job, tx *tx, fn func(store.Tx) error) {
+func (e *db) take(ctx context.Context, j *job, tx *tx, fn func(store.Tx) error) {
 	defer func() {
 		tx.end()
 		e.ran <- struct{}{}
@@ -97,20 +98,20 @@ func (e *engine) take(ctx context.Context, j *job, tx *tx, fn func(store.Tx) err
 	j.kept = true
 }
 
-func (e *engine) notify(calls []call) {
+func (e *db) notify(calls []engine.Call) {
 	defer func() { e.ran <- struct{}{} }()
-	e.watch.run(calls)
+	e.watch.Run(calls)
 }
 
 // batch is a set of Updates that are committed together.
 type batch struct {
 	snapshot *badger.Txn
-	writes   overlay
-	cost     cost
+	writes   engine.Overlay
+	cost     engine.Cost
 	jobs     []*job
 }
 
-func (e *engine) commitLoop() {
+func (e *db) commitLoop() {
 	var broken error // once a commit failed, nobody knows what the disk holds
 	for {
 		select {
@@ -127,7 +128,7 @@ func (e *engine) commitLoop() {
 
 // fill gives turns while somebody waits. Callers that the last commit released
 // get a moment to come back: a fuller batch saves a sync.
-func (e *engine) fill(b *batch, broken *error) {
+func (e *db) fill(b *batch, broken *error) {
 	for yields := 0; len(b.jobs) < maxBatch; {
 		select {
 		case j := <-e.jobs:
@@ -141,23 +142,23 @@ func (e *engine) fill(b *batch, broken *error) {
 	}
 }
 
-func (e *engine) begin() *batch {
-	return &batch{snapshot: e.db.NewTransaction(false), writes: overlay{}}
+func (e *db) begin() *batch {
+	return &batch{snapshot: e.db.NewTransaction(false), writes: engine.Overlay{}}
 }
 
 // give lets a job run over the batch and adds what it wrote.
-func (e *engine) give(b *batch, j *job, broken *error) {
+func (e *db) give(b *batch, j *job, broken *error) {
 	if !j.state.CompareAndSwap(queued, started) {
 		return
 	}
-	tx := &tx{snapshot: b.snapshot, now: e.clock(), batch: b.writes, own: overlay{}, limit: e.limit}
+	tx := &tx{snapshot: b.snapshot, now: e.clock(), Writes: engine.Writes{Before: b.writes, Own: engine.Overlay{}, Limit: e.limit}}
 	j.turn <- tx
 	<-e.ran
 	if !j.kept {
 		return // panicked: nobody waits
 	}
 	if j.err == nil {
-		if b.cost.plus(tx.cost).over(e.limit) {
+		if b.cost.Plus(tx.Cost).Over(e.limit) {
 			// What the job read stands in the full batch, so it holds if that does.
 			if err := e.finish(b, broken); err != nil {
 				j.outcome <- outcome{err: err}
@@ -165,8 +166,8 @@ func (e *engine) give(b *batch, j *job, broken *error) {
 			}
 			*b = *e.begin()
 		}
-		maps.Copy(b.writes, tx.own)
-		b.cost = b.cost.plus(tx.cost)
+		maps.Copy(b.writes, tx.Own)
+		b.cost = b.cost.Plus(tx.Cost)
 	}
 	b.jobs = append(b.jobs, j)
 }
@@ -175,13 +176,13 @@ func (e *engine) give(b *batch, j *job, broken *error) {
 //
 // A job whose fn refused hears of a failed commit too: what it refused for may
 // have stood in the batch alone.
-func (e *engine) finish(b *batch, broken *error) error {
+func (e *db) finish(b *batch, broken *error) error {
 	b.snapshot.Discard()
 	err := e.commit(b, broken)
 	for _, j := range b.jobs {
 		out := outcome{err: err}
 		if err == nil && j.err == nil {
-			out.calls = e.watch.calls(j.tx.own)
+			out.calls = e.watch.Calls(j.tx.Own)
 		}
 		j.outcome <- out
 		if len(out.calls) > 0 {
@@ -194,14 +195,14 @@ func (e *engine) finish(b *batch, broken *error) error {
 
 // commit writes a batch. After a failed write or sync nobody knows what the disk
 // holds, so from then on the store takes no more changes.
-func (e *engine) commit(b *batch, broken *error) error {
+func (e *db) commit(b *batch, broken *error) error {
 	if len(b.writes) == 0 {
 		return nil
 	}
 	if *broken != nil {
 		return *broken
 	}
-	if err := e.reserve.check(uint64(b.cost.size), e.compaction); err != nil {
+	if err := e.reserve.check(uint64(b.cost.Size), e.compaction); err != nil {
 		return err
 	}
 	txn, err := e.fillTransaction(b.writes)
@@ -219,19 +220,19 @@ func (e *engine) commit(b *batch, broken *error) error {
 	return *broken
 }
 
-func (e *engine) fillTransaction(writes overlay) (*badger.Txn, error) {
+func (e *db) fillTransaction(writes engine.Overlay) (*badger.Txn, error) {
 	txn := e.db.NewTransaction(true)
 	for key, w := range writes {
 		var err error
-		if w.deleted {
+		if w.Deleted {
 			err = txn.Delete([]byte(key))
 		} else {
-			err = txn.SetEntry(&badger.Entry{Key: []byte(key), Value: w.value, ExpiresAt: engineExpiry(w.expires)})
+			err = txn.SetEntry(&badger.Entry{Key: []byte(key), Value: w.Value, ExpiresAt: engineExpiry(w.Expires)})
 		}
 		if err != nil {
 			txn.Discard()
 			// Badger's text would dump the record.
-			return nil, fmt.Errorf("%w: badger refuses a record of %d and %d bytes", store.ErrTooLarge, len(key), len(w.value))
+			return nil, fmt.Errorf("%w: badger refuses a record of %d and %d bytes", store.ErrTooLarge, len(key), len(w.Value))
 		}
 	}
 	return txn, nil
@@ -249,4 +250,4 @@ func engineExpiry(t time.Time) uint64 {
 	return uint64(max(s, 1))
 }
 
-var _ store.Store = (*engine)(nil)
+var _ store.Store = (*db)(nil)

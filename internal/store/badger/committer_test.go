@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/store/engine"
 )
 
 func openWith(t *testing.T, commit func(func() error) error) store.Store {
@@ -34,7 +35,7 @@ func put(t *testing.T, s store.Store, n int) error {
 
 // manyAtOnce starts n Updates that are all queued before the first is committed,
 // and returns their errors.
-func manyAtOnce(t *testing.T, s *engine, n int, update func(i int) error) []error {
+func manyAtOnce(t *testing.T, s *db, n int, update func(i int) error) []error {
 	t.Helper()
 	errs := make([]error, n)
 	var all sync.WaitGroup
@@ -68,7 +69,7 @@ func TestFailedCommit(t *testing.T) {
 	}
 	s.Watch(nil, func(c store.Change) { t.Errorf("told of %q", c.Key) })
 	broken.Store(true)
-	for i, err := range manyAtOnce(t, s.(*engine), 20, func(i int) error {
+	for i, err := range manyAtOnce(t, s.(*db), 20, func(i int) error {
 		return s.Update(t.Context(), func(tx store.Tx) error {
 			tx.After(func() { t.Error("After ran") })
 			if _, err := tx.Get(record(2)); err == nil {
@@ -97,7 +98,7 @@ func TestUpdatesShareCommits(t *testing.T) {
 		commits.Add(1)
 		return commit()
 	})
-	for i, err := range manyAtOnce(t, s.(*engine), 200, func(i int) error { return put(t, s, i) }) {
+	for i, err := range manyAtOnce(t, s.(*db), 200, func(i int) error { return put(t, s, i) }) {
 		if err != nil {
 			t.Errorf("Update %d: %v", i, err)
 		}
@@ -130,7 +131,7 @@ func TestSecondOfABatchReadsTheFirst(t *testing.T) {
 			say("commit")
 		}
 		return commit()
-	}).(*engine)
+	}).(*db)
 	s.Watch(record(7), func(c store.Change) {
 		say("watch " + string(c.Value))
 		// What is told is on the disk.
@@ -208,7 +209,7 @@ func TestFullBatchIsCommittedFirst(t *testing.T) {
 		return commit()
 	})
 	big := make([]byte, 300<<10)
-	for i, err := range manyAtOnce(t, s.(*engine), 12, func(i int) error {
+	for i, err := range manyAtOnce(t, s.(*db), 12, func(i int) error {
 		return s.Update(t.Context(), func(tx store.Tx) error { return tx.Put(record(i), big, time.Time{}) })
 	}) {
 		if err != nil {
@@ -240,7 +241,7 @@ func TestEngineExpiryRoundsUp(t *testing.T) {
 // A kill -9 leaves what was written in the page cache, so no test without pulling
 // the plug sees a missing sync: the switch itself is what can be looked at.
 func TestEveryCommitIsSynced(t *testing.T) {
-	if o := badgerOptions(Options{Dir: t.TempDir()}); !o.SyncWrites || o.DetectConflicts || o.ValueThreshold <= store.MaxValue+sealing {
+	if o := badgerOptions(Options{Dir: t.TempDir()}); !o.SyncWrites || o.DetectConflicts || o.ValueThreshold <= engine.MaxSealed {
 		t.Errorf("SyncWrites %v, DetectConflicts %v, ValueThreshold %d", o.SyncWrites, o.DetectConflicts, o.ValueThreshold)
 	}
 }

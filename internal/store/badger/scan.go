@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,12 +11,13 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/store/engine"
 )
 
 func (t *tx) Scan(prefix, from []byte) iter.Seq2[store.Item, error] {
 	return func(yield func(store.Item, error) bool) {
 		if t.over {
-			yield(store.Item{}, errOver)
+			yield(store.Item{}, engine.ErrOver)
 			return
 		}
 		start := prefix
@@ -34,7 +34,7 @@ func (t *tx) Scan(prefix, from []byte) iter.Seq2[store.Item, error] {
 // scan merges what was written with what Badger holds. It answers an error only
 // while the caller still listens.
 func (t *tx) scan(prefix, start []byte, yield func(store.Item) bool) error {
-	writes, keys := t.writtenFrom(prefix, start)
+	writes, keys := engine.From(prefix, start, t.Before, t.Own)
 	it := t.snapshot.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	t.iterators = append(t.iterators, it)
 	defer t.drop(it)
@@ -52,10 +52,10 @@ func (t *tx) scan(prefix, start []byte, yield func(store.Item) bool) error {
 				it.Next() // overwritten
 			}
 			e := writes[key]
-			if e.deleted {
+			if e.Deleted {
 				continue
 			}
-			item = store.Item{Key: []byte(key), Value: append([]byte{}, e.value...), Expires: e.expires}
+			item = e.Item(key)
 		} else {
 			var err error
 			if item, err = stored(it.Item()); err != nil {
@@ -67,7 +67,7 @@ func (t *tx) scan(prefix, start []byte, yield func(store.Item) bool) error {
 			return nil
 		}
 		if t.over { // iter.Pull went on after the end
-			return errOver
+			return engine.ErrOver
 		}
 	}
 	return nil
@@ -95,20 +95,6 @@ func stored(item *badger.Item) (store.Item, error) {
 		out.Expires = time.Unix(int64(at), 0)
 	}
 	return out, nil
-}
-
-// writtenFrom is what this transaction and its batch wrote in a range, with the
-// keys in order.
-func (t *tx) writtenFrom(prefix, start []byte) (overlay, []string) {
-	found := overlay{}
-	for _, writes := range []overlay{t.batch, t.own} {
-		for key, e := range writes {
-			if strings.HasPrefix(key, string(prefix)) && key >= string(start) {
-				found[key] = e
-			}
-		}
-	}
-	return found, slices.Sorted(maps.Keys(found))
 }
 
 func (t *tx) drop(it *badger.Iterator) {
