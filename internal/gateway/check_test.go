@@ -42,7 +42,7 @@ func TestCheckWarnsOfWhatIsSeldomMeant(t *testing.T) {
 		{"a host of another domain", quiet + "cookie_domain: example.com\nrules: [{hosts: [a.example.com, '*.example.com', example.com, a.example.net], users: [alice]}]", "rule 1: a.example.net: this host is not below"},
 		{"a domain that only ends alike", quiet + "cookie_domain: example.com\nrules: [{hosts: [example.com], realms: [users]}, {hosts: ['*.myexample.com'], realms: [users]}]", "rule 2: *.myexample.com: these hosts are not below"},
 		{"the second of two domains", "cookie_domain: [{domain: example.com, portal: 'https://auth.example.com'}, {domain: example.net, portal: 'https://auth.example.net'}]\nrules: [{hosts: [a.example.net, '*.b.example.com', '*.net', '*'], realms: [users]}]", ""},
-		{"hosts without a login", quiet + "rules: [{hosts: [a.example.net], factors: 0}, {hosts: [b.example.net], deny: true}, {hosts: [c.example.net], services: [x@robots]}, {hosts: [AUTH.example.com], realms: [users]}]", ""},
+		{"hosts without a login", quiet + "rules: [{hosts: [a.example.net], factors: 0}, {hosts: [b.example.net], deny: true}, {hosts: [c.example.net], services: [x@auth]}, {hosts: [AUTH.example.com], realms: [users]}]", ""},
 		{"no portal", "rules: [{realms: [users]}]", "there is no portal"},
 		{"no rules", quiet, "there are no rules"},
 	} {
