@@ -8,9 +8,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 TOOL    := $(GO) tool -modfile=tools/go.mod
 # Only what the tests below need: two independent judges (zbarimg reads QR
 # codes, oathtool makes codes), a browser, npm for the judge of its pages
-# (axe-core), two proxies (the third, Caddy, is built from its module), the
-# compiler of the race detector, and the load generator of `make bench`.
-TEST_PACKAGES  := chromium zbar-tools oathtool npm nginx-light haproxy gcc libc6-dev
+# (axe-core), two proxies (the third, Caddy, is built from its module), curl as
+# the manual's programs use it, the compiler of the race detector, and the load generator of `make bench`.
+TEST_PACKAGES  := chromium zbar-tools oathtool npm nginx-light haproxy curl gcc libc6-dev
 BENCH_PACKAGES := wrk
 
 .PHONY: help run standalone caddy test race-free lint bench fuzz screenshots deps-test deps-bench clean
