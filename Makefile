@@ -36,9 +36,10 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 
-bench: deps-bench standalone caddy ## measure: guard, store, forward-auth beside a bare handler, Caddy guarded beside unguarded
+bench: deps-bench standalone caddy ## measure: guard, store, forward-auth beside a bare handler, Caddy guarded beside unguarded, programs
 	scripts/bench.sh
 	scripts/bench-caddy.sh
+	scripts/bench-programs.sh
 
 FUZZTIME ?= 20s
 fuzz: ## fuzz every parser for FUZZTIME each (default 20s)

@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"internal/guard", "internal/login"},
 	{"internal/web", "internal/command"},
 	{"internal/gateway"},
-	{"standalone", "caddymodule", "scripts/bare"},
+	{"standalone", "caddymodule", "scripts/bare", "scripts/programs"},
 	{"scripts/caddy"},
 }
 
@@ -35,7 +35,7 @@ var walls = []struct{ forbidden, allowed, reason string }{
 	{"github.com/dgraph-io/badger/", "internal/store/badger", "only store/badger knows Badger: everything else must work on any engine"},
 	{"github.com/jackc/pgx/", "internal/store/postgres", "only store/postgres knows PostgreSQL"},
 	{"github.com/caddyserver/caddy/", "caddymodule,scripts/caddy", "the core must run without Caddy"},
-	{"net/http", "internal/web,internal/command,internal/gateway,standalone,caddymodule,scripts/bare,examples", "rooms below web decide; they do not speak HTTP"},
+	{"net/http", "internal/web,internal/command,internal/gateway,standalone,caddymodule,scripts/bare,scripts/programs,examples", "rooms below web decide; they do not speak HTTP"},
 	{"github.com/prometheus/", "internal/gateway,standalone,caddymodule", "rooms say what happened, by events and observers; only the assembly knows who counts it, and no room can invent a label"},
 	{"github.com/spf13/cobra", "internal/command,standalone,caddymodule", "the command line stands in one room"},
 }

@@ -29,8 +29,7 @@ type ServiceChange struct {
 	Description *string
 	Use         *Use
 	AllowFrom   *[]string
-	Disabled    *bool  // true ends its access tokens and streams
-	IfVersion   uint64 // refuse with ErrVersion unless the record has this version; 0: do not ask
+	Disabled    *bool // true ends its access tokens and streams
 }
 
 // CreateService makes a service. Names are shared with users: one name of a realm
@@ -103,14 +102,11 @@ func (d *Directory) newSeed(tx store.Tx, realm string, given []byte, size int, p
 
 // UpdateService changes what ServiceChange names. Disabling raises the epoch, so
 // what was open before stays closed when the service is enabled again.
-// Errors: ErrUnknownService, ErrInvalid, ErrVersion, ErrForbidden, ErrNotFresh.
+// Errors: ErrUnknownService, ErrInvalid, ErrForbidden, ErrNotFresh.
 func (d *Directory) UpdateService(tx store.Tx, a Actor, ref principal.Ref, c ServiceChange) (*Service, error) {
 	s, rights, err := d.serviceTarget(tx, a, ref, Update)
 	if err != nil {
 		return nil, err
-	}
-	if c.IfVersion != 0 && c.IfVersion != s.Version {
-		return nil, ErrVersion
 	}
 	before := *s
 	if err := c.apply(s); err != nil {
@@ -139,14 +135,11 @@ func (d *Directory) UpdateService(tx store.Tx, a Actor, ref principal.Ref, c Ser
 // RotateService gives a service a new seed (given, or a random one of size bytes).
 // The old one works on for the overlap, at most MaxOverlap, and an older one no
 // longer. Access tokens end: the service fetches another with either seed.
-// Errors: ErrUnknownService, ErrInvalid, ErrVersion, ErrForbidden, ErrNotFresh.
-func (d *Directory) RotateService(tx store.Tx, a Actor, ref principal.Ref, given []byte, size int, overlap time.Duration, ifVersion uint64) (*Service, error) {
+// Errors: ErrUnknownService, ErrInvalid, ErrForbidden, ErrNotFresh.
+func (d *Directory) RotateService(tx store.Tx, a Actor, ref principal.Ref, given []byte, size int, overlap time.Duration) (*Service, error) {
 	s, rights, err := d.serviceTarget(tx, a, ref, Update)
 	if err != nil {
 		return nil, err
-	}
-	if ifVersion != 0 && ifVersion != s.Version {
-		return nil, ErrVersion
 	}
 	if overlap < 0 || overlap > MaxOverlap {
 		return nil, refuse(ErrInvalid, "the overlap is 0 to %d hours", int(MaxOverlap/time.Hour))
@@ -171,15 +164,12 @@ func (d *Directory) RotateService(tx store.Tx, a Actor, ref principal.Ref, given
 }
 
 // DeleteService removes a service. The id and the number are never given again.
-// Errors: ErrUnknownService, ErrVersion, ErrForbidden, ErrNotFresh, and what a
+// Errors: ErrUnknownService, ErrForbidden, ErrNotFresh, and what a
 // function of OnDeleteService answers.
-func (d *Directory) DeleteService(tx store.Tx, a Actor, ref principal.Ref, ifVersion uint64) error {
+func (d *Directory) DeleteService(tx store.Tx, a Actor, ref principal.Ref) error {
 	s, rights, err := d.serviceTarget(tx, a, ref, Delete)
 	if err != nil {
 		return err
-	}
-	if ifVersion != 0 && ifVersion != s.Version {
-		return ErrVersion
 	}
 	for _, fn := range d.onDeleteService {
 		if err := fn(tx, s); err != nil {

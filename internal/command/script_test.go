@@ -73,7 +73,7 @@ func newMachine(t testing.TB) *machine {
 	})
 	dir.OnDeleteService(func(tx store.Tx, s *account.Service) error { return counters.Forget(tx, s.ID) })
 	programs := login.NewPrograms(login.ProgramOptions{Store: st, Directory: dir, Throttle: counters, Audit: log, Derive: st.Derive})
-	options := api.Options{Store: st, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters, Programs: programs,
+	options := api.Options{Store: st, Derive: st.Derive, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters, Programs: programs,
 		Doors: doors, Hasher: hasher, Audit: log, Portal: "https://auth.example.com"}
 	network, err := api.New(options)
 	must(err)

@@ -356,7 +356,7 @@ func (g *Gateway) loginSite(host string) *web.LoginSite {
 func (g *Gateway) newAPI(s *site, local bool) (*api.API, error) {
 	return api.New(api.Options{
 		Store: g.state.Store, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Doors: s.doors, Programs: g.programs,
-		Hasher: g.hasher, Audit: g.audit, Clock: g.clock, Logger: g.log, Local: local,
+		Hasher: g.hasher, Audit: g.audit, Derive: g.state.Store.Derive, Clock: g.clock, Logger: g.log, Local: local,
 		Cookies: s.Cookies, Client: g.client, Scheme: g.scheme,
 		Portal: s.Portal, SetupBase: g.setupBase, AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version,
 	})

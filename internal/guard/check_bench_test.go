@@ -15,7 +15,7 @@ import (
 type one struct{ live session.Live }
 
 func (o *one) Live(context.Context, string, time.Time) (session.Live, error) { return o.live, nil }
-func (o *one) Again(context.Context, session.Live) (session.Live, error) { return o.live, nil }
+func (o *one) Again(context.Context, session.Live) (session.Live, error)     { return o.live, nil }
 
 func (o *one) VerifyAccess(context.Context, string) (session.Live, error) {
 	return session.Live{}, session.ErrNone

@@ -125,9 +125,11 @@ func (p *Programs) first(ctx context.Context, ref principal.Ref, token string, c
 		if err != nil {
 			return err
 		}
-		if v, err = p.match(tx, s, token, nil); err != nil {
+		realm, err := p.dir.Realm(tx, s.Realm)
+		if err != nil && !errors.Is(err, account.ErrUnknownRealm) {
 			return err
 		}
+		v = match(s, token, tx.Now(), skewOf(realm), nil)
 		if v.cause == "" {
 			v.cause = obstacle(s, client)
 		}
@@ -222,17 +224,9 @@ type tokenVerdict struct {
 
 // match compares a token with all seeds that work, and for the log with those that
 // do not. burned says which step of a seed is burned; nil: none is.
-func (p *Programs) match(tx store.Tx, s *account.Service, token string, burned func(seed uint64) int64) (tokenVerdict, error) {
+func match(s *account.Service, token string, now time.Time, skew int, burned func(seed uint64) int64) tokenVerdict {
 	v := tokenVerdict{cause: causeWrong, service: s}
-	skew := 1
-	realm, err := p.dir.Realm(tx, s.Realm)
-	switch {
-	case err == nil:
-		skew = *realm.Skew
-	case !errors.Is(err, account.ErrUnknownRealm):
-		return v, err
-	}
-	now, working := tx.Now(), s.Working(tx.Now())
+	working := s.Working(now)
 	for _, seed := range s.Seeds {
 		code, ok := otp.Clean(token, seed.Params.Digits)
 		if !ok {
@@ -266,7 +260,16 @@ func (p *Programs) match(tx store.Tx, s *account.Service, token string, burned f
 	if s.ID.IsZero() {
 		v.cause = causeUnknown
 	}
-	return v, nil
+	return v
+}
+
+// skewOf is how many steps a realm accepts on either side of now. A realm that is
+// not there has the default, so that it costs what others cost.
+func skewOf(r account.Realm) int {
+	if r.Skew == nil {
+		return 1
+	}
+	return *r.Skew
 }
 
 // recordToken writes down why a token was refused.

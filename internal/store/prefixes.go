@@ -13,6 +13,7 @@ const (
 	PrefixLogin    Prefix = "l/" // ephemeral tokens, links, trusted browsers
 	PrefixMeta     Prefix = "m/" // the store's own: check record, root, schema
 	PrefixNotify   Prefix = "n/" // outbox
+	PrefixOnce     Prefix = "o/" // answers that the API gives again, owned by web/api
 	PrefixSession  Prefix = "s/" // sessions, refresh tokens
 	PrefixThrottle Prefix = "t/" // counters of wrong tries
 )
@@ -36,6 +37,7 @@ func Prefixes() []Owner {
 		{PrefixLogin, "login", "ephemeral tokens, links, trusted browsers"},
 		{PrefixMeta, "store", "check record, root, schema"},
 		{PrefixNotify, "notify", "outbox"},
+		{PrefixOnce, "web/api", "answers that are given again for an Idempotency-Key"},
 		{PrefixSession, "session", "sessions and refresh tokens"},
 		{PrefixThrottle, "throttle", "counters of wrong tries"},
 	}

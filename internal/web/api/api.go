@@ -55,8 +55,9 @@ type Options struct {
 	Programs  *login.Programs
 	Hasher    *secret.Hasher
 	Audit     *audit.Log
-	Clock     func() time.Time // nil: time.Now
-	Logger    *slog.Logger     // nil: silent
+	Derive    func(purpose string) []byte // keys of the store
+	Clock     func() time.Time            // nil: time.Now
+	Logger    *slog.Logger                // nil: silent
 
 	// Local makes every caller the local administrator: for the admin socket
 	// and for commands that opened the store themselves.
@@ -89,6 +90,7 @@ type API struct {
 	Options
 	mux         *http.ServeMux
 	routes      []Route
+	onceKey     []byte // of the MACs of idempotency keys and of the requests they came with
 	description []byte
 }
 
@@ -107,7 +109,7 @@ func New(o Options) (*API, error) {
 		o.Scheme = web.Scheme
 	}
 	o.Portal = strings.TrimSuffix(o.Portal, "/")
-	a := &API{Options: o, mux: http.NewServeMux()}
+	a := &API{Options: o, mux: http.NewServeMux(), onceKey: o.Derive("api idempotency keys")}
 	built := humago.NewWithPrefix(a.mux, Prefix, huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",

@@ -57,6 +57,8 @@ type caller struct {
 	live   session.Live
 	client login.Client
 	prove  func() error // for OwnerOrEnrolling: finds out who it is
+	match  condition    // Route.Match
+	once   *request     // Route.Once, with an Idempotency-Key
 	w      http.ResponseWriter
 	r      *http.Request
 }
@@ -129,7 +131,12 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, route Route) (*calle
 		c.prove = prove
 		return c, nil
 	}
-	return c, prove()
+	err := prove()
+	if p, ok := err.(*Problem); ok && p.Status == http.StatusUnauthorized && p.header != nil && route.Who == Capable && !web.SecFetch(r.Header) {
+		// A browser would ask for a password, which is none of a person's proofs here.
+		p.header.Add("WWW-Authenticate", `Basic realm="Sallyport", charset="UTF-8"`)
+	}
+	return c, err
 }
 
 // identify takes the access token or else the session cookie.
@@ -306,12 +313,12 @@ func (a *API) preflight(w http.ResponseWriter, r *http.Request) bool {
 	}
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
-	h.Set("Access-Control-Expose-Headers", "Retry-After, WWW-Authenticate")
+	h.Set("Access-Control-Expose-Headers", "ETag, Idempotency-Replayed, Retry-After, WWW-Authenticate")
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}
 	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match")
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 	return true

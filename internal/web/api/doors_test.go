@@ -303,6 +303,9 @@ func TestS4ForeignPagesAreRefused(t *testing.T) {
 	if pre.status != 204 || pre.header.Get("Access-Control-Allow-Origin") != "https://spa.example.net" || pre.header.Get("Access-Control-Allow-Credentials") != "" {
 		t.Errorf("preflight: %v %v", pre, pre.header)
 	}
+	if allowed, exposed := pre.header.Get("Access-Control-Allow-Headers"), pre.header.Get("Access-Control-Expose-Headers"); !strings.Contains(allowed, "If-Match") || !strings.Contains(allowed, "Idempotency-Key") || !strings.Contains(exposed, "ETag") {
+		t.Errorf("a listed page cannot use conditions: allowed %s, exposed %s", allowed, exposed)
+	}
 	half := spa.send("POST", "/login", map[string]any{"name": "alice", "password": goodWords}).want(200)
 	full := spa.send("POST", "/login/code", map[string]any{"ephemeral_token": half.text("ephemeral_token"), "code": p.code()}).want(200)
 	if len(full.header.Values("Set-Cookie")) > 0 {

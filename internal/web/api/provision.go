@@ -11,7 +11,6 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/otp"
-	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/throttle"
 )
@@ -40,29 +39,18 @@ type provisionOutput struct {
 }
 
 func (a *API) provision(ctx context.Context, c *caller, in *provisionInput) (*provisionOutput, error) {
-	ref, err := in.ref()
-	if err != nil {
-		return nil, err
-	}
-	var out *provisionOutput
-	err = a.Store.Update(ctx, func(tx store.Tx) error {
-		u, err := a.target(tx, c, account.Update, ref)
-		if err != nil {
-			return err
-		}
+	return onceOnUser(ctx, a, c, &in.UserPath, func(tx store.Tx, u *account.User) (*provisionOutput, error) {
 		options, err := a.enrollOptions(tx, in)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		e, err := a.Factors.Enroll(tx, c.actor(), u.ID, options)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out = &provisionOutput{Body: Provisioned{Secret: otp.FormatSeed(e.Seed.Reveal()), OTPAuthURI: e.URI,
-			QRPNGURL: a.qrURL(u.Realm, u.Name), RecoveryCodes: list(e.RecoveryCodes)}}
-		return nil
+		return &provisionOutput{Body: Provisioned{Secret: otp.FormatSeed(e.Seed.Reveal()), OTPAuthURI: e.URI,
+			QRPNGURL: a.qrURL(u.Realm, u.Name), RecoveryCodes: list(e.RecoveryCodes)}}, nil
 	})
-	return out, err
 }
 
 // enrollOptions takes the realm's parameters where the body names none.
@@ -148,6 +136,9 @@ func (a *API) verify(ctx context.Context, c *caller, in *verifyInput) (*verdictO
 		if err != nil || u.Disabled {
 			return err
 		}
+		if open, err := a.mayTry(tx, c, u.Realm); err != nil || !open {
+			return err
+		}
 		result, err = a.judge(tx, c, u, in)
 		return err
 	})
@@ -155,6 +146,13 @@ func (a *API) verify(ctx context.Context, c *caller, in *verifyInput) (*verdictO
 		return nil, err
 	}
 	return verdict(result == factor.Good), nil
+}
+
+// mayTry says whether a caller may try codes of a realm's members. Those of a realm
+// with capabilities are keys to others: only administrators may.
+func (a *API) mayTry(tx store.Tx, c *caller, realm string) (bool, error) {
+	r, err := a.Directory.Realm(tx, realm)
+	return len(r.Grants) == 0 || c.local || c.live.Identity.Realm == account.AdminRealm, err
 }
 
 // judge counts, compares and burns. What one caller asks about a person is
@@ -205,16 +203,13 @@ func verdictEvent(u *account.User, outcome audit.Outcome, cause string) audit.Ev
 }
 
 func (a *API) userRecoveryCodes(ctx context.Context, c *caller, in *UserPath) (*recoveryCodesOutput, error) {
-	out := &recoveryCodesOutput{}
-	err := a.onUser(ctx, c, in, account.Update, func(tx store.Tx, u *account.User) error {
-		var err error
-		out.Body.RecoveryCodes, err = a.Factors.NewRecoveryCodes(tx, c.actor(), u.ID)
+	return onceOnUser(ctx, a, c, in, func(tx store.Tx, u *account.User) (*recoveryCodesOutput, error) {
+		codes, err := a.Factors.NewRecoveryCodes(tx, c.actor(), u.ID)
 		if errors.Is(err, factor.ErrNoMethod) {
-			return problem(http.StatusConflict, "no_factor", "The user has no second factor: there is nothing to recover.")
+			return nil, problem(http.StatusConflict, "no_factor", "The user has no second factor: there is nothing to recover.")
 		}
-		return err
+		return &recoveryCodesOutput{Body: RecoveryCodes{RecoveryCodes: codes}}, err
 	})
-	return out, err
 }
 
 // onUser runs one change of one user in a transaction.
@@ -232,6 +227,22 @@ func (a *API) onUser(ctx context.Context, c *caller, in *UserPath, capability ac
 	})
 }
 
+// onceOnUser is onUser for calls that make something for a user: see once.
+func onceOnUser[Out any](ctx context.Context, a *API, c *caller, in *UserPath, do func(store.Tx, *account.User) (*Out, error)) (*Out, error) {
+	ref, err := in.ref()
+	if err != nil {
+		return nil, err
+	}
+	may := func(tx store.Tx) error { return a.mayOver(tx, c, account.Update, ref.Realm) }
+	return once(ctx, a, c, may, func(tx store.Tx) (*Out, error) {
+		u, err := a.Directory.ByRef(tx, ref)
+		if err != nil {
+			return nil, err
+		}
+		return do(tx, u)
+	})
+}
+
 // Invitation is a link with which a user chooses a password.
 type Invitation struct {
 	InviteURL string `json:"invite_url" doc:"For the user alone. It works once."`
@@ -246,17 +257,14 @@ func (a *API) invite(ctx context.Context, c *caller, in *UserPath) (*invitationO
 	if a.Portal == "" {
 		return nil, problem(http.StatusConflict, "no_portal", "An invitation is a link, and links need an address: set `portal` in the configuration.")
 	}
-	var link secret.Token
-	err := a.onUser(ctx, c, in, account.Update, func(tx store.Tx, u *account.User) error {
-		var err error
-		link, err = a.Doors.Invite(tx, c.actor(), u.ID)
-		return err
+	return onceOnUser(ctx, a, c, in, func(tx store.Tx, u *account.User) (*invitationOutput, error) {
+		link, err := a.Doors.Invite(tx, c.actor(), u.ID)
+		if err != nil {
+			return nil, err
+		}
+		return &invitationOutput{Body: Invitation{InviteURL: a.Portal + "/sallyport/invite?token=" + link.Reveal(),
+			ExpiresIn: int(account.Invitation / time.Second)}}, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &invitationOutput{Body: Invitation{InviteURL: a.Portal + "/sallyport/invite?token=" + link.Reveal(),
-		ExpiresIn: int(account.Invitation / time.Second)}}, nil
 }
 
 // resetMethods takes all factors away, and opens the places that wrong codes

@@ -1,11 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/otp"
+	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
@@ -59,7 +62,29 @@ type Realm struct {
 }
 
 type realmOutput struct {
+	ETag string `header:"ETag"`
 	Body Realm
+}
+
+func (a *API) realmAnswer(r account.Realm) *realmOutput {
+	return &realmOutput{ETag: realmTag(r), Body: a.realmOf(r)}
+}
+
+// realmTag also tells apart two realms that had one name after each other.
+func realmTag(r account.Realm) string {
+	return tag(r.Version, r.CreatedAt.UTC().Format(time.RFC3339Nano))
+}
+
+// realmHolds decides the caller's conditions over a realm that may be missing.
+func (a *API) realmHolds(tx store.Tx, c *caller, name string) error {
+	r, err := a.Directory.Stored(tx, name)
+	if errors.Is(err, account.ErrUnknownRealm) {
+		return c.holds("")
+	}
+	if err != nil {
+		return err
+	}
+	return c.holds(realmTag(r))
 }
 
 // RealmList is all realms.
@@ -169,7 +194,7 @@ func (a *API) showRealm(ctx context.Context, c *caller, in *showRealmInput) (*re
 		if err != nil {
 			return err
 		}
-		out = &realmOutput{Body: a.realmOf(r)}
+		out = a.realmAnswer(r)
 		return nil
 	})
 	return out, err
@@ -181,13 +206,19 @@ type setRealmInput struct {
 }
 
 func (a *API) setRealm(ctx context.Context, c *caller, in *setRealmInput) (*realmOutput, error) {
+	name, err := principal.CanonicalRealm(in.Realm)
+	if err != nil {
+		return nil, err
+	}
 	var out *realmOutput
-	err := a.Store.Update(ctx, func(tx store.Tx) error {
-		r, err := a.Directory.SetRealm(tx, c.actor(), in.Realm, in.Body.settings(), in.Body.grants(), 0)
-		if err != nil {
+	err = a.Store.Update(ctx, func(tx store.Tx) error {
+		held := a.realmHolds(tx, c, name)
+		r, err := a.Directory.SetRealm(tx, c.actor(), name, in.Body.settings(), in.Body.grants(), 0)
+		// A condition that fails is an answer for those alone who may do it (RFC 9110 section 13.2.1).
+		if err = cmp.Or(err, held); err != nil {
 			return err
 		}
-		out = &realmOutput{Body: a.realmOf(r)}
+		out = a.realmAnswer(r)
 		return nil
 	})
 	return out, err
@@ -199,6 +230,7 @@ func (a *API) deleteRealm(ctx context.Context, c *caller, in *RealmPath) (*struc
 		return nil, err
 	}
 	return nil, a.Store.Update(ctx, func(tx store.Tx) error {
-		return a.Directory.DeleteRealm(tx, c.actor(), name)
+		held := a.realmHolds(tx, c, name)
+		return cmp.Or(a.Directory.DeleteRealm(tx, c.actor(), name), held)
 	})
 }

@@ -31,6 +31,12 @@ type Route struct {
 	Image bool
 	// OAuth is a call that speaks RFC 6749: it takes a form, and answers in its form.
 	OAuth bool
+	// Match is a call that asks caller.holds what If-Match and If-None-Match
+	// say. A change that does not is refused with either: to ignore a
+	// condition would be to break it.
+	Match bool
+	// Once is a call that is made by once, and so understands Idempotency-Key.
+	Once bool
 }
 
 // add puts a call behind its checks, in this order: origin, proof, body.
@@ -62,8 +68,15 @@ func add[In, Out any](a *API, built huma.API, route Route, do func(context.Conte
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
 		c, err := a.admit(w, r, route)
+		var body []byte
 		if err == nil {
-			err = readBody(w, r, shape)
+			body, err = readBody(w, r, shape)
+		}
+		if err == nil {
+			err = c.conditions(r, route)
+		}
+		if err == nil && route.Once {
+			c.once, err = a.onceOf(r, body)
 		}
 		if err != nil {
 			a.refuse(r, err).write(w)
@@ -102,22 +115,22 @@ func (a *API) refuse(r *http.Request, err error) *Problem {
 
 // readBody takes the whole body into memory, checks that it has one reading,
 // and leaves it to be read again.
-func readBody(w http.ResponseWriter, r *http.Request, shape reflect.Type) error {
+func readBody(w http.ResponseWriter, r *http.Request, shape reflect.Type) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-		return nil
+		return nil, nil
 	}
 	body, err := web.ReadBody(w, r, maxBody)
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
-		return problem(http.StatusRequestEntityTooLarge, "too_large", "The body is larger than 64 KiB.")
+		return nil, problem(http.StatusRequestEntityTooLarge, "too_large", "The body is larger than 64 KiB.")
 	case err != nil:
-		return problem(http.StatusBadRequest, "malformed", "The body did not arrive whole.")
+		return nil, problem(http.StatusBadRequest, "malformed", "The body did not arrive whole.")
 	case len(body) == 0:
 		r.Body = http.NoBody
-		return nil
+		return nil, nil
 	case !isJSON(r.Header):
-		return problem(http.StatusUnsupportedMediaType, "not_json", "The body must be sent as Content-Type: application/json.")
+		return nil, problem(http.StatusUnsupportedMediaType, "not_json", "The body must be sent as Content-Type: application/json.")
 	}
 	if err := checkBody(body, shape); err != nil {
 		status, code := http.StatusUnprocessableEntity, "invalid"
@@ -125,10 +138,10 @@ func readBody(w http.ResponseWriter, r *http.Request, shape reflect.Type) error 
 			status, code = http.StatusBadRequest, "malformed"
 		}
 		text := err.Error()
-		return problem(status, code, strings.ToUpper(text[:1])+text[1:]+".")
+		return nil, problem(status, code, strings.ToUpper(text[:1])+text[1:]+".")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return nil
+	return body, nil
 }
 
 // isJSON wants the media type once, with no charset but UTF-8.

@@ -36,33 +36,33 @@ func (a *API) register(h huma.API) {
 
 	// Users.
 	add(a, h, Route{Method: get, Path: "/users", Who: Capable, Summary: "List users"}, a.listUsers)
-	add(a, h, Route{Method: post, Path: "/users", Who: Capable, Status: 201, Summary: "Add a user"}, a.createUser)
+	add(a, h, Route{Method: post, Path: "/users", Who: Capable, Status: 201, Once: true, Summary: "Add a user"}, a.createUser)
 	add(a, h, Route{Method: get, Path: user, Who: Capable, Summary: "A user's record"}, a.showUser)
-	add(a, h, Route{Method: patch, Path: user, Who: Capable, Summary: "Change a user"}, a.changeUser)
-	add(a, h, Route{Method: del, Path: user, Who: Capable, Status: 204, Summary: "Delete a user"}, a.deleteUser)
-	add(a, h, Route{Method: post, Path: user + "/totp", Who: Capable, Status: 201, Summary: "Give a user a TOTP factor, active at once"}, a.provision)
+	add(a, h, Route{Method: patch, Path: user, Who: Capable, Match: true, Summary: "Change a user"}, a.changeUser)
+	add(a, h, Route{Method: del, Path: user, Who: Capable, Status: 204, Match: true, Summary: "Delete a user"}, a.deleteUser)
+	add(a, h, Route{Method: post, Path: user + "/totp", Who: Capable, Status: 201, Once: true, Summary: "Give a user a TOTP factor, active at once"}, a.provision)
 	add(a, h, Route{Method: get, Path: user + "/totp/qr.png", Who: OwnerOrCapable, Image: true, Summary: "The TOTP secret as a picture, while it may be shown"}, a.qr)
 	add(a, h, Route{Method: post, Path: user + "/verify", Who: Capable, Summary: "Ask whether a user's code is good, and burn it"}, a.verify)
-	add(a, h, Route{Method: post, Path: user + "/recovery-codes", Who: Capable, Summary: "Make fresh recovery codes for a user"}, a.userRecoveryCodes)
-	add(a, h, Route{Method: post, Path: user + "/invite", Who: Capable, Summary: "Make a link with which a user chooses a password"}, a.invite)
+	add(a, h, Route{Method: post, Path: user + "/recovery-codes", Who: Capable, Once: true, Summary: "Make fresh recovery codes for a user"}, a.userRecoveryCodes)
+	add(a, h, Route{Method: post, Path: user + "/invite", Who: Capable, Once: true, Summary: "Make a link with which a user chooses a password"}, a.invite)
 	add(a, h, Route{Method: del, Path: user + "/sessions", Who: Capable, Status: 204, Summary: "End all sessions of a user"}, a.endUserSessions)
 	add(a, h, Route{Method: del, Path: user + "/methods", Who: Capable, Status: 204, Summary: "Take all factors of a user away"}, a.resetMethods)
 	add(a, h, Route{Method: del, Path: user + "/methods/{method}", Who: Capable, Status: 204, Summary: "Take a factor of a user away"}, a.removeMethod)
 
 	// Services.
 	add(a, h, Route{Method: get, Path: "/services", Who: Capable, Summary: "List services"}, a.listServices)
-	add(a, h, Route{Method: post, Path: "/services", Who: Capable, Status: 201, Summary: "Add a service; its seed is shown once"}, a.createService)
+	add(a, h, Route{Method: post, Path: "/services", Who: Capable, Status: 201, Once: true, Summary: "Add a service; its seed is shown once"}, a.createService)
 	add(a, h, Route{Method: get, Path: service, Who: Capable, Summary: "A service's record"}, a.showService)
-	add(a, h, Route{Method: patch, Path: service, Who: Capable, Summary: "Change a service, disable it, or bind it to networks"}, a.changeService)
-	add(a, h, Route{Method: del, Path: service, Who: Capable, Status: 204, Summary: "Delete a service"}, a.deleteService)
-	add(a, h, Route{Method: post, Path: service + "/rotate", Who: Capable, Summary: "Give a service a new seed; it is shown once"}, a.rotateService)
+	add(a, h, Route{Method: patch, Path: service, Who: Capable, Match: true, Summary: "Change a service, disable it, or bind it to networks"}, a.changeService)
+	add(a, h, Route{Method: del, Path: service, Who: Capable, Status: 204, Match: true, Summary: "Delete a service"}, a.deleteService)
+	add(a, h, Route{Method: post, Path: service + "/rotate", Who: Capable, Match: true, Once: true, Summary: "Give a service a new seed; it is shown once"}, a.rotateService)
 	add(a, h, Route{Method: post, Path: "/verify", Who: Capable, Summary: "Ask whether a token is good, and burn it for all who ask"}, a.verifyToken)
 
 	// Realms.
 	add(a, h, Route{Method: get, Path: "/realms", Who: Capable, Summary: "List realms"}, a.listRealms)
 	add(a, h, Route{Method: get, Path: "/realms/{realm}", Who: Capable, Summary: "A realm's settings"}, a.showRealm)
-	add(a, h, Route{Method: put, Path: "/realms/{realm}", Who: Capable, Summary: "Make a realm, or set what it demands"}, a.setRealm)
-	add(a, h, Route{Method: del, Path: "/realms/{realm}", Who: Capable, Status: 204, Summary: "Delete an empty realm"}, a.deleteRealm)
+	add(a, h, Route{Method: put, Path: "/realms/{realm}", Who: Capable, Match: true, Summary: "Make a realm, or set what it demands"}, a.setRealm)
+	add(a, h, Route{Method: del, Path: "/realms/{realm}", Who: Capable, Status: 204, Match: true, Summary: "Delete an empty realm"}, a.deleteRealm)
 
 	// What is going on.
 	add(a, h, Route{Method: get, Path: "/sessions", Who: Capable, Summary: "List sessions"}, a.listSessions)

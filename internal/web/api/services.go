@@ -129,20 +129,24 @@ type NewSeed struct {
 }
 
 type newSeedOutput struct {
+	ETag string `header:"ETag"`
 	Body NewSeed
 }
 
 // newSeed shows the newest seed of a service: in the answer that made it, never
 // again.
-func (a *API) newSeed(tx store.Tx, s *account.Service) NewSeed {
+func (a *API) newSeed(tx store.Tx, s *account.Service) *newSeedOutput {
 	seed := s.Seeds[0]
-	out := NewSeed{Realm: s.Realm, Name: s.Name, Seed: otp.FormatSeed(seed.Secret),
+	out := &newSeedOutput{ETag: serviceTag(s)}
+	out.Body = NewSeed{Realm: s.Realm, Name: s.Name, Seed: otp.FormatSeed(seed.Secret),
 		OTPAuthURI: otp.URI(otp.Label{Issuer: a.Factors.Issuer(), Account: s.Ref().String()}.Clean(), seed.Secret, seed.Params)}
 	if working := s.Working(tx.Now()); len(working) > 1 {
-		out.OldSeedUntil = moment(working[1].Until)
+		out.Body.OldSeedUntil = moment(working[1].Until)
 	}
 	return out
 }
+
+func serviceTag(s *account.Service) string { return tag(s.Version, s.ID.String()) }
 
 func (a *API) createService(ctx context.Context, c *caller, in *createServiceInput) (*newSeedOutput, error) {
 	b := in.Body
@@ -157,22 +161,17 @@ func (a *API) createService(ctx context.Context, c *caller, in *createServiceInp
 	if n.Seed, err = seedFrom(b.Seed, b.SeedBytes); err != nil {
 		return nil, err
 	}
-	out := &newSeedOutput{}
-	err = a.Store.Update(ctx, func(tx store.Tx) error {
-		if err := a.mayOver(tx, c, account.Create, n.Ref.Realm); err != nil {
-			return err
-		}
+	may := func(tx store.Tx) error { return a.mayOver(tx, c, account.Create, n.Ref.Realm) }
+	return once(ctx, a, c, may, func(tx store.Tx) (*newSeedOutput, error) {
 		if n.Params, err = a.params(tx, n.Ref.Realm, b.Digits, b.Period, b.Algorithm); err != nil {
-			return err
+			return nil, err
 		}
 		s, err := a.Directory.CreateService(tx, c.actor(), n)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out.Body = a.newSeed(tx, s)
-		return nil
+		return a.newSeed(tx, s), nil
 	})
-	return out, err
 }
 
 func useOf(text string) account.Use {
@@ -220,7 +219,26 @@ func (a *API) params(tx store.Tx, realm string, digits, period int, algorithm st
 }
 
 type serviceOutput struct {
+	ETag string `header:"ETag"`
 	Body Service
+}
+
+func (a *API) serviceAnswer(tx store.Tx, s *account.Service) (*serviceOutput, error) {
+	body, err := a.serviceOf(tx, s)
+	return &serviceOutput{ETag: serviceTag(s), Body: body}, err
+}
+
+// serviceTarget finds the service of a path for a caller who may change it, and
+// decides the caller's conditions.
+func (a *API) serviceTarget(tx store.Tx, c *caller, capability account.Capability, ref principal.Ref) error {
+	if err := a.mayOver(tx, c, capability, ref.Realm); err != nil {
+		return err
+	}
+	s, err := a.Directory.ServiceByRef(tx, ref)
+	if err != nil {
+		return err
+	}
+	return c.holds(serviceTag(s))
 }
 
 func (a *API) showService(ctx context.Context, c *caller, in *UserPath) (*serviceOutput, error) {
@@ -228,7 +246,7 @@ func (a *API) showService(ctx context.Context, c *caller, in *UserPath) (*servic
 	if err != nil {
 		return nil, err
 	}
-	out := &serviceOutput{}
+	var out *serviceOutput
 	err = a.Store.View(ctx, func(tx store.Tx) error {
 		if err := a.mayOver(tx, c, account.List, ref.Realm); err != nil {
 			return err
@@ -237,7 +255,7 @@ func (a *API) showService(ctx context.Context, c *caller, in *UserPath) (*servic
 		if err != nil {
 			return err
 		}
-		out.Body, err = a.serviceOf(tx, s)
+		out, err = a.serviceAnswer(tx, s)
 		return err
 	})
 	return out, err
@@ -273,16 +291,16 @@ func (a *API) changeService(ctx context.Context, c *caller, in *changeServiceInp
 		use := useOf(*in.Body.Use)
 		change.Use = &use
 	}
-	out := &serviceOutput{}
+	var out *serviceOutput
 	err = a.Store.Update(ctx, func(tx store.Tx) error {
-		if err := a.mayOver(tx, c, account.Update, ref.Realm); err != nil {
+		if err := a.serviceTarget(tx, c, account.Update, ref); err != nil {
 			return err
 		}
 		s, err := a.Directory.UpdateService(tx, c.actor(), ref, change)
 		if err != nil {
 			return err
 		}
-		out.Body, err = a.serviceOf(tx, s)
+		out, err = a.serviceAnswer(tx, s)
 		return err
 	})
 	return out, err
@@ -312,19 +330,17 @@ func (a *API) rotateService(ctx context.Context, c *caller, in *rotateInput) (*n
 			return nil, err
 		}
 	}
-	out := &newSeedOutput{}
-	err = a.Store.Update(ctx, func(tx store.Tx) error {
-		if err := a.mayOver(tx, c, account.Update, ref.Realm); err != nil {
-			return err
+	may := func(tx store.Tx) error { return a.mayOver(tx, c, account.Update, ref.Realm) }
+	return once(ctx, a, c, may, func(tx store.Tx) (*newSeedOutput, error) {
+		if err := a.serviceTarget(tx, c, account.Update, ref); err != nil {
+			return nil, err
 		}
-		s, err := a.Directory.RotateService(tx, c.actor(), ref, seed, size, overlap, 0)
+		s, err := a.Directory.RotateService(tx, c.actor(), ref, seed, size, overlap)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out.Body = a.newSeed(tx, s)
-		return nil
+		return a.newSeed(tx, s), nil
 	})
-	return out, err
 }
 
 func (a *API) deleteService(ctx context.Context, c *caller, in *UserPath) (*struct{}, error) {
@@ -333,9 +349,9 @@ func (a *API) deleteService(ctx context.Context, c *caller, in *UserPath) (*stru
 		return nil, err
 	}
 	return nil, a.Store.Update(ctx, func(tx store.Tx) error {
-		if err := a.mayOver(tx, c, account.Delete, ref.Realm); err != nil {
+		if err := a.serviceTarget(tx, c, account.Delete, ref); err != nil {
 			return err
 		}
-		return a.Directory.DeleteService(tx, c.actor(), ref, 0)
+		return a.Directory.DeleteService(tx, c.actor(), ref)
 	})
 }

@@ -615,3 +615,80 @@ func TestS12ServicesStayWithinTheirGrant(t *testing.T) {
 	do("POST", "/services", map[string]any{"realm": "auth", "name": "new"}).want(403, "forbidden")
 	do("POST", "/services", map[string]any{"realm": "staff", "name": "new"}).want(201)
 }
+
+// A lost answer is fetched again by the same request, and makes no second seed; a
+// rotation that somebody else's came before is refused.
+func TestServicesKnowConditionsAndRepeats(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	r := w.robot("boss@admin")
+	again := func(path string, body any, key string) *answer {
+		return r.visit().saying("Authorization", basic(r.name, r.token()), "Idempotency-Key", key).send("POST", path, body)
+	}
+	body := map[string]any{"realm": "users", "name": "deploy"}
+	first := again("/services", body, "one").want(201)
+	if second := again("/services", body, "one").want(201); second.body != first.body || second.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("%v, then %v", first, second)
+	}
+	again("/services", map[string]any{"realm": "users", "name": "other"}, "one").want(422, "idempotency_mismatch")
+	again("/services", body, "two").want(409, "exists")
+	tag := first.header.Get("ETag")
+	path := "/services/users/deploy"
+	rotated := again(path+"/rotate", map[string]any{}, "three").want(200)
+	if rotated.header.Get("ETag") == tag || again(path+"/rotate", map[string]any{}, "three").want(200).body != rotated.body {
+		t.Error("a rotation was made twice")
+	}
+	late := w.admin().saying("If-Match", tag)
+	late.send("POST", path+"/rotate", map[string]any{}).want(412, "version")
+	late.send("PATCH", path, map[string]any{"disabled": true}).want(412, "version")
+	late.send("DELETE", path, nil).want(412, "version")
+	if now := w.admin().send("GET", path, nil).want(200); now.fields["disabled"] != false || now.header.Get("ETag") != rotated.header.Get("ETag") {
+		t.Errorf("something was lost: %v", now)
+	}
+	w.admin().saying("If-Match", rotated.header.Get("ETag")).send("PATCH", path, map[string]any{"disabled": true}).want(200)
+	w.admin().saying("If-Match", "*").send("DELETE", path, nil).want(204)
+}
+
+// Attack: a service of admin counts as an administrator, and the last person who
+// could log in is removed.
+func TestServicesAreNoAdministrators(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	root, boss := w.member("root@admin"), w.robot("boss@admin")
+	boss.visit().send("DELETE", w.path(root), nil).want(409, "last_administrator")
+	boss.visit().send("PATCH", w.path(root), map[string]any{"disabled": true}).want(409, "last_administrator")
+	boss.visit().send("DELETE", w.path(root)+"/methods", nil).want(409, "last_administrator")
+	w.member("ruth@admin")
+	boss.visit().send("DELETE", w.path(root), nil).want(204)
+}
+
+// Attack: a service that may ask about everybody tries an administrator's codes.
+func TestCodesOfTheMightyAreNotTried(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	root, alice, asks, boss := w.member("root@admin"), w.member("alice@users"), w.robot("asks@auth"), w.robot("boss@admin")
+	try := func(r *robot, p *person) string {
+		code := p.code()
+		return r.visit().send("POST", w.path(p)+"/verify", map[string]any{"code": code}).want(200).text("status")
+	}
+	if got := try(asks, alice) + try(asks, root) + try(boss, root); got != "OKFAILOK" {
+		t.Error(got)
+	}
+	if got := asks.ask("root@admin", root.code()) + boss.ask("root@admin", root.code()) + asks.ask("alice@users", alice.code()); got != "FAILFAILOK" {
+		t.Error(got)
+	}
+}
+
+// A client that sends its credential only when it is asked for learns that Basic is
+// taken; a browser does not.
+func TestCallsForProgramsOfferBasic(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	if got := w.stranger().send("GET", "/users", nil).want(401).header.Values("WWW-Authenticate"); len(got) != 2 || !strings.HasPrefix(got[1], "Basic ") {
+		t.Errorf("offered %v", got)
+	}
+	for _, v := range []*visitor{w.stranger().saying("Sec-Fetch-Site", "same-origin")} {
+		if got := v.send("GET", "/users", nil).want(401).header.Values("WWW-Authenticate"); len(got) != 1 || got[0] != "Bearer" {
+			t.Errorf("offered to a browser %v", got)
+		}
+	}
+	if got := w.stranger().send("GET", "/me", nil).want(401).header.Values("WWW-Authenticate"); len(got) != 1 {
+		t.Errorf("offered to persons %v", got)
+	}
+}

@@ -60,19 +60,21 @@ func (in *UserPath) ref() (principal.Ref, error) {
 // mayOver checks the caller's capability over a realm ("": over all), before
 // anything is said about who exists there.
 func (a *API) mayOver(tx store.Tx, c *caller, capability account.Capability, realm string) error {
+	if err := a.may(tx, c, capability, realm); err != nil || realm == "" {
+		return err
+	}
+	_, err := a.Directory.Realm(tx, realm)
+	return err
+}
+
+// may is mayOver for a realm that need not exist.
+func (a *API) may(tx store.Tx, c *caller, capability account.Capability, realm string) error {
 	if !c.local {
 		if err := mayCall(c, Capable); err != nil {
 			return err
 		}
 	}
-	if err := a.Directory.Allowed(tx, c.actor(), capability, realm); err != nil {
-		return err
-	}
-	if realm == "" {
-		return nil
-	}
-	_, err := a.Directory.Realm(tx, realm)
-	return err
+	return a.Directory.Allowed(tx, c.actor(), capability, realm)
 }
 
 // target finds the user of a path, for a caller who may.
@@ -152,8 +154,15 @@ type createUserInput struct {
 }
 
 type userOutput struct {
+	ETag string `header:"ETag"`
 	Body User
 }
+
+// userAnswer is a record with its tag. What others may not see raises no
+// version: a login changes last_login_at, and breaks nobody's condition.
+func userAnswer(u *account.User) *userOutput { return &userOutput{ETag: userTag(u), Body: userOf(u)} }
+
+func userTag(u *account.User) string { return tag(u.Version, u.ID.String()) }
 
 func (a *API) createUser(ctx context.Context, c *caller, in *createUserInput) (*userOutput, error) {
 	b := in.Body
@@ -166,9 +175,9 @@ func (a *API) createUser(ctx context.Context, c *caller, in *createUserInput) (*
 		return nil, err
 	}
 	// Whoever may not create learns so before a hash is computed for them.
-	err = a.Store.View(ctx, func(tx store.Tx) error { return a.mayOver(tx, c, account.Create, ref.Realm) })
-	if err != nil {
-		return nil, err
+	may := func(tx store.Tx) error { return a.mayOver(tx, c, account.Create, ref.Realm) }
+	if out, err := earlier[userOutput](ctx, a, c, may); out != nil || err != nil {
+		return out, err
 	}
 	hash := ""
 	if b.Password != "" {
@@ -176,17 +185,14 @@ func (a *API) createUser(ctx context.Context, c *caller, in *createUserInput) (*
 			return nil, err
 		}
 	}
-	var out *userOutput
-	err = a.Store.Update(ctx, func(tx store.Tx) error {
+	return once(ctx, a, c, may, func(tx store.Tx) (*userOutput, error) {
 		u, err := a.Directory.Create(tx, c.actor(), account.NewUser{Ref: ref, Email: b.Email, FullName: b.FullName,
 			Phone: b.Phone, Groups: b.Groups, PasswordHash: hash})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out = &userOutput{Body: userOf(u)}
-		return nil
+		return userAnswer(u), nil
 	})
-	return out, err
 }
 
 // hash judges a new password and hashes it, outside of any transaction. words
@@ -209,7 +215,7 @@ func (a *API) showUser(ctx context.Context, c *caller, in *UserPath) (*userOutpu
 		if err != nil {
 			return err
 		}
-		out = &userOutput{Body: userOf(u)}
+		out = userAnswer(u)
 		return nil
 	})
 	return out, err
@@ -250,8 +256,11 @@ func (a *API) changeUser(ctx context.Context, c *caller, in *changeUserInput) (*
 	}
 	var out *userOutput
 	err = a.Store.Update(ctx, func(tx store.Tx) error {
-		u, err := a.Directory.ByRef(tx, ref)
+		u, err := a.target(tx, c, account.Update, ref)
 		if err != nil {
+			return err
+		}
+		if err := c.holds(userTag(u)); err != nil {
 			return err
 		}
 		if u.ID != before.ID { // deleted and made again meanwhile: somebody else
@@ -280,7 +289,7 @@ func (a *API) changeUser(ctx context.Context, c *caller, in *changeUserInput) (*
 				return err
 			}
 		}
-		out = &userOutput{Body: userOf(u)}
+		out = userAnswer(u)
 		return nil
 	})
 	return out, err
@@ -304,6 +313,9 @@ func (a *API) deleteUser(ctx context.Context, c *caller, in *UserPath) (*struct{
 	return nil, a.Store.Update(ctx, func(tx store.Tx) error {
 		u, err := a.target(tx, c, account.Delete, ref)
 		if err != nil {
+			return err
+		}
+		if err := c.holds(userTag(u)); err != nil {
 			return err
 		}
 		return a.Directory.Delete(tx, c.actor(), u.ID)

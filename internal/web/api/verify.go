@@ -34,7 +34,7 @@ func (a *API) verifyToken(ctx context.Context, c *caller, in *verifyTokenInput) 
 	good := false
 	err := a.Store.Update(ctx, func(tx store.Tx) (err error) {
 		good = false
-		if err := a.mayOver(tx, c, account.Authenticate, ref.Realm); err != nil && !errors.Is(err, account.ErrUnknownRealm) {
+		if err := a.may(tx, c, account.Authenticate, ref.Realm); err != nil {
 			return err
 		}
 		u, err := a.Directory.ByRef(tx, ref)
@@ -72,14 +72,6 @@ func verdict(good bool) *verdictOutput {
 		return &verdictOutput{Body: Verdict{Status: "OK"}}
 	}
 	return &verdictOutput{Body: Verdict{Status: "FAIL"}}
-}
-
-// asking names the caller for counters: what never changes.
-func (c *caller) asking() string {
-	if c.local {
-		return "local"
-	}
-	return c.live.Identity.ID.String()
 }
 
 // name is the caller for events.

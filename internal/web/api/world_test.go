@@ -38,12 +38,13 @@ const (
 // world is the API over all rooms, on a store in memory, with everything that
 // it ever answered or logged.
 type world struct {
-	*testing.T
+	testing.TB
 	clock    *storetest.Clock
 	api      *api.API // as the network sees it
 	local    *api.API // as the admin socket sees it
 	dir      *account.Directory
 	before   []func() // the first is called before the next change that the API begins, and so on
+	fail     error    // what the next commits of the API fail with
 	sessions *session.Registry
 	store    store.Store
 
@@ -57,7 +58,11 @@ type worldOptions struct {
 	domain   string
 	origins  []string
 	realms   map[string]account.Settings
+	level    slog.Level // of what is logged; 0: info
 }
+
+// newQuietWorld is a world for benchmarks: it logs errors alone.
+func newQuietWorld(b *testing.B) *world { return newWorld(b, worldOptions{level: slog.LevelError}) }
 
 // hooked lets a test do something in the moment before a change.
 type hooked struct {
@@ -70,7 +75,12 @@ func (h hooked) Update(ctx context.Context, fn func(store.Tx) error) error {
 		h.w.before = before[1:]
 		before[0]()
 	}
-	return h.Store.Update(ctx, fn)
+	return h.Store.Update(ctx, func(tx store.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return h.w.fail
+	})
 }
 
 type lockedWriter struct {
@@ -84,11 +94,11 @@ func (l lockedWriter) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
-func newWorld(t *testing.T, o worldOptions) *world {
+func newWorld(t testing.TB, o worldOptions) *world {
 	t.Helper()
-	w := &world{T: t, clock: storetest.NewClock(time.Date(2026, 5, 4, 9, 0, 5, 0, time.UTC))}
+	w := &world{TB: t, clock: storetest.NewClock(time.Date(2026, 5, 4, 9, 0, 5, 0, time.UTC))}
 	st := storetest.Open(t, w.clock.Now)
-	logger := slog.New(slog.NewJSONHandler(lockedWriter{&w.mu, &w.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger := slog.New(slog.NewJSONHandler(lockedWriter{&w.mu, &w.log}, &slog.HandlerOptions{Level: o.level}))
 	log := audit.New(audit.Options{Logger: logger, Clock: w.clock.Now})
 	if o.realms == nil {
 		one := 1
@@ -115,7 +125,7 @@ func newWorld(t *testing.T, o worldOptions) *world {
 	programs := login.NewPrograms(login.ProgramOptions{Store: st, Directory: w.dir, Throttle: counters, Audit: log, Derive: st.Derive, Clock: w.clock.Now})
 	options := api.Options{
 		Programs: programs, Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Doors: doors, Hasher: hasher,
-		Audit: log, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
+		Audit: log, Derive: st.Derive, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
 		Cookies: web.Cookies{Scheme: "https", Domain: o.domain},
 	}
 	if o.noPortal {
