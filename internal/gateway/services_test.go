@@ -248,7 +248,9 @@ func TestApplicationsSeeWhichServiceIsCalling(t *testing.T) {
 // at /sallyport/jwks.json.
 func (w *world) assertion(t *testing.T, text string) jwt.MapClaims {
 	t.Helper()
-	var set struct{ Keys []struct{ Kid, Crv, X string } }
+	var set struct {
+		Keys []struct{ Kid, Crv, X string }
+	}
 	if err := json.Unmarshal([]byte(w.browser("https://"+portalHost).get("/sallyport/jwks.json").body), &set); err != nil {
 		t.Fatal(err)
 	}
