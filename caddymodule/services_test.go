@@ -106,6 +106,17 @@ func TestServicesPassAGuardedRoute(t *testing.T) {
 			}
 		}
 	}
+	for _, c := range []struct{ args, want string }{
+		{"check", "users of realm users with two factors; and service deploy@robots; and all services of realm auth"},
+		{"check", "the realm robots of services is not configured here"},
+		{"explain GET " + s.base + "/x --as deploy@robots", "allow: rule 1: admitted"},
+		{"explain GET " + s.base + "/x --as checker@auth", "allow: rule 1: admitted"},
+		{"explain GET " + s.base + "/x --as deploy@machines", "the rule admits service deploy@robots, and all services of realm auth, and no other service"},
+	} {
+		if done := s.caddy(append([]string{"sallyport"}, strings.Fields(c.args)...)...); done.code != 0 || !strings.Contains(done.out+done.err, c.want) {
+			t.Errorf("caddy sallyport %s: %v, want %s", c.args, done, c.want)
+		}
+	}
 	loud := s.robot("loud@auth")
 	for i := range 100 {
 		if a := b.ask("GET", "/x", "", basic(loud.name, "0")); a.status != 401 {

@@ -166,7 +166,7 @@ func (c *Config) Explain(q command.Question) (command.Explanation, error) {
 // because is the guard's reason, with what only the question and the written
 // rule can add.
 func (p *plan) because(d *guard.Decision, q *command.Question) string {
-	nobody := fmt.Sprintf("there is no user %s in the state", q.As)
+	nobody := fmt.Sprintf("there is no user or service %s in the state", q.As)
 	switch {
 	case q.Service:
 		if text := becauseService(d, q); text != "" {
