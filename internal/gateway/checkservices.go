@@ -31,13 +31,15 @@ func programsOf(r *guard.Rule) (words []string) {
 	return words
 }
 
-// outsideServices says which services a rule admits to one that it does not.
+// outsideServices says which services a rule admits to one that it does not. By
+// Basic such a service is not even asked for its token: it stays a stranger.
 func outsideServices(r *guard.Rule) string {
+	const status = " (403 to an access token, 401 to Basic)"
 	words := programsOf(r)
 	if len(words) == 0 {
-		return "the rule admits no service"
+		return "the rule admits no service" + status
 	}
-	return "the rule admits " + strings.Join(words, ", and ") + ", and no other service"
+	return "the rule admits " + strings.Join(words, ", and ") + ", and no other service" + status
 }
 
 // becauseService is the reason where a service is asked about, "" for the guard's own.
