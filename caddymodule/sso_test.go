@@ -327,7 +327,7 @@ func TestStolenDomainCookieOpensNeitherAccountNorAPI(t *testing.T) {
 			wantStatus(t, at.ask("GET", "/sallyport/api/v1"+path, "", header), http.StatusUnauthorized)
 		}
 	}
-	for _, path := range []string{"/sallyport/account/", "/sallyport/api/v1/me", "/sallyport/login", "/sallyport/setup", "/sallyport/openapi.json"} { // nor on a guarded host
+	for _, path := range []string{"/sallyport/account/", "/sallyport/api/v1/me", "/sallyport/login", "/sallyport/setup", "/sallyport/openapi.json", "/sallyport/docs"} { // nor on a guarded host
 		if a := thief.get(path); a.status == 200 {
 			t.Errorf("a guarded host answers %s: %.200s", path, a.body)
 		}

@@ -167,11 +167,11 @@ func (w *walk) judge(what string) {
 // who uses the keyboard sees where he is.
 func (w *walk) touch(name string) {
 	w.t.Helper()
-	const small = `[...document.querySelectorAll('a[href], button, summary, input, .check label')].filter(e => {
+	const small = `[...document.querySelectorAll('a[href], button, summary, input, textarea, .check label')].filter(e => {
 		const r = e.getBoundingClientRect();
 		return r.width > 0 && e.type !== 'checkbox' && (r.height < 44 || r.width < 44);
 	}).map(e => e.outerHTML.slice(0, 120))`
-	const unseen = `[...document.querySelectorAll('a[href], button, summary, input')].filter(e => e.checkVisibility({contentVisibilityAuto: true})).filter(e => {
+	const unseen = `[...document.querySelectorAll('a[href], button, summary, input, textarea')].filter(e => e.checkVisibility({contentVisibilityAuto: true})).filter(e => {
 		e.focus();
 		const s = getComputedStyle(e);
 		return document.activeElement !== e || s.outlineStyle === 'none' || parseFloat(s.outlineWidth) < 2;
@@ -202,8 +202,9 @@ func (w *walk) photograph(name string) {
 		return
 	}
 	const box = `(() => {
-		const all = document.documentElement.clientWidth, width = Math.min(540, all);
-		const end = document.querySelector('main').getBoundingClientRect().bottom + window.scrollY;
+		const main = document.querySelector('main').getBoundingClientRect();
+		const all = document.documentElement.clientWidth, width = Math.min(Math.ceil(main.width) + 92, all);
+		const end = main.bottom + window.scrollY;
 		return {x: Math.round((all - width) / 2), y: 0, width: width, height: Math.ceil(end + 24), scale: 1};
 	})()`
 	at := read(w.tab, "measure the page", chromedp.Evaluate[page.Viewport](box))

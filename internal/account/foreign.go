@@ -32,13 +32,16 @@ func loadForeign(tx store.Tx) (*foreignHashes, error) {
 }
 
 // noteForeign remembers the cost of a password's hash that is not of our own
-// making. It is read by Get, and written only where a dearer one comes.
+// making, or dearer than what we make by default. It is read by Get, and written only where a dearer one comes.
 func noteForeign(tx store.Tx, hash string) error {
 	kind := secret.Kind(hash)
-	if kind == "" || kind == "argon2id" {
+	if kind == "" {
 		return nil
 	}
 	sample, cost, err := secret.Sample(hash)
+	if kind == "argon2id" && errors.Is(err, secret.ErrDigest) {
+		return nil // ours, or no dearer
+	}
 	if err != nil {
 		return err
 	}

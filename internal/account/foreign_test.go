@@ -48,6 +48,11 @@ func TestForeignHashesAreRememberedByTheirCost(t *testing.T) {
 	if len(got) != 2 || got[0] != crypt("12", ".") || !strings.HasPrefix(got[1], "pbkdf2_sha256$12000$") {
 		t.Errorf("two formats: %v", got)
 	}
+	const dear = "$argon2id$v=19$m=65536,t=3,p=4$"
+	create("fred", dear+"c2l4dGVlbiBieXRlIHNsdA$JNhzAr3HOLBXZLhXvaaAnaKkqcBrpydrWM3wWFqRBH8")
+	if got = digests(); len(got) != 3 || !strings.HasPrefix(got[0], dear+"AAAA") {
+		t.Errorf("argon2id of somebody who computes more: %v", got)
+	}
 	if all := strings.Join(got, " "); strings.Contains(all, "seasalt") || strings.Contains(all, "VNdX") || strings.Contains(all, "bbb") {
 		t.Errorf("somebody's salt or hash: %s", all)
 	}

@@ -224,17 +224,26 @@ func (w *recorder) Write(p []byte) (int, error) {
 func (c *client) ref(text string) (principal.Ref, error) {
 	fallback := "users"
 	if !strings.Contains(text, "@") {
-		var realms realmList
-		if err := c.call(http.MethodGet, "/realms", nil, &realms); err != nil {
+		var err error
+		if fallback, err = c.defaultRealm(); err != nil {
 			return principal.Ref{}, err
-		}
-		for _, r := range realms.Realms {
-			if r.Default {
-				fallback = r.Realm
-			}
 		}
 	}
 	return principal.ParseRef(text, fallback)
+}
+
+// defaultRealm is where the server looks for a name without a realm.
+func (c *client) defaultRealm() (string, error) {
+	var realms realmList
+	if err := c.call(http.MethodGet, "/realms", nil, &realms); err != nil {
+		return "", err
+	}
+	for _, r := range realms.Realms {
+		if r.Default {
+			return r.Realm, nil
+		}
+	}
+	return "users", nil
 }
 
 // userPath is the path of a user's record.

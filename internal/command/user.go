@@ -50,7 +50,8 @@ func (l *line) user() *cobra.Command {
 	cmd.AddCommand(l.userAdd(), l.userList(), l.userShow(), l.userSet(),
 		l.userToggle("disable", "Disable a user and end all sessions", true),
 		l.userToggle("enable", "Enable a user again", false),
-		l.userDelete(), l.userInvite(), l.userResetPassword(), l.userResetFactors())
+		l.userDelete(), l.userInvite(), l.userResetPassword(), l.userResetFactors(),
+		l.userImport(), l.userExport())
 	return cmd
 }
 

@@ -301,7 +301,7 @@ func (v *aviary) check(w *world) {
 		t.Errorf("only %d of %d canaries were seen where they belong, log of %d bytes: this test looks at nothing", found, len(v.list), len(w.log.String()))
 	}
 	for _, a := range w.seen {
-		if text := a.body + fmt.Sprint(a.header); strings.Contains(text, "$argon2") || strings.Contains(text, "password_hash") {
+		if text := a.body + fmt.Sprint(a.header); strings.Contains(text, "$argon2") || strings.Contains(text, `"password_hash":"`) { // the description names the field
 			t.Errorf("%s holds a hash", a.what)
 		}
 	}

@@ -358,7 +358,7 @@ func (g *Gateway) newAPI(s *site, local bool) (*api.API, error) {
 		Store: g.state.Store, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Doors: s.doors, Programs: g.programs,
 		Hasher: g.hasher, Audit: g.audit, Derive: g.state.Store.Derive, Clock: g.clock, Logger: g.log, Local: local,
 		Cookies: s.Cookies, Client: g.client, Scheme: g.scheme,
-		Portal: s.Portal, SetupBase: g.setupBase, AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version,
+		Portal: s.Portal, SetupBase: g.setupBase, AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version, Look: s.pages.Look(),
 	})
 }
 

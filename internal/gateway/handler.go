@@ -55,7 +55,7 @@ func (g *Gateway) own(w http.ResponseWriter, r *http.Request) {
 	web.Strip(r.Header)
 	s, guarded := g.site(r.Host)
 	path, _, _ := strings.Cut(r.RequestURI, "?")
-	if path == api.DescriptionPath || strings.HasPrefix(path, api.Prefix+"/") || path == api.Prefix {
+	if path == api.DescriptionPath || api.OwnsDocs(path) || strings.HasPrefix(path, api.Prefix+"/") || path == api.Prefix {
 		if guarded {
 			web.WriteProblem(w, http.StatusNotFound, "not_found", "The API is on the portal's host.", 0)
 			return

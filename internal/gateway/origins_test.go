@@ -298,7 +298,7 @@ func TestAGuardedHostAnswersTheWayToThePortalLogoutAndHealthAlone(t *testing.T) 
 		for _, api := range w.apiCalls(t) {
 			wantStatus(t, app.api(api.method, strings.TrimPrefix(api.path, apiPrefix), nil), http.StatusNotFound)
 		}
-		for _, path := range []string{"/sallyport/api/v1", "/sallyport/api/v1/", "/sallyport/api/v2/me", "/sallyport/openapi.json", "/sallyport/x", "/sallyport/admin/", "/sallyport/authz/", "/sallyport/authz/x"} {
+		for _, path := range []string{"/sallyport/api/v1", "/sallyport/api/v1/", "/sallyport/api/v2/me", "/sallyport/openapi.json", "/sallyport/docs", "/sallyport/docs/try.js", "/sallyport/x", "/sallyport/admin/", "/sallyport/authz/", "/sallyport/authz/x"} {
 			wantStatus(t, app.get(path), http.StatusNotFound)
 		}
 	}

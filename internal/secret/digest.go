@@ -60,8 +60,10 @@ type digest interface {
 }
 
 // Kind returns the format of a digest: "argon2id", "bcrypt", "scrypt",
-// "pbkdf2-sha256", "pbkdf2-sha512", "django-pbkdf2-sha256", "sha512-crypt", or
-// "" for every other format. It looks at the prefix alone.
+// "pbkdf2-sha256", "pbkdf2-sha512", "django-pbkdf2-sha256",
+// "django-pbkdf2-sha1", "django-argon2", "django-bcrypt", "django-scrypt",
+// "sha512-crypt", "apr1", "sha1", or "" for every other format. It looks at the
+// prefix alone.
 func Kind(digest string) string {
 	for _, format := range []struct{ prefix, kind string }{
 		{"$argon2id$", "argon2id"},
@@ -72,7 +74,14 @@ func Kind(digest string) string {
 		{"$pbkdf2-sha256$", "pbkdf2-sha256"},
 		{"$pbkdf2-sha512$", "pbkdf2-sha512"},
 		{"pbkdf2_sha256$", "django-pbkdf2-sha256"},
+		{"pbkdf2_sha1$", "django-pbkdf2-sha1"},
+		{"argon2$", "django-argon2"},
+		{"bcrypt_sha256$", "django-bcrypt"},
+		{"bcrypt$", "django-bcrypt"},
+		{"scrypt$", "django-scrypt"},
 		{"$6$", "sha512-crypt"},
+		{apr1Magic, "apr1"},
+		{sha1Magic, "sha1"},
 	} {
 		if strings.HasPrefix(digest, format.prefix) {
 			return format.kind
@@ -111,10 +120,22 @@ func parseDigest(text string) (digest, error) {
 		return parsePBKDF2(kind, fields)
 	case "django-pbkdf2-sha256":
 		return parseDjango(fields)
+	case "django-pbkdf2-sha1":
+		return parseDjangoSHA1(fields)
+	case "django-argon2":
+		return parseDjangoArgon2(text)
+	case "django-bcrypt":
+		return parseDjangoBcrypt(text)
+	case "django-scrypt":
+		return parseDjangoScrypt(fields)
 	case "sha512-crypt":
 		return parseSHA512Crypt(text, fields)
+	case "apr1":
+		return parseAPR1(fields)
+	case "sha1":
+		return parseSHA1(text)
 	}
-	return nil, badDigest("its format is not allowed: argon2id, bcrypt, scrypt, pbkdf2-sha256, pbkdf2-sha512, Django's pbkdf2_sha256 and sha512-crypt ($6$) are")
+	return nil, badDigest("its format is not allowed: argon2id, bcrypt, scrypt, PBKDF2 (SHA-256, SHA-512), sha512-crypt ($6$), $apr1$, {SHA} and Django's pbkdf2, argon2, bcrypt and scrypt are")
 }
 
 func badDigest(format string, args ...any) error {

@@ -2,6 +2,7 @@ package secret_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/sallyport-auth/sallyport/internal/secret"
@@ -39,6 +40,10 @@ func TestSampleIsNobodys(t *testing.T) {
 	}
 	if cost("$2b$06$abcdefghijklmnopqrstuuFiPhXf1sVd3pCCRO.uVh34H/qI/ZsuS") != 2*cost("$2b$05$abcdefghijklmnopqrstuuFiPhXf1sVd3pCCRO.uVh34H/qI/ZsuS") {
 		t.Error("one more in bcrypt's cost is twice the work")
+	}
+	const dear = "$argon2id$v=19$m=65536,t=3,p=4$c2l4dGVlbiBieXRlIHNsdA$JNhzAr3HOLBXZLhXvaaAnaKkqcBrpydrWM3wWFqRBH8"
+	if sample, _, err := secret.Sample(dear); err != nil || !strings.HasPrefix(sample, "$argon2id$v=19$m=65536,t=3,p=4$AAAA") {
+		t.Errorf("argon2id of somebody dearer: %s, %v", sample, err)
 	}
 	for _, none := range []string{"", "words", "$2b$05$short", "$argon2id$v=19$m=19456,t=2,p=1$c2l4dGVlbiBieXRlIHNsdA$JNhzAr3HOLBXZLhXvaaAnaKkqcBrpydrWM3wWFqRBH8"} {
 		if _, _, err := secret.Sample(none); !errors.Is(err, secret.ErrDigest) {

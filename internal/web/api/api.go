@@ -1,5 +1,5 @@
 // Package api owns the JSON API below /sallyport/api/v1 and its description,
-// /sallyport/openapi.json.
+// /sallyport/openapi.json, which /sallyport/docs shows to people.
 //
 // Every route is one line of the table in routes.go, which says who may call
 // it; a route that says nothing answers nobody. One function maps errors to
@@ -83,6 +83,8 @@ type Options struct {
 	AllowOrigins []string
 	// Version stands in the description.
 	Version string
+	// Look is that of the pages, for the page of the API.
+	Look web.Look
 }
 
 // API is the handler. It is safe for concurrent use.
@@ -92,6 +94,7 @@ type API struct {
 	routes      []Route
 	onceKey     []byte // of the MACs of idempotency keys and of the requests they came with
 	description []byte
+	docs        *docs // nil: Local
 }
 
 // New builds the API.
@@ -115,12 +118,7 @@ func New(o Options) (*API, error) {
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{Title: "Sallyport", Version: versionOr(o.Version),
 				Description: "Errors are problem documents (RFC 9457) with a stable code. Bodies are JSON objects of at most 64 KiB."},
-			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
-				SecuritySchemes: map[string]*huma.SecurityScheme{
-					"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The access token of POST /login."},
-				},
-			},
+			Components: components(),
 		},
 		// The literal map instead of huma.DefaultConfig: no $schema fields, no
 		// Link headers, no docs page with foreign scripts.
@@ -133,12 +131,18 @@ func New(o Options) (*API, error) {
 		Transformers:                 []huma.Transformer{fromHuma},
 	})
 	a.register(built)
+	for _, unused := range []string{"ErrorModel", "ErrorDetail"} { // the framework's own refusals never leave
+		delete(built.OpenAPI().Components.Schemas.Map(), unused)
+	}
 	text, err := json.Marshal(built.OpenAPI())
 	if err != nil {
 		return nil, err
 	}
 	a.description = text
-	return a, nil
+	if !o.Local {
+		a.docs, err = renderDocs(text, o.Look)
+	}
+	return a, err
 }
 
 func versionOr(v string) string {
@@ -151,11 +155,15 @@ func versionOr(v string) string {
 // Routes returns the table of routes, for tests that walk it.
 func (a *API) Routes() []Route { return slices.Clone(a.routes) }
 
-// ServeHTTP answers Prefix/… and DescriptionPath; anything else is 404.
+// ServeHTTP answers Prefix/…, DescriptionPath and DocsPath; anything else is 404.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	web.SecureHeaders(w.Header())
 	if r.URL.Path == DescriptionPath {
 		a.describe(w, r)
+		return
+	}
+	if OwnsDocs(r.URL.Path) {
+		a.serveDocs(w, r)
 		return
 	}
 	// ServeMux would answer an unclean path with a redirect.
@@ -171,15 +179,6 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.mux.ServeHTTP(w, r)
-}
-
-func (a *API) describe(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		notAllowed([]string{http.MethodGet, http.MethodHead}).write(w)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(a.description)
 }
 
 func notFound() *Problem {

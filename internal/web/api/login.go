@@ -19,7 +19,7 @@ type loginInput struct {
 
 // LoginRequest is the first door's question.
 type LoginRequest struct {
-	Name     string `json:"name,omitempty" maxLength:"320" doc:"The name, also as name@realm. This or email."`
+	Name     string `json:"name,omitempty" maxLength:"320" example:"alice@users" doc:"The name, also as name@realm. This or email."`
 	Email    string `json:"email,omitempty" maxLength:"320" doc:"The e-mail address. This or name."`
 	Realm    string `json:"realm,omitempty" maxLength:"128" doc:"The realm; default: the server's."`
 	Password string `json:"password" maxLength:"1024" doc:"The password."`

@@ -91,6 +91,11 @@ func parseTags(text string) (*tags, error) {
 // notInTag: etagc of RFC 9110 section 8.8.3.
 func notInTag(r rune) bool { return r <= ' ' || r == '"' || r == 0x7f }
 
+// weakly compares as If-None-Match does (RFC 9110 section 8.8.3.2).
+func (t *tags) weakly(current string) bool {
+	return t.any || slices.Contains(t.list, current) || slices.Contains(t.weak, current)
+}
+
 // holds decides the request's conditions over a record's tag ("": there is no
 // such record) and answers 412 unless they hold (RFC 9110 section 13.1). Call it
 // in the transaction of the change, once, before the change, and after it is
@@ -103,7 +108,7 @@ func (c *caller) holds(current string) error {
 	if m == nil || current == "" {
 		return nil
 	}
-	if m.any || slices.Contains(m.list, current) || slices.Contains(m.weak, current) {
+	if m.weakly(current) {
 		return problem(http.StatusPreconditionFailed, "exists", "It exists already.")
 	}
 	return nil

@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -48,20 +47,10 @@ func add[In, Out any](a *API, built huma.API, route Route, do func(context.Conte
 	if body, ok := reflect.TypeFor[In]().FieldByName("Body"); ok {
 		shape = body.Type
 	}
-	op := huma.Operation{
-		OperationID:     operationID(route),
-		Method:          route.Method,
-		Path:            route.Path,
-		Summary:         route.Summary,
-		Description:     "Who may call: " + route.Who.String() + ".",
-		DefaultStatus:   route.Status,
-		MaxBodyBytes:    maxBody,
-		BodyReadTimeout: -1, // the body is in memory by then
-		Responses:       errorResponses(built),
-	}
-	if route.Who != Anyone {
-		op.Security = []map[string][]string{{"bearer": {}}}
-	}
+	op := describeRoute(route, shape != nil)
+	op.DefaultStatus = route.Status
+	op.MaxBodyBytes = maxBody
+	op.BodyReadTimeout = -1 // the body is in memory by then
 	if route.Image {
 		op.Responses["200"] = &huma.Response{Description: "A picture.", Content: map[string]*huma.MediaType{"image/png": {}}}
 	}
@@ -96,6 +85,7 @@ func add[In, Out any](a *API, built huma.API, route Route, do func(context.Conte
 		}
 		return out, nil
 	})
+	describeSuccess(&op, route)
 }
 
 // refuse maps an error, and logs what is a failure of ours.
@@ -164,18 +154,4 @@ func operationID(route Route) string {
 		return r == '/' || r == '{' || r == '}' || r == '.' || r == '_'
 	})
 	return strings.ToLower(route.Method) + "-" + strings.Join(words, "-")
-}
-
-// errorResponses documents that every error is a Problem.
-func errorResponses(built huma.API) map[string]*huma.Response {
-	schema := built.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
-	responses := map[string]*huma.Response{
-		"default": {Description: "A refusal or a failure.", Content: map[string]*huma.MediaType{problemType: {Schema: schema}}},
-	}
-	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusTooManyRequests} {
-		responses[strconv.Itoa(status)] = &huma.Response{
-			Description: http.StatusText(status), Content: map[string]*huma.MediaType{problemType: {Schema: schema}},
-		}
-	}
-	return responses
 }

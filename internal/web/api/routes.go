@@ -37,6 +37,8 @@ func (a *API) register(h huma.API) {
 	// Users.
 	add(a, h, Route{Method: get, Path: "/users", Who: Capable, Summary: "List users"}, a.listUsers)
 	add(a, h, Route{Method: post, Path: "/users", Who: Capable, Status: 201, Once: true, Summary: "Add a user"}, a.createUser)
+	add(a, h, Route{Method: post, Path: "/users/import", Who: LocalOnly, Summary: "Bring users from elsewhere, with their hashes"}, a.importUsers)
+	add(a, h, Route{Method: get, Path: "/users/export", Who: LocalOnly, Summary: "Users in the words of an import, with their hashes if asked for"}, a.exportUsers)
 	add(a, h, Route{Method: get, Path: user, Who: Capable, Summary: "A user's record"}, a.showUser)
 	add(a, h, Route{Method: patch, Path: user, Who: Capable, Match: true, Summary: "Change a user"}, a.changeUser)
 	add(a, h, Route{Method: del, Path: user, Who: Capable, Status: 204, Match: true, Summary: "Delete a user"}, a.deleteUser)

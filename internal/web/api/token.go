@@ -27,7 +27,6 @@ type oauthError struct {
 
 	status int
 	wait   time.Duration
-	basic  bool // the client tried HTTP Basic: RFC 6749 wants a challenge of it
 }
 
 // accessToken is the answer to a client that proved itself (RFC 6749 section 5.1).
@@ -51,7 +50,7 @@ func (a *API) registerToken(h huma.API) {
 		return &huma.Response{Description: description, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
 	}
 	h.OpenAPI().AddOperation(&huma.Operation{
-		OperationID: operationID(route), Method: route.Method, Path: route.Path, Summary: route.Summary,
+		OperationID: operationID(route), Method: route.Method, Path: route.Path, Summary: route.Summary, Tags: []string{tagOf(route.Path)},
 		Description: "Who may call: a service, with its name@realm and its current token, in the body or by HTTP Basic (RFC 6749 section 2.3.1).",
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{formType: {Schema: &huma.Schema{
 			Type: "object", Required: []string{"grant_type"}, Properties: map[string]*huma.Schema{

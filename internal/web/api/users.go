@@ -40,8 +40,8 @@ func userOf(u *account.User) User {
 
 // UserPath names a user in the path, in any spelling.
 type UserPath struct {
-	Realm string `path:"realm" maxLength:"512"`
-	Name  string `path:"name" maxLength:"512"`
+	Realm string `path:"realm" maxLength:"512" example:"users"`
+	Name  string `path:"name" maxLength:"512" example:"alice"`
 }
 
 // ref is the one spelling. What cannot be a name is nobody's.
@@ -143,13 +143,13 @@ func realmFilter(text string) (string, error) {
 
 type createUserInput struct {
 	Body struct {
-		Realm    string   `json:"realm" maxLength:"512"`
-		Name     string   `json:"name" maxLength:"512"`
-		Password string   `json:"password,omitempty" maxLength:"1024"`
-		Email    string   `json:"email,omitempty" maxLength:"320"`
-		FullName string   `json:"full_name,omitempty" maxLength:"512"`
-		Phone    string   `json:"phone,omitempty" maxLength:"64"`
-		Groups   []string `json:"groups,omitempty" maxItems:"256"`
+		Realm    string   `json:"realm" maxLength:"512" example:"users"`
+		Name     string   `json:"name" maxLength:"512" example:"alice"`
+		Password string   `json:"password,omitempty" maxLength:"1024" doc:"None: no password is good."`
+		Email    string   `json:"email,omitempty" maxLength:"320" example:"alice@example.com"`
+		FullName string   `json:"full_name,omitempty" maxLength:"512" example:"Alice Liddell"`
+		Phone    string   `json:"phone,omitempty" maxLength:"64" example:"+41441234567"`
+		Groups   []string `json:"groups,omitempty" maxItems:"256" example:"[\"ops\"]"`
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/web"
 )
 
 //go:embed templates/*.html
@@ -172,4 +174,9 @@ func escaped(target string) string {
 		}
 	}
 	return b.String()
+}
+
+// Look is what pages of other rooms need to look like these.
+func (p *Portal) Look() web.Look {
+	return web.Look{Site: p.site, Style: p.style.path, Icon: p.icon.path, IconKind: p.icon.kind}
 }

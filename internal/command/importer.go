@@ -1,0 +1,330 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/sallyport-auth/sallyport/internal/command/importing"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+)
+
+// Bounds of one call of POST /users/import.
+const (
+	batchUsers = 200      // the API takes no more
+	batchBytes = 60 << 10 // the API takes 64 KiB
+	batchPlain = 16       // passwords in clear: each is hashed, some 30 ms
+)
+
+// importReport is what `user import --json` prints. Scripts depend on it.
+type importReport struct {
+	Format  string         `json:"format"`
+	DryRun  bool           `json:"dry_run"`
+	Created int            `json:"created"`
+	Updated int            `json:"updated"`
+	Exists  int            `json:"exists"`
+	Refused int            `json:"refused"`
+	Reasons map[string]int `json:"reasons"` // of refusals, by code
+	Entries []refusedEntry `json:"refused_entries"`
+	Notes   []string       `json:"notes"`
+}
+
+// refusedEntry is somebody who was not imported.
+type refusedEntry struct {
+	Place   string `json:"place"`
+	User    string `json:"user,omitempty"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+func (r *importReport) total() int { return r.Created + r.Updated + r.Exists + r.Refused }
+
+func (r *importReport) codes() []string { return slices.Sorted(maps.Keys(r.Reasons)) }
+
+// candidate is somebody in the batch that is being collected.
+type candidate struct {
+	place   string
+	user    string // name@realm, canonical; empty: it has none
+	address string // realm and address, canonical; empty: none
+	wire    json.RawMessage
+	plain   bool
+}
+
+// importer sends the users of a file to the server in batches. What the file
+// says twice is found here, so that a dry run, which the server forgets, counts
+// as the import does.
+type importer struct {
+	c      *client
+	cmd    *cobra.Command
+	flags  importFlags
+	realm  string
+	batch  []candidate
+	bytes  int
+	plain  int
+	users  map[string]string // of this file, by name@realm: their place
+	taken  map[string]string // addresses that this import gave, by realm and address: whose, by place
+	report importReport
+
+	every time.Duration // between lines of progress; 0: none
+	last  time.Time
+}
+
+const (
+	progressTerminal = time.Second
+	progressLog      = 15 * time.Second
+)
+
+func newImporter(cmd *cobra.Command, c *client, flags importFlags) (*importer, error) {
+	i := &importer{c: c, cmd: cmd, flags: flags, realm: flags.realm, users: map[string]string{}, taken: map[string]string{},
+		report: importReport{Reasons: map[string]int{}, Entries: []refusedEntry{}}, every: progressLog, last: time.Now()}
+	if f, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		i.every = progressTerminal
+	}
+	if flags.asJSON {
+		i.every = 0
+	}
+	var err error
+	if i.realm == "" {
+		i.realm, err = c.defaultRealm()
+	}
+	return i, err
+}
+
+// run imports all that can be read. An error ends it early; what was counted
+// until then was done.
+func (i *importer) run(reader *importing.Reader) error {
+	i.report.Format = reader.Format()
+	for e, err := range reader.Users() {
+		if err != nil { // what stands before is good
+			return firstOf(i.flush(), err)
+		}
+		if err := i.add(&e); err != nil {
+			return err
+		}
+	}
+	return i.flush()
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add takes one user into the batch, or refuses whom the server need not see.
+func (i *importer) add(e *importing.Entry) error {
+	if e.Realm == "" {
+		e.Realm = i.realm
+	}
+	n := candidate{place: e.Place, plain: !e.Password.IsZero()}
+	n.user, n.address = spellings(e)
+	if e.Refused != nil {
+		if i.report.Format == importing.Apache {
+			n.user = "" // where the columns were swapped this is the password
+		}
+		i.refuse(n, e.Refused.Code, e.Refused.Message)
+		return nil
+	}
+	if i.waitsFor(n) || i.plain == batchPlain && n.plain {
+		if err := i.flush(); err != nil {
+			return err
+		}
+	}
+	if place, twice := i.users[n.user]; twice && n.user != "" {
+		i.refuse(n, "duplicate", "the same user stands in this file already: "+place)
+		return nil
+	}
+	if place, twice := i.taken[n.address]; twice && n.address != "" {
+		i.refuse(n, "address_taken", "the address belongs to another user of the realm: "+place)
+		return nil
+	}
+	var err error
+	if n.wire, err = json.Marshal(wireOf(e)); err != nil {
+		return err
+	}
+	if len(n.wire) > batchBytes {
+		i.refuse(n, "too_large", "this user is too large")
+		return nil
+	}
+	if len(i.batch) == batchUsers || i.bytes+len(n.wire) > batchBytes {
+		if err := i.flush(); err != nil {
+			return err
+		}
+	}
+	i.batch = append(i.batch, n)
+	i.bytes += len(n.wire) + 1
+	if n.plain {
+		i.plain++
+	}
+	return nil
+}
+
+// waitsFor reports whether the batch holds the same name or address: what
+// becomes of that one decides about n.
+func (i *importer) waitsFor(n candidate) bool {
+	return slices.ContainsFunc(i.batch, func(b candidate) bool {
+		return b.user == n.user && n.user != "" || b.address == n.address && n.address != ""
+	})
+}
+
+// spellings are the one spelling of a user and of the address. What cannot be
+// one is empty: the server says why.
+func spellings(e *importing.Entry) (user, address string) {
+	name, err := principal.CanonicalName(e.Name)
+	realm, realmErr := principal.CanonicalRealm(e.Realm)
+	if err != nil || realmErr != nil {
+		return "", ""
+	}
+	if a, err := principal.CanonicalAddress(e.Email); err == nil && e.Email != "" {
+		address = realm + " " + a
+	}
+	return name + "@" + realm, address
+}
+
+// importUser is one user on the wire.
+type importUser struct {
+	Realm        string      `json:"realm"`
+	Name         string      `json:"name"`
+	Email        string      `json:"email,omitempty"`
+	FullName     string      `json:"full_name,omitempty"`
+	Phone        string      `json:"phone,omitempty"`
+	Groups       *[]string   `json:"groups,omitempty"`
+	Disabled     *bool       `json:"disabled,omitempty"`
+	PasswordHash string      `json:"password_hash,omitempty"`
+	Password     string      `json:"password,omitempty"`
+	TOTP         *importTOTP `json:"totp,omitempty"`
+}
+
+type importTOTP struct {
+	Secret    string `json:"secret"`
+	Digits    int    `json:"digits,omitempty"`
+	Period    int    `json:"period,omitempty"`
+	Algorithm string `json:"algorithm,omitempty"`
+}
+
+func wireOf(e *importing.Entry) importUser {
+	u := importUser{Realm: e.Realm, Name: e.Name, Email: e.Email, FullName: e.FullName, Phone: e.Phone, Groups: e.Groups,
+		Disabled: e.Disabled, PasswordHash: e.PasswordHash.Reveal(), Password: e.Password.Reveal()}
+	if t := e.TOTP; t != nil {
+		u.TOTP = &importTOTP{Secret: t.Secret.Reveal(), Digits: t.Digits, Period: t.Period, Algorithm: t.Algorithm}
+	}
+	return u
+}
+
+// flush sends the batch and counts the answers.
+func (i *importer) flush() error {
+	if len(i.batch) == 0 {
+		return nil
+	}
+	body := struct {
+		Users  []json.RawMessage `json:"users"`
+		DryRun bool              `json:"dry_run,omitempty"`
+		Update bool              `json:"update,omitempty"`
+	}{DryRun: i.flags.dryRun, Update: i.flags.onConflict == conflictUpdate}
+	for _, n := range i.batch {
+		body.Users = append(body.Users, n.wire)
+	}
+	var answer struct {
+		Results []struct{ Status, Code, Message string }
+	}
+	if err := i.send(body, &answer); err != nil {
+		if i.c.ctx.Err() != nil {
+			err = errInterrupted
+		}
+		return fmt.Errorf("%w (the import stopped before %s: what was done stays, and a second run goes on from there)", err, i.batch[0].place)
+	}
+	if len(answer.Results) != len(i.batch) {
+		return fmt.Errorf("read the server's answer: it speaks of %d users instead of %d (is the server of another version?)", len(answer.Results), len(i.batch))
+	}
+	for k, n := range i.batch {
+		i.settle(n, answer.Results[k].Status, answer.Results[k].Code, answer.Results[k].Message)
+	}
+	i.batch, i.bytes, i.plain = i.batch[:0], 0, 0
+	i.progress()
+	return nil
+}
+
+const (
+	busyTries = 60
+	busyWait  = time.Second
+)
+
+// send makes the call. While the server's hash slots are all taken nothing is
+// done there, and the batch is sent again.
+func (i *importer) send(body, answer any) error {
+	for try := 1; ; try++ {
+		err := i.c.call(http.MethodPost, "/users/import", body, answer)
+		if !refused(err, "busy") || try == busyTries {
+			return err
+		}
+		timer := time.NewTimer(busyWait)
+		select {
+		case <-timer.C:
+		case <-i.c.ctx.Done():
+			timer.Stop()
+			return errInterrupted
+		}
+	}
+}
+
+// settle counts what became of one user.
+func (i *importer) settle(n candidate, status, code, message string) {
+	switch status {
+	case "created":
+		i.report.Created++
+	case "updated":
+		i.report.Updated++
+	case "exists":
+		if i.flags.onConflict == conflictRefuse {
+			i.refuse(n, "exists", "a user of this name exists already")
+		} else {
+			i.report.Exists++
+		}
+	default:
+		i.refuse(n, code, strings.TrimSuffix(message, "."))
+		return
+	}
+	i.users[n.user] = n.place
+	if n.address != "" && status != "exists" {
+		i.taken[n.address] = n.place
+	}
+}
+
+// refuse counts somebody who was not imported and says why.
+func (i *importer) refuse(n candidate, code, message string) {
+	i.report.Refused++
+	i.report.Reasons[code]++
+	entry := refusedEntry{Place: n.place, User: n.user, Code: code, Message: message}
+	if strings.ContainsAny(n.user, "${}") { // where columns were swapped this is a hash
+		entry.User = ""
+	}
+	if i.flags.asJSON {
+		i.report.Entries = append(i.report.Entries, entry)
+		return
+	}
+	who := entry.Place
+	if entry.User != "" {
+		who += " (" + entry.User + ")"
+	}
+	say(i.cmd, "refused: %s: %s", who, message)
+}
+
+// progress says from time to time how far an import is.
+func (i *importer) progress() {
+	if i.every == 0 || time.Since(i.last) < i.every {
+		return
+	}
+	i.last = time.Now()
+	say(i.cmd, "%d users so far: %d created, %d refused", i.report.total(), i.report.Created, i.report.Refused)
+}

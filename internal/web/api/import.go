@@ -1,0 +1,290 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/factor"
+	"github.com/sallyport-auth/sallyport/internal/otp"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/secret"
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+// ImportTOTP is an authenticator that a user has already, active at once.
+type ImportTOTP struct {
+	Secret    string `json:"secret" doc:"Base32."`
+	Digits    int    `json:"digits,omitempty" doc:"6, the default, or 8."`
+	Period    int    `json:"period,omitempty" doc:"Seconds of a code; default 30."`
+	Algorithm string `json:"algorithm,omitempty" doc:"SHA1, the default, SHA256 or SHA512."`
+}
+
+// ImportUser is a user who comes from elsewhere. Its fields have no bounds in
+// the description: one that is out of bounds is the refusal of its user alone.
+type ImportUser struct {
+	Realm        string      `json:"realm"`
+	Name         string      `json:"name"`
+	Email        string      `json:"email,omitempty"`
+	FullName     string      `json:"full_name,omitempty"`
+	Phone        string      `json:"phone,omitempty"`
+	Groups       *[]string   `json:"groups,omitempty" doc:"Left out: nothing is said of groups."`
+	Disabled     *bool       `json:"disabled,omitempty"`
+	PasswordHash string      `json:"password_hash,omitempty" doc:"As another program stored it. This or password."`
+	Password     string      `json:"password,omitempty" doc:"In clear: judged and hashed here. This or password_hash."`
+	TOTP         *ImportTOTP `json:"totp,omitempty"`
+}
+
+// importInput is a batch. 200 users are some 1,400 records: far from what one
+// transaction takes.
+type importInput struct {
+	Body struct {
+		Users  []ImportUser `json:"users" minItems:"1" maxItems:"200" nullable:"false"`
+		DryRun bool         `json:"dry_run,omitempty" doc:"Do all of it, answer, and keep nothing."`
+		Update bool         `json:"update,omitempty" doc:"Give users who exist the fields that are named, but no password and no factor."`
+	}
+}
+
+// ImportResult is what became of one user.
+type ImportResult struct {
+	Status  string `json:"status" enum:"created,updated,exists,refused"`
+	Code    string `json:"code,omitempty" doc:"Of a refusal: a stable word for programs."`
+	Message string `json:"message,omitempty" doc:"Of a refusal: one sentence for people."`
+}
+
+type importOutput struct {
+	Body struct {
+		Results []ImportResult `json:"results" nullable:"false" doc:"One for each user, in order."`
+	}
+}
+
+// newcomer is a user of an import between its steps.
+type newcomer struct {
+	account.Imported
+	totp    *factor.Brought
+	refused *ImportResult
+}
+
+// errDryRun ends the transaction of a dry run: nothing of it is kept.
+var errDryRun = errors.New("dry run")
+
+// importUsers makes users from elsewhere, each with all that belongs to them or
+// not at all. Whoever is refused keeps nobody else out. What is slow stands
+// before the transaction: passwords in clear are hashed, and foreign hashes
+// measured, so that a login's answer covers them before their first owner
+// exists. When all hash slots are taken nothing was made: 503, send it again.
+func (a *API) importUsers(ctx context.Context, c *caller, in *importInput) (*importOutput, error) {
+	users := make([]newcomer, len(in.Body.Users))
+	for i := range users {
+		users[i] = judged(&in.Body.Users[i])
+	}
+	if err := a.hashPlain(ctx, in, users); err != nil {
+		return nil, err
+	}
+	if !in.Body.DryRun {
+		if err := a.coverForeign(ctx, users); err != nil {
+			return nil, err
+		}
+	}
+	out := &importOutput{}
+	err := a.Store.Update(ctx, func(tx store.Tx) error {
+		results := make([]ImportResult, len(users))
+		for i := range users {
+			var err error
+			if results[i], err = a.importOne(tx, c, &users[i], in.Body.Update); err != nil {
+				return err
+			}
+		}
+		out.Body.Results = results
+		if in.Body.DryRun {
+			return errDryRun
+		}
+		return nil
+	})
+	if errors.Is(err, errDryRun) {
+		err = nil
+	}
+	return out, err
+}
+
+// importOne makes one user. An error is a failure and ends the whole batch;
+// refusals come before anything was written.
+func (a *API) importOne(tx store.Tx, c *caller, n *newcomer, update bool) (ImportResult, error) {
+	if n.refused != nil {
+		return *n.refused, nil
+	}
+	if n.totp != nil {
+		if err := a.Factors.Offers(tx, n.Ref.Realm, factor.TOTP); err != nil {
+			return refusedFor(err)
+		}
+	}
+	u, outcome, err := a.Directory.Import(tx, c.actor(), n.Imported, update)
+	switch {
+	case err != nil:
+		return refusedFor(err)
+	case outcome == account.Updated:
+		return ImportResult{Status: "updated"}, nil
+	case outcome == account.Existed:
+		return ImportResult{Status: "exists"}, nil
+	}
+	if n.totp != nil {
+		if err := a.Factors.Bring(tx, c.actor(), u.ID, *n.totp); err != nil {
+			return ImportResult{}, err
+		}
+	}
+	return ImportResult{Status: "created"}, nil
+}
+
+func refusedWith(code, message string) *ImportResult {
+	return &ImportResult{Status: "refused", Code: code, Message: message}
+}
+
+// refusedFor tells a refusal of one user from a failure of ours.
+func refusedFor(err error) (ImportResult, error) {
+	if errors.Is(err, account.ErrNeedsFactor) {
+		return *refusedWith("needs_factor", err.Error()), nil
+	}
+	p, failure := answer(err)
+	if failure || p.Status >= 500 {
+		return ImportResult{}, err
+	}
+	if errors.Is(err, account.ErrInvalid) {
+		p.Detail = err.Error() // of phone, full name or the number of groups, which it does not repeat
+	}
+	return *refusedWith(p.Code, p.Detail), nil
+}
+
+// judged reads one user, and refuses what needs no store. The sentences repeat
+// nothing: where columns were swapped a name is a password.
+func judged(in *ImportUser) newcomer {
+	n := newcomer{Imported: account.Imported{
+		Ref: principal.Ref{Name: in.Name, Realm: in.Realm}, Email: in.Email, FullName: in.FullName, Phone: in.Phone,
+		Groups: in.Groups, Disabled: in.Disabled, PasswordHash: in.PasswordHash, Factor: in.TOTP != nil,
+	}}
+	if n.refused = misnamed(&n.Imported); n.refused != nil {
+		return n
+	}
+	switch {
+	case in.PasswordHash != "" && in.Password != "":
+		n.refused = refusedWith("invalid", "password and password_hash exclude each other")
+	case in.PasswordHash != "":
+		if err := secret.CheckDigest(in.PasswordHash); err != nil {
+			n.refused = refusedWith("password_hash", err.Error())
+		}
+	}
+	if in.TOTP != nil && n.refused == nil {
+		n.totp, n.refused = in.TOTP.brought()
+	}
+	return n
+}
+
+// misnamed makes the names canonical, or says which cannot be one.
+func misnamed(n *account.Imported) *ImportResult {
+	var err error
+	if n.Ref.Name, err = principal.CanonicalName(n.Ref.Name); err != nil {
+		return refusedWith("invalid_name", "the name cannot be one here: at most 128 bytes of letters, digits and punctuation, without spaces, comma, @ and /")
+	}
+	if n.Ref.Realm, err = principal.CanonicalRealm(n.Ref.Realm); err != nil {
+		return refusedWith("invalid_realm", "the realm cannot be one: at most 64 bytes of letters, digits and punctuation, without spaces, dot, comma, @ and /")
+	}
+	if n.Email != "" {
+		if n.Email, err = principal.CanonicalAddress(n.Email); err != nil {
+			return refusedWith("invalid_email", "the e-mail address cannot be one: a name, @ and a domain are expected")
+		}
+	}
+	if n.Groups == nil {
+		return nil
+	}
+	for _, g := range *n.Groups {
+		if _, err := principal.CanonicalGroup(g); err != nil {
+			return refusedWith("invalid_group", "a group cannot be one: at most 128 bytes of letters, digits, punctuation and single spaces, without comma, @ and /")
+		}
+	}
+	return nil
+}
+
+func (t *ImportTOTP) brought() (*factor.Brought, *ImportResult) {
+	seed, err := otp.ParseSeed(t.Secret)
+	if err != nil {
+		return nil, refusedWith("totp", "totp: "+err.Error())
+	}
+	params := otp.Default()
+	if t.Digits != 0 {
+		params.Digits = t.Digits
+	}
+	if t.Period != 0 {
+		params.Period = t.Period
+	}
+	if t.Algorithm != "" {
+		params.Algorithm = otp.Algorithm(t.Algorithm)
+	}
+	if params.Validate() != nil {
+		return nil, refusedWith("totp", "totp: digits are 6 or 8, period 15 to 300 seconds, algorithm SHA1, SHA256 or SHA512")
+	}
+	return &factor.Brought{Seed: secret.NewBytes(seed), Params: params}, nil
+}
+
+// hashPlain judges the passwords that came in clear, and hashes those of users
+// who do not exist yet. A dry run judges alone.
+func (a *API) hashPlain(ctx context.Context, in *importInput, users []newcomer) error {
+	for i := range users {
+		n, password := &users[i], in.Body.Users[i].Password
+		if password == "" || n.refused != nil {
+			continue
+		}
+		err := secret.CheckPassword(a.Directory.Passwords(), password, n.Ref.Name, n.Ref.Realm, n.Email, n.FullName)
+		if err == nil && !in.Body.DryRun {
+			err = a.hashNew(ctx, n, password)
+		}
+		var weak *secret.WeakPassword
+		if errors.As(err, &weak) {
+			n.refused = refusedWith("weak_password", weak.Reason)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hashNew hashes a password, unless its owner exists already and keeps another.
+func (a *API) hashNew(ctx context.Context, n *newcomer, password string) error {
+	err := a.Store.View(ctx, func(tx store.Tx) error {
+		_, err := a.Directory.ByRef(tx, n.Ref)
+		return err
+	})
+	if !errors.Is(err, account.ErrUnknownUser) {
+		return err
+	}
+	n.PasswordHash, err = a.Hasher.Hash(ctx, password)
+	return err
+}
+
+// coverForeign has the dearest hash of each format measured, so that the answer
+// of a login takes as long for everybody. What was measured before costs
+// nothing. Errors: *secret.Busy.
+func (a *API) coverForeign(ctx context.Context, users []newcomer) error {
+	type dear struct {
+		sample string
+		cost   uint64
+	}
+	dearest := map[string]dear{}
+	for i := range users {
+		n := &users[i]
+		if n.refused != nil || n.PasswordHash == "" {
+			continue
+		}
+		sample, cost, err := secret.Sample(n.PasswordHash)
+		if err != nil {
+			continue // of our own kind, and no dearer
+		}
+		if kind := secret.Kind(sample); cost > dearest[kind].cost {
+			dearest[kind] = dear{sample, cost}
+		}
+	}
+	for _, d := range dearest {
+		if _, err := a.Hasher.MeasureForeign(ctx, d.sample); err != nil {
+			return err
+		}
+	}
+	return nil
+}
