@@ -16,10 +16,11 @@ import (
 // with jq would.
 func keepSeed(ts *testscript.TestScript, _ bool, args []string) {
 	var made struct {
-		Seed string `json:"seed"`
+		Seed   string `json:"seed"`
+		Secret string `json:"secret"` // of a user
 	}
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &made))
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(made.Seed), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(made.Seed+made.Secret), 0o600))
 }
 
 // typeToken puts the token of a seed file, so many steps from now, on the standard

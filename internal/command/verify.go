@@ -33,10 +33,11 @@ func (l *line) verify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify NAME@REALM",
 		Short: "Ask a server whether a service's token is good, and burn it for all who ask",
-		Long: "Ask whether a token is good, and burn it for all who ask. The token is read from\n" +
-			"standard input, or asked for on a terminal. Prints OK or FAIL; the exit code is 0\n" +
-			"for OK and 1 for all else. The running server of this machine is asked, or its\n" +
-			"state; with --server another one, as a service whose realm may authenticate.",
+		Long: "Ask whether a service's token, or a user's code, is good, and burn it for all who\n" +
+			"ask. It is read from standard input, or asked for on a terminal. Prints OK or\n" +
+			"FAIL; the exit code is 0 for OK and 1 for all else. The running server of this\n" +
+			"machine is asked, or its state; with --server another one, as a service whose\n" +
+			"realm may authenticate.",
 		Example: "  echo 123456 | sallyport verify deploy@robots\n" +
 			"  echo 123456 | sallyport verify deploy@robots --server https://auth.example.com --as checker@auth --seed-file checker.seed",
 		Args: cobra.ExactArgs(1),

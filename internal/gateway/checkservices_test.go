@@ -46,6 +46,10 @@ func TestCheckHintsAtServicesOfARealmThatNobodyMade(t *testing.T) {
 	if len(about) != 1 || !strings.HasPrefix(about[0], "rule 1: the realm rebots of services is not configured here") {
 		t.Errorf("warnings %q", report.Warnings)
 	}
+	// YAML keeps @ for itself.
+	if _, err := gateway.Check(t.Context(), configFile(t, "rules:\n  - {services: [@robots]}\n")); err == nil || !strings.Contains(err.Error(), "begin with *, @ or { have quotes") {
+		t.Errorf("without quotes: %v", err)
+	}
 	for _, wrong := range []string{"deploy", "@", "a@b@c", "@a.b"} {
 		if _, err := gateway.Check(t.Context(), configFile(t, "rules:\n  - {services: ['"+wrong+"']}\n")); err == nil || !strings.Contains(err.Error(), "gateway.yaml:2") || !strings.Contains(err.Error(), "or @realm for all services of a realm") {
 			t.Errorf("%s: %v", wrong, err)
