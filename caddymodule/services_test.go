@@ -253,3 +253,36 @@ https://app.localhost:HTTPS_PORT {
 		t.Errorf("a change on an established connection: %d", resp.StatusCode)
 	}
 }
+
+// Attack: a service is switched off, and the WebSocket that it opened under a
+// configuration that is no longer there goes on, because nobody of the new one knows
+// of it; or its state is taken away, and nobody can be asked any longer.
+func TestStreamsOfServicesEndAfterReloadsToo(t *testing.T) {
+	app := newStreams(t)
+	s := newCaddy(t)
+	config := func(more string) string {
+		return s.file("sallyport {\n"+more+cheap+"}", "http://localhost:HTTP_PORT {\nsallyport {\nservice @robots\n}\nreverse_proxy "+app.address()+" {\nstream_close_delay 10m\n}\n}")
+	}
+	s.start(config(""))
+	deploy, build := s.robot("deploy@robots"), s.robot("build@robots")
+	sockets := map[string]*socket{deploy.name: deploy.dials("/ws", deploy.token()), build.name: build.dials("/ws", build.token())}
+	for range 2 {
+		s.reload(config(""))
+	}
+	for name, line := range sockets {
+		if err := line.says("after two reloads"); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	deploy.sallyport("service", "disable", deploy.name)
+	if took := sockets[deploy.name].ends(t); took > 5*time.Second {
+		t.Errorf("the WebSocket of a disabled service was closed after %v", took)
+	}
+	if err := sockets[build.name].says("still here"); err != nil {
+		t.Errorf("another service's WebSocket ended too: %v", err)
+	}
+	s.reload(config("storage badger HOME/elsewhere\n"))
+	if took := sockets[build.name].ends(t); took > 5*time.Second {
+		t.Errorf("a WebSocket outlived its state by %v", took)
+	}
+}
