@@ -44,6 +44,7 @@ type machine struct {
 	closed   int
 	directly int
 	stdin    string
+	began    time.Time // of the first token that a script types
 	exit     int
 }
 
@@ -201,7 +202,8 @@ type machineKey struct{}
 //	opened N            how often the store was opened directly; each was closed
 //	fields NAME...      standard output is one JSON object with these fields
 //	seed FILE           keep the seed of the JSON on standard output
-//	tokens FILE STEPS   standard input of the next sallyport is the token of a seed
+//	tokens FILE STEPS   standard input of the next sallyport is the token of a seed,
+//	                    the same one each time
 //	private FILE        only the owner may read it
 //
 // $SERVER is the address of the API for everybody.

@@ -23,8 +23,9 @@ func keepSeed(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(made.Seed+made.Secret), 0o600))
 }
 
-// typeToken puts the token of a seed file, so many steps from now, on the standard
-// input of the next command.
+// typeToken puts the token of a seed file on the standard input of the next command:
+// that of the moment of the first such word in a script, or so many steps later. So
+// the same word is the same token, also where a step ends in between.
 func typeToken(ts *testscript.TestScript, _ bool, args []string) {
 	text, steps := strings.TrimSpace(ts.ReadFile(args[0])), 0
 	if len(args) > 1 {
@@ -38,7 +39,10 @@ func typeToken(ts *testscript.TestScript, _ bool, args []string) {
 		_, seed, params, err = otp.ParseURI(text)
 	}
 	ts.Check(err)
-	code, err := params.Code(seed, params.Step(time.Now())+int64(steps))
+	if of(ts).began.IsZero() {
+		of(ts).began = time.Now()
+	}
+	code, err := params.Code(seed, params.Step(of(ts).began)+int64(steps))
 	ts.Check(err)
 	of(ts).stdin = code + "\n"
 }
