@@ -16,7 +16,7 @@ const module = "github.com/sallyport-auth/sallyport/"
 // floors are the rooms from the ground up. A room may import rooms on floors
 // below its own, never its own floor or one above.
 var floors = [][]string{
-	{"internal/principal", "internal/secret", "internal/otp", "deploy"},
+	{"internal/principal", "internal/secret", "internal/otp", "deploy", "examples"},
 	{"internal/store"},
 	{"internal/audit"},
 	{"internal/throttle", "internal/notify"},
@@ -35,7 +35,7 @@ var walls = []struct{ forbidden, allowed, reason string }{
 	{"github.com/dgraph-io/badger/", "internal/store/badger", "only store/badger knows Badger: everything else must work on any engine"},
 	{"github.com/jackc/pgx/", "internal/store/postgres", "only store/postgres knows PostgreSQL"},
 	{"github.com/caddyserver/caddy/", "caddymodule,scripts/caddy", "the core must run without Caddy"},
-	{"net/http", "internal/web,internal/command,internal/gateway,standalone,caddymodule,scripts/bare,scripts/programs", "rooms below web decide; they do not speak HTTP"},
+	{"net/http", "internal/web,internal/command,internal/gateway,standalone,caddymodule,scripts/bare,scripts/programs,examples", "rooms below web decide; they do not speak HTTP"},
 	{"github.com/prometheus/", "internal/gateway,standalone,caddymodule", "rooms say what happened, by events and observers; only the assembly knows who counts it, and no room can invent a label"},
 	{"github.com/spf13/cobra", "internal/command,standalone,caddymodule", "the command line stands in one room"},
 }

@@ -148,7 +148,7 @@ func (c *client) send(method, path string, in any) ([]byte, error) {
 	}
 	resp, err := c.http.RoundTrip(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask the running server: %w", err)
+		return nil, fmt.Errorf("ask the server: %w", err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))

@@ -85,6 +85,10 @@ func (l *line) realmSet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set REALM",
 		Short: "Make a realm, or change what is named",
+		Long: "Make a realm, or change what is named. Capabilities say what its members, people\n" +
+			"and services, may do to others: authenticate (ask whether a token is good),\n" +
+			"create, delete, list, update; each over all realms, or over those behind a colon.\n" +
+			"Nobody may give more than their own realm has. Those of admin and auth are fixed.",
 		Example: "  sallyport realm set staff --factors 2 --methods totp\n" +
 			"  sallyport realm set helpdesk --capabilities list,update:staff+users",
 		Args: cobra.ExactArgs(1),

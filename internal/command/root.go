@@ -77,8 +77,8 @@ func New(shell Shell) *cobra.Command {
 		Short:   "An authentication gateway with two doors",
 		Long: "Sallyport guards upstreams that know nothing of logins: a password, then a\n" +
 			"one-time code, then the upstream.\n\n" +
-			"Commands that manage users, realms and sessions talk to the running server\n" +
-			"through its admin socket, and open the state directory themselves when no\n" +
+			"Commands that manage users, services, realms and sessions talk to the running\n" +
+			"server through its admin socket, and open the state directory themselves when no\n" +
 			"server runs.",
 	})
 	root.SetVersionTemplate("sallyport {{.Version}}\n") // as `version` prints it
@@ -97,7 +97,7 @@ func New(shell Shell) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	root.AddCommand(l.setupLink(), l.user(), l.realm(), l.session(), l.token(), l.version())
+	root.AddCommand(l.setupLink(), l.user(), l.service(), l.realm(), l.session(), l.token(), l.verify(), l.version())
 	strict(root)
 	return root
 }

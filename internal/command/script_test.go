@@ -36,6 +36,7 @@ type machine struct {
 	store    store.Store
 	admin    http.Handler
 	homeless http.Handler // the same without a portal, so without invitations
+	network  http.Handler // what everybody may call
 	server   bool         // AdminDial finds one
 	refuses  bool         // the socket is there, and is not ours
 	locked   bool         // the store cannot be opened
@@ -43,6 +44,7 @@ type machine struct {
 	closed   int
 	directly int
 	stdin    string
+	began    time.Time // of the first token that a script types
 	exit     int
 }
 
@@ -70,14 +72,19 @@ func newMachine(t testing.TB) *machine {
 		_, err := sessions.RevokeAll(tx, u.ID, "")
 		return errors.Join(err, doors.Forget(tx, u.ID), factors.Forget(tx, u.ID), counters.Forget(tx, u.ID))
 	})
-	options := api.Options{Store: st, Derive: st.Derive, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters,
-		Doors: doors, Hasher: hasher, Audit: log, Local: true, Portal: "https://auth.example.com"}
+	dir.OnDeleteService(func(tx store.Tx, s *account.Service) error { return counters.Forget(tx, s.ID) })
+	programs := login.NewPrograms(login.ProgramOptions{Store: st, Directory: dir, Throttle: counters, Audit: log, Derive: st.Derive})
+	options := api.Options{Store: st, Derive: st.Derive, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters, Programs: programs,
+		Doors: doors, Hasher: hasher, Audit: log, Portal: "https://auth.example.com"}
+	network, err := api.New(options)
+	must(err)
+	options.Local = true
 	admin, err := api.New(options)
 	must(err)
 	options.Portal = ""
 	homeless, err := api.New(options)
 	must(err)
-	m := &machine{store: st, admin: admin, homeless: homeless, server: true}
+	m := &machine{store: st, admin: admin, homeless: homeless, network: network, server: true}
 	for range 2 { // sessions to list and to end
 		must(m.openSession(t.Context(), dir, sessions))
 	}
@@ -146,6 +153,10 @@ func (m *machine) shell(stdout, stderr io.Writer) command.Shell {
 			if !strings.HasPrefix(q.URL, "http") {
 				return command.Explanation{}, errors.New("an absolute URL is expected, such as https://app.example.com/x")
 			}
+			if q.Service {
+				text, err := json.Marshal(q)
+				return command.Explanation{Decision: "allow", Rule: 3, Reason: string(text)}, err
+			}
 			decision := "challenge"
 			if q.Factors == 2 {
 				decision = "allow"
@@ -190,11 +201,22 @@ type machineKey struct{}
 //	portal off          from here on there are no invitations
 //	opened N            how often the store was opened directly; each was closed
 //	fields NAME...      standard output is one JSON object with these fields
+//	seed FILE           keep the seed of the JSON on standard output
+//	tokens FILE STEPS   standard input of the next sallyport is the token of a seed,
+//	                    the same one each time
+//	private FILE        only the owner may read it
+//
+// $SERVER is the address of the API for everybody.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			env.Values[machineKey{}] = newMachine(env.T().(testing.TB))
+			t := env.T().(testing.TB)
+			m := newMachine(t)
+			env.Values[machineKey{}] = m
+			front := httptest.NewServer(m.network)
+			t.Cleanup(front.Close)
+			env.Setenv("SERVER", front.URL)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -218,7 +240,10 @@ func TestScripts(t *testing.T) {
 					ts.Fatalf("opened directly %d times, closed %d times, want %s", m.directly, m.closed, args[0])
 				}
 			},
-			"fields": wantFields,
+			"fields":  wantFields,
+			"seed":    keepSeed,
+			"tokens":  typeToken,
+			"private": wantPrivate,
 		},
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/spf13/cobra"
 )
 
@@ -143,11 +144,14 @@ func (l *line) explain() *cobra.Command {
 			if q.Factors < 0 || q.Factors > 2 {
 				return usage("--factors is 0, 1 or 2")
 			}
-			if q.As == "" && (q.Factors > 0 || len(q.Groups) > 0) {
-				return usage("--factors and --groups say something about a user: name one with --as NAME@REALM")
+			if q.As == "" && (q.Factors > 0 || len(q.Groups) > 0 || q.Service) {
+				return usage("--factors, --groups and --service say something about somebody: name them with --as NAME@REALM")
+			}
+			if q.Service && (len(q.Groups) > 0 || q.Factors > 0) {
+				return usage("--service goes with neither --groups nor --factors: a service has none")
 			}
 			q.Method, q.URL = args[0], args[1]
-			if q.As != "" && !cmd.Flags().Changed("groups") {
+			if q.As != "" && !q.Service && !cmd.Flags().Changed("groups") {
 				if err := l.lookUp(cmd.Context(), &q); err != nil {
 					return err
 				}
@@ -163,16 +167,18 @@ func (l *line) explain() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&q.As, "as", "", "ask as this user, `name@realm` (default: a stranger)")
+	f.StringVar(&q.As, "as", "", "ask as this user or service, `name@realm` (default: a stranger)")
 	f.StringSliceVar(&q.Groups, "groups", nil, "suppose such a user, in these `groups` (default: what the state says)")
+	f.BoolVar(&q.Service, "service", false, "suppose such a service (default: what the state says)")
 	f.IntVar(&q.Factors, "factors", 0, "take the session to have so many `factors`: 0, 1 or 2")
 	f.StringVar(&q.Client, "client", "", "ask from this client `address`")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-// lookUp asks the running server, or the state that is there, for the user. Where
-// neither is, everything about the user is supposed.
+// lookUp asks the running server, or the state that is there, for the user, and
+// where there is none for the service of that name. Where neither server nor state
+// is, everything about the user is supposed.
 func (l *line) lookUp(ctx context.Context, q *Question) error {
 	c, err := l.dial(ctx)
 	if err != nil {
@@ -192,13 +198,28 @@ func (l *line) lookUp(ctx context.Context, q *Question) error {
 			Disabled bool     `json:"disabled"`
 		}
 		err = c.call(http.MethodGet, userPath(ref), nil, &found)
-		if refused(err, "unknown_user") || refused(err, "unknown_realm") {
+		if refused(err, "unknown_user") {
+			return c.lookUpService(ref, q)
+		}
+		if refused(err, "unknown_realm") {
 			q.Unknown = true
 			return nil
 		}
 		q.Groups, q.Disabled = found.Groups, found.Disabled
 		return err
 	})
+}
+
+func (c *client) lookUpService(ref principal.Ref, q *Question) error {
+	var found service
+	err := c.call(http.MethodGet, servicePath(ref), nil, &found)
+	if refused(err, "unknown_service") {
+		q.Unknown = true
+		return nil
+	}
+	q.Service, q.Disabled, q.AllowFrom = true, found.Disabled, found.AllowFrom
+	q.SubjectOnly = found.Use == "subject"
+	return err
 }
 
 func printExplanation(cmd *cobra.Command, e Explanation) error {

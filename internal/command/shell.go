@@ -117,10 +117,16 @@ type Question struct {
 	As string
 	// Groups are those that the user is in, or is taken to be in.
 	Groups []string
-	// Disabled says that the user is.
+	// Disabled says that the user, or the service, is.
 	Disabled bool
-	// Unknown says that there is a state, and that it has no such user.
+	// Unknown says that there is a state, and that it has no such user or service.
 	Unknown bool
+	// Service says that As is a service, and not a user: it has no groups and no
+	// factors. AllowFrom are the networks that it may call from (none: all), and
+	// SubjectOnly says that its tokens open nothing.
+	Service     bool
+	AllowFrom   []string
+	SubjectOnly bool
 	// Factors is the number of factors in the session: 0, 1 or 2.
 	Factors int
 	// Client is the address of the caller, empty for one that no rule names.

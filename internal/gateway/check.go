@@ -108,9 +108,7 @@ func demand(r *guard.Rule) string {
 		}
 		who = append(who, text)
 	}
-	if len(r.Services) > 0 {
-		who = append(who, "service "+either(r.Services))
-	}
+	who = append(who, programsOf(r)...)
 	if len(who) == 0 {
 		return "nobody (the rule names no realm, group, user or service)"
 	}
@@ -150,7 +148,8 @@ func (c *Config) Explain(q command.Question) (command.Explanation, error) {
 	if err != nil {
 		return command.Explanation{}, err
 	}
-	if q.Disabled || q.Unknown { // there is no session
+	elsewhere := who != nil && req.Client.IsValid() && !who.MayCallFrom(req.Client)
+	if q.Disabled || q.Unknown || q.SubjectOnly || elsewhere { // there is no session, and no token is good
 		who, q.Factors = nil, 0
 	}
 	d, steps := p.rules.Explain(req, who, q.Factors)
@@ -167,8 +166,12 @@ func (c *Config) Explain(q command.Question) (command.Explanation, error) {
 // because is the guard's reason, with what only the question and the written
 // rule can add.
 func (p *plan) because(d *guard.Decision, q *command.Question) string {
-	nobody := fmt.Sprintf("there is no user %s in the state", q.As)
+	nobody := fmt.Sprintf("there is no user or service %s in the state", q.As)
 	switch {
+	case q.Service:
+		if text := becauseService(d, q); text != "" {
+			return text
+		}
 	case !q.Unknown:
 	case d.Reason == guard.ReasonAnonymous:
 		return nobody + ", so nobody is signed in"
@@ -203,6 +206,9 @@ func (p *plan) because(d *guard.Decision, q *command.Question) string {
 
 // outside names the list of a rule that somebody is not on.
 func outside(r *guard.Rule, who *account.Identity) string {
+	if who.Kind == principal.Service {
+		return outsideServices(r)
+	}
 	if len(r.Realms) > 0 && !slices.ContainsFunc(r.Realms, func(name string) bool {
 		realm, err := principal.CanonicalRealm(name)
 		return err == nil && realm == who.Realm
@@ -254,6 +260,9 @@ func (c *Config) asked(q command.Question) (*account.Identity, error) {
 	ref, err := principal.ParseRef(q.As, c.defaultRealm())
 	if err != nil {
 		return nil, fmt.Errorf("--as: %w", err)
+	}
+	if q.Service {
+		return askedService(ref, q.AllowFrom)
 	}
 	return &account.Identity{Kind: principal.User, Name: ref.Name, Realm: ref.Realm, Groups: q.Groups, Enabled: true}, nil
 }

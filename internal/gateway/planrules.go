@@ -82,6 +82,7 @@ func (c *Config) ruleRemarks(written []guard.Rule, rules *guard.Rules) (warnings
 				hints = append(hints, fmt.Sprintf("rule %d: the realm %.64s is not configured here: until `realm set` or `user add` makes it, it admits nobody", i+1, realm))
 			}
 		}
+		hints = append(hints, c.unknownServiceRealms(i+1, &written[i])...)
 	}
 	return rules.Warnings(), hints
 }

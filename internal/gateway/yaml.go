@@ -95,7 +95,7 @@ func syntaxError(file string, content []byte, err error) error {
 	e := &ConfigError{File: file, Text: "this is not YAML"}
 	if errors.As(err, &where) && where.GetToken() != nil && where.GetToken().Position != nil {
 		e.Line = where.GetToken().Position.Line
-		e.Text = "this is not YAML here or shortly before (check indentation, colons, and that values which begin with * or { have quotes)"
+		e.Text = "this is not YAML here or shortly before (check indentation, colons, and that values which begin with *, @ or { have quotes)"
 		for _, n := range []int{e.Line, e.Line - 1} { // after a bad line the parser may complain about the next one
 			if tabbed(content, n) {
 				e.Line, e.Text = n, "a tab stands at the beginning of this line: YAML is indented with spaces alone"

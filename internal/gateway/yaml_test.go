@@ -40,7 +40,7 @@ func TestConfigMistakesNameFileLineAndWhatWasExpected(t *testing.T) {
 		{"merge key", "rules:\n  - &a {hosts: [x]}\n  - {<<: *a}\n", "gateway.yaml:3: merge keys"},
 		{"star without quotes", "rules:\n  - hosts:\n      - *.example.com\n", "gateway.yaml:3: put quotes around a value that begins with *"},
 		{"star in a list", "rules:\n  - {hosts: [*.example.com]}\n", "gateway.yaml:2: put quotes around a value that begins with *"},
-		{"lone star", "rules:\n  - {hosts: [*]}\n", "values which begin with * or { have quotes"},
+		{"lone star", "rules:\n  - {hosts: [*]}\n", "values which begin with *, @ or { have quotes"},
 		{"list at the top", "- listen\n", "gateway.yaml:1: expected keys with values"},
 		{"cookie domain", "cookie_domain: [{domian: x}]\n", "gateway.yaml:1: cookie_domain: expected a domain"},
 	} {

@@ -88,17 +88,17 @@ func demanded(d guard.Demand) string {
 
 // Unauthorized sets WWW-Authenticate for a 401. basic: Basic may be offered,
 // because no browser would ask a person for it; it is, where the rule admits
-// services.
+// services. Both stand in one line (RFC 9110 section 11.6.1): nginx before 1.23
+// hands on the first line of an auth_request's answer alone.
 func Unauthorized(h http.Header, d *guard.Decision, basic bool) {
 	value := `Bearer realm="sallyport"`
 	if d.BadProof {
 		value += `, error="invalid_token"`
 	}
-	challenges := []string{value}
 	if basic && d.Services {
-		challenges = append(challenges, `Basic realm="sallyport", charset="UTF-8"`)
+		value += `, Basic realm="sallyport", charset="UTF-8"`
 	}
-	h["Www-Authenticate"] = challenges
+	h["Www-Authenticate"] = []string{value}
 }
 
 // OtherSpelling reports whether h has a header with the letters of one of

@@ -393,7 +393,7 @@ func TestChallenge(t *testing.T) {
 		t.Errorf("fetch: %d %v", res.StatusCode, res.Header)
 	}
 	res, _ = h.ask(t, "GET", "/x", "app.example", "")
-	if got := res.Header["Www-Authenticate"]; len(got) != 2 || !strings.HasPrefix(got[1], "Basic") {
+	if got := res.Header["Www-Authenticate"]; len(got) != 1 || !strings.Contains(got[0], `, Basic realm=`) {
 		t.Errorf("program: %v", got)
 	}
 	for _, line := range []string{"Authorization: Bearer ours.forged", "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("deploy@robots:1"))} {
