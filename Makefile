@@ -38,10 +38,11 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 
-bench: deps-bench standalone caddy ## measure: guard, store, forward-auth beside a bare handler, Caddy guarded beside unguarded, programs
+bench: deps-bench standalone caddy ## measure: guard, store, forward-auth beside a bare handler, Caddy guarded beside unguarded, programs, imports
 	scripts/bench.sh
 	scripts/bench-caddy.sh
 	scripts/bench-programs.sh
+	scripts/bench-import.sh
 
 FUZZTIME ?= 20s
 fuzz: ## fuzz every parser for FUZZTIME each (default 20s)

@@ -135,12 +135,21 @@ func (p *programs) subscribe(ref principal.Ref, fn func(bool)) (stop func()) {
 
 // changed runs inside Update, after the commit.
 func (p *programs) changed(c store.Change) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.All { // some may have changed, and nobody knows which
+		p.last = nil
+		for _, streams := range p.streams {
+			for _, fn := range streams {
+				fn(false)
+			}
+		}
+		return
+	}
 	ref, ok := account.ServiceKey(c.Key)
 	if !ok {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if c.Deleted {
 		delete(p.last, ref)
 	}
