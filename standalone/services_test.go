@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func robots(t *testing.T) *server {
 // sallyport runs a command beside the server; stdin may be empty.
 func (s *server) sallyport(stdin string, args ...string) (stdout, stderr string, code int) {
 	s.t.Helper()
-	cmd := exec.Command(plain, append([]string{"--state", s.dir}, args...)...)
+	cmd := exec.Command(plain, slices.Concat(s.state, args)...)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
 	cmd.Env = append(os.Environ(), "SALLYPORT_STATE=", "SALLYPORT_CONFIG=")
