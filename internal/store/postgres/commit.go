@@ -2,10 +2,11 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strconv"
@@ -170,7 +171,7 @@ func (d *db) serve(first *job) {
 			err = fmt.Errorf("gave up after %d tries: %w", try, err)
 			break
 		}
-		_ = pause(context.Background(), rand.N(time.Millisecond<<min(try, 8)))
+		_ = pause(context.Background(), jitter(time.Millisecond<<min(try, 8)))
 	}
 	if unreachable(err) && !errors.Is(err, errUnknown) {
 		jobs = d.queue(jobs) // or each would wait for the server in its turn
@@ -435,4 +436,11 @@ func timeOf(seconds *int64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(*seconds, 0)
+}
+
+// jitter is a random part of a wait, so that nodes which met once do not meet again.
+func jitter(most time.Duration) time.Duration {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(most))
 }
