@@ -49,6 +49,9 @@ func (s service) run(ctx context.Context, verb, what string) error {
 	// none, and another one before it is too old.
 	client := oauth2.NewClient(ctx, oauth2.ReuseTokenSource(nil, s))
 	client.Timeout = 30 * time.Second
+	// The client sends the access token with every request, also to where an answer
+	// redirects: an application would only have to name another host to get it.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	switch verb {
 	case "call":
 		return call(client, what)

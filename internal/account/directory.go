@@ -138,7 +138,7 @@ const (
 	keyForeign      = "f" // the dearest foreign password hashes
 	keyService      = "s" // realm, name → Service; the name stands in keyName too
 	keyServiceState = "v" // id → ServiceState
-	keyBurnedSeed   = "w" // hash of a seed that is gone → its burned step
+	keyBurnedSeed   = "w" // realm → burned steps of seeds that are gone
 )
 
 // UserKeyPrefix is the start of all users' keys, for Watch and Scan.

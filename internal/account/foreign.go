@@ -23,6 +23,10 @@ type foreignHash struct {
 
 func foreignKey() store.Key { return store.K(store.PrefixAccount, keyForeign) }
 
+// ForeignKey is the key of the record that says which foreign password hashes came
+// in, for Watch: whoever measures them measures again.
+func ForeignKey() []byte { return foreignKey() }
+
 func loadForeign(tx store.Tx) (*foreignHashes, error) {
 	f, err := store.Load[foreignHashes](tx, foreignKey())
 	if errors.Is(err, store.ErrNotFound) {

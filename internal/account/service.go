@@ -2,6 +2,7 @@ package account
 
 import (
 	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -161,13 +162,13 @@ func (s *ServiceState) BurnedStep(id uint64) int64 {
 	return -1
 }
 
-// Burn notes that a step of a seed was accepted, and forgets the seeds that work
-// no longer.
-func (s *ServiceState) Burn(working []Seed, id uint64, step int64) {
+// Burn notes that a step of a seed was accepted, and forgets seeds that the service
+// has no longer.
+func (s *ServiceState) Burn(has []Seed, id uint64, step int64) {
 	kept := map[uint64]int64{}
-	for _, w := range working {
-		if old, ok := s.Burned[w.ID]; ok {
-			kept[w.ID] = old
+	for _, seed := range has {
+		if old, ok := s.Burned[seed.ID]; ok {
+			kept[seed.ID] = old
 		}
 	}
 	kept[id] = step
@@ -188,21 +189,33 @@ func (d *Directory) SaveServiceState(tx store.Tx, id principal.ID, s *ServiceSta
 	return store.Save(tx, serviceStateKey(id), s, noExpiry)
 }
 
-// burnedSeed remembers the burned step of a seed that no service has any more: if
-// the same seed comes back, what was burned stays so.
-type burnedSeed struct {
+// burnedSeeds remembers the burned steps of seeds that no service of a realm has any
+// more: if the same seed comes back, what was burned stays so. Names of keys are in
+// clear, so the seeds' hashes stand in one sealed record.
+type burnedSeeds struct {
 	store.Meta
-	Step int64 `json:"step"`
+	Seeds []burnedSeed `json:"seeds"`
 }
 
-// burnedLife is how long it is remembered: longer than any clock is set back.
-const burnedLife = 48 * time.Hour
+type burnedSeed struct {
+	Hash  []byte    `json:"hash"`
+	Step  int64     `json:"step"`
+	Until time.Time `json:"until"`
+}
 
-// burnedKey names a seed by its SHA-256: names of keys are in clear, and a seed has
-// 80 bits or more.
-func burnedKey(seed []byte) store.Key {
-	sum := sha256.Sum256(seed)
-	return store.K(store.PrefixAccount, keyBurnedSeed, sum[:16])
+const (
+	burnedLife = 48 * time.Hour // longer than any clock is set back
+	maxBurned  = 1000           // the oldest goes
+)
+
+func burnedKey(realm string) store.Key { return store.K(store.PrefixAccount, keyBurnedSeed, realm) }
+
+func loadBurned(tx store.Tx, realm string) (*burnedSeeds, error) {
+	b, err := store.Load[burnedSeeds](tx, burnedKey(realm))
+	if errors.Is(err, store.ErrNotFound) {
+		return &burnedSeeds{}, nil
+	}
+	return b, err
 }
 
 // letGo remembers what was burned of seeds that a service is about to lose.
@@ -211,31 +224,42 @@ func (d *Directory) letGo(tx store.Tx, s *Service, lost []Seed) error {
 	if err != nil {
 		return err
 	}
-	for _, seed := range lost {
-		step := state.BurnedStep(seed.ID)
-		if step < 0 {
-			continue
-		}
-		if err := store.Save(tx, burnedKey(seed.Secret), &burnedSeed{Step: step}, tx.Now().Add(burnedLife)); err != nil {
-			return err
-		}
+	lost = slices.DeleteFunc(slices.Clone(lost), func(seed Seed) bool { return state.BurnedStep(seed.ID) < 0 })
+	if len(lost) == 0 {
+		return nil
 	}
-	return nil
+	b, err := loadBurned(tx, s.Realm)
+	if err != nil {
+		return err
+	}
+	b.Seeds = slices.DeleteFunc(b.Seeds, func(old burnedSeed) bool { return !tx.Now().Before(old.Until) })
+	for _, seed := range lost {
+		sum := sha256.Sum256(seed.Secret)
+		b.Seeds = append(b.Seeds, burnedSeed{Hash: sum[:], Step: state.BurnedStep(seed.ID), Until: tx.Now().Add(burnedLife)})
+	}
+	b.Seeds = b.Seeds[max(0, len(b.Seeds)-maxBurned):]
+	return store.Save(tx, burnedKey(s.Realm), b, tx.Now().Add(burnedLife))
 }
 
 // takeUp burns for a seed from elsewhere what was burned of it before.
 func (d *Directory) takeUp(tx store.Tx, s *Service, seed Seed) error {
-	old, err := store.Load[burnedSeed](tx, burnedKey(seed.Secret))
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
+	b, err := loadBurned(tx, s.Realm)
 	if err != nil {
 		return err
+	}
+	sum, last := sha256.Sum256(seed.Secret), int64(-1)
+	for _, old := range b.Seeds {
+		if subtle.ConstantTimeCompare(old.Hash, sum[:]) == 1 {
+			last = max(last, old.Step)
+		}
+	}
+	if last < 0 {
+		return nil
 	}
 	state, err := d.ServiceState(tx, s.ID)
 	if err != nil {
 		return err
 	}
-	state.Burn(s.Seeds, seed.ID, old.Step)
+	state.Burn(s.Seeds, seed.ID, last)
 	return d.SaveServiceState(tx, s.ID, state)
 }

@@ -110,6 +110,9 @@ type Factors struct {
 	issuer string
 }
 
+// Available reports whether people can prove something by a method in this version.
+func Available(method Name) bool { return method == TOTP || method == RecoveryCode }
+
 // Issuer is what authenticator apps call this installation where nobody says
 // otherwise.
 func (f *Factors) Issuer() string { return f.issuer }

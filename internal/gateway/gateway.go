@@ -147,6 +147,9 @@ func (g *Gateway) Begin(ctx context.Context) error {
 	}
 	g.made = append(g.made, made...)
 	g.state.adopt(g.hasher, g.plan.hasher)
+	if !g.offline {
+		g.state.followForeign()
+	}
 	return nil
 }
 
@@ -251,29 +254,6 @@ func (g *Gateway) wireRooms() (err error) {
 	g.guard, err = guard.New(guard.Options{
 		Rules: g.plan.rules, Sessions: g.sessions, Programs: programs{g.programs}, Elsewhere: g.elsewhere, RealmExists: g.realmExists, OurToken: g.sessions.IsOurs, Clock: g.clock,
 	})
-	return err
-}
-
-// measureForeign lets the floor of a login's answer cover the dearest password
-// hash that ever came from elsewhere.
-func (g *Gateway) measureForeign(ctx context.Context) error {
-	if g.offline {
-		return nil
-	}
-	var digests []string
-	err := g.state.Store.View(ctx, func(tx store.Tx) (err error) {
-		digests, err = g.accounts.ForeignDigests(tx)
-		return err
-	})
-	for _, digest := range digests {
-		if err == nil {
-			_, err = g.hasher.MeasureForeign(ctx, digest)
-		}
-		var busy *secret.Busy
-		if errors.As(err, &busy) { // a flood of logins must not refuse a reload: what is known stays
-			err = nil
-		}
-	}
 	return err
 }
 

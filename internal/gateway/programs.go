@@ -21,10 +21,6 @@ func (p programs) Program(ctx context.Context, ref principal.Ref, token string, 
 	return who, inGuardsWords(err)
 }
 
-func (p programs) Refuse(ctx context.Context, ref principal.Ref, client netip.Addr) error {
-	return inGuardsWords(p.Programs.Refuse(ctx, ref, client))
-}
-
 func inGuardsWords(err error) error {
 	if errors.Is(err, login.ErrDenied) {
 		return guard.ErrDenied

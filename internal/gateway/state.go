@@ -33,6 +33,10 @@ type State struct {
 	metrics *metrics
 	refused atomic.Uint64 // hashings that found no slot
 
+	foreign   chan struct{} // holds one: dearer hashes came in; see followForeign
+	floor     sync.WaitGroup
+	stopFloor func()
+
 	mu      sync.Mutex
 	hasher  *secret.Hasher
 	hashing secret.HasherOptions // of hasher
@@ -164,4 +168,12 @@ func (s *State) empty(ctx context.Context) (bool, error) {
 }
 
 // Close writes what waits to be written and closes the store.
-func (s *State) Close() error { return errors.Join(s.Sessions.Close(), s.Store.Close()) }
+func (s *State) Close() error {
+	s.mu.Lock()
+	stop := s.stopFloor
+	s.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	return errors.Join(s.Sessions.Close(), s.Store.Close())
+}

@@ -318,18 +318,13 @@ func (g *Guard) basic(ctx context.Context, credential string, req *Request, rule
 		d.BadProof = true
 		return nil, false
 	}
-	// A rule is no oracle for the tokens of services that it does not name, nor for
-	// whom it names.
-	var who *account.Identity
-	if rule.names(ref) {
-		who, err = g.programs.Program(ctx, ref, token, req.Client)
-	} else if err = g.programs.Refuse(ctx, ref, req.Client); err == nil {
-		err = ErrDenied
-	}
+	// Who is not on the list is judged all the same, and refused whatever it is: a rule
+	// is no oracle for tokens, nor for whom it names. A caller's token is not burned.
+	who, err := g.programs.Program(ctx, ref, token, req.Client)
 	var throttled *throttle.Throttled
 	var busy *secret.Busy
 	switch {
-	case err == nil && who != nil && who.Enabled && who.Kind == principal.Service && who.Name == ref.Name && who.Realm == ref.Realm:
+	case err == nil && rule.names(ref) && who != nil && who.Enabled && who.Kind == principal.Service && who.Name == ref.Name && who.Realm == ref.Realm:
 		d.Live = session.Live{Identity: who, Epoch: who.Epoch}
 		d.bound(who)
 		return who, false
@@ -397,10 +392,22 @@ func (g *Guard) Ours(ctx context.Context, authorization string) bool {
 	return g.looksOurs(ctx, credential)
 }
 
+// Bounds of looksOurs: no credential of ours is longer, in bytes, and a text with more
+// readings than these is not read.
+const (
+	maxBasic    = 2048
+	maxReadings = 4
+)
+
 // looksOurs reads a Basic credential in every way in which an upstream might: in both
-// alphabets, padded or not, and with the name's end at any colon.
+// alphabets, padded or not, and with the name's end at any colon. What cannot be told
+// in a few readings is ours.
 func (g *Guard) looksOurs(ctx context.Context, credential string) bool {
 	credential = strings.TrimRight(credential, "=")
+	if len(credential) > maxBasic {
+		return true
+	}
+	var realms []string
 	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		plain, err := encoding.DecodeString(credential)
 		if err != nil {
@@ -410,25 +417,30 @@ func (g *Guard) looksOurs(ctx context.Context, credential string) bool {
 			if c != ':' {
 				continue
 			}
-			if ours, err := g.namesOurRealm(ctx, string(plain[:i])); ours || err != nil {
+			if realm, ok := realmOf(string(plain[:i])); ok && !slices.Contains(realms, realm) {
+				realms = append(realms, realm)
+			}
+			if len(realms) > maxReadings {
 				return true
 			}
+		}
+	}
+	for _, realm := range realms {
+		if ours, err := g.realm(ctx, realm); ours || err != nil {
+			return true
 		}
 	}
 	return false
 }
 
-// namesOurRealm reports whether a name ends in @ and a realm that exists.
-func (g *Guard) namesOurRealm(ctx context.Context, name string) (bool, error) {
+// realmOf is what stands behind the last @ of a name, if it can be a realm.
+func realmOf(name string) (string, bool) {
 	at := strings.LastIndexByte(name, '@')
-	if at < 0 {
-		return false, nil
+	if at < 0 || len(name)-at > principal.MaxRealm+1 {
+		return "", false
 	}
 	realm, err := principal.CanonicalRealm(name[at+1:])
-	if err != nil {
-		return false, nil
-	}
-	return g.realm(ctx, realm)
+	return realm, err == nil
 }
 
 // fail makes d the answer to a failure of the store.

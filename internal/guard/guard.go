@@ -41,9 +41,6 @@ type Sessions interface {
 // anything else means that the store failed. Safe for concurrent use.
 type Programs interface {
 	Program(ctx context.Context, ref principal.Ref, token string, client netip.Addr) (*account.Identity, error)
-	// Refuse is Program for a service that a rule does not name: it answers as for
-	// one that nobody has, and never with nil.
-	Refuse(ctx context.Context, ref principal.Ref, client netip.Addr) error
 }
 
 // ErrDenied is what Programs answers to a bad token.

@@ -275,14 +275,6 @@ func (r *robots) Program(_ context.Context, ref principal.Ref, token string, _ n
 	return &account.Identity{ID: principal.NewID(), Kind: principal.Service, Name: "deploy", Realm: "robots", Enabled: true}, nil
 }
 
-func (r *robots) Refuse(context.Context, principal.Ref, netip.Addr) error {
-	r.calls++
-	if r.err != nil {
-		return r.err
-	}
-	return guard.ErrDenied
-}
-
 func basic(s string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(s)) }
 
 // The order in which proofs count (security-model: "Proof of who is calling").

@@ -1,8 +1,11 @@
 package guard_test
 
 import (
+	"context"
 	"encoding/base64"
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
@@ -139,6 +142,32 @@ func TestRulesDoNotTellWhomTheyName(t *testing.T) {
 			if d := g.Check(t.Context(), req); d.Outcome != want {
 				t.Errorf("%s at %s: %v", name, host, d.Outcome)
 			}
+		}
+	}
+}
+
+// Attack: one request makes thousands of look-ups.
+func TestOursAsksFewQuestions(t *testing.T) {
+	asked := 0
+	rules, err := guard.Compile([]guard.Rule{{Services: []string{"@robots"}}}, guard.CompileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := guard.New(guard.Options{Rules: rules, Sessions: everybody(), RealmExists: func(context.Context, string) (bool, error) {
+		asked++
+		return false, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := ""
+	for i := range 200 {
+		many += fmt.Sprintf("@r%d:", i)
+	}
+	for text, want := range map[string]bool{strings.Repeat("@q:", 400): false, many: true, strings.Repeat("@q:", 1990): true, strings.Repeat(":", 1500): false} {
+		asked = 0
+		if got := g.Ours(t.Context(), "Basic "+base64.StdEncoding.EncodeToString([]byte(text))); got != want || asked > 4 {
+			t.Errorf("%.20q…: %v after %d questions", text, got, asked)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -89,11 +90,8 @@ func (p *Programs) Program(ctx context.Context, ref principal.Ref, token string,
 	var who *account.Identity
 	err := p.store.View(ctx, func(tx store.Tx) error {
 		s, err := p.dir.ServiceByRef(tx, ref)
-		if err != nil {
-			return err
-		}
-		stored, err := p.dir.Stored(tx, ref.Realm)
-		if err == nil {
+		stored, noRealm := p.dir.Stored(tx, ref.Realm) // read for whoever is named: each is a round trip to a database
+		if err = cmp.Or(err, noRealm); err == nil {
 			who = p.accepted.find(s, stored.Version, token, client, tx.Now())
 		}
 		return err
@@ -105,15 +103,6 @@ func (p *Programs) Program(ctx context.Context, ref principal.Ref, token string,
 		return nil, err
 	}
 	return p.first(ctx, ref, token, client)
-}
-
-// Refuse judges a token of a service that is not asked here as that of an unknown
-// one: so that nobody learns, by who has to wait, whom a rule names. It answers
-// ErrDenied or *throttle.Throttled; anything else means that the store failed.
-func (p *Programs) Refuse(ctx context.Context, ref principal.Ref, client netip.Addr) error {
-	nobody := principal.Ref{Name: ref.Name + "\x00", Realm: ref.Realm} // which is no name
-	_, err := p.first(ctx, nobody, "", client)
-	return err
 }
 
 // first judges a token that is not remembered.

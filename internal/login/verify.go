@@ -107,7 +107,7 @@ func (p *Programs) burn(tx store.Tx, e audit.Event, try throttle.Try, v tokenVer
 	if err := p.throttle.Good(tx, try); err != nil || !once {
 		return err
 	}
-	state.Burn(v.service.Working(tx.Now()), v.seed.ID, v.step)
+	state.Burn(v.service.Seeds, v.seed.ID, v.step)
 	return p.dir.SaveServiceState(tx, v.service.ID, state)
 }
 

@@ -192,11 +192,16 @@ func notAllowed(methods []string) *Problem {
 
 // unrouted tells a path that exists under another method from none at all.
 func (a *API) unrouted(w http.ResponseWriter, r *http.Request) {
-	if allowed := a.allowed(r); len(allowed) > 0 {
+	allowed := a.allowed(r)
+	switch {
+	case len(allowed) == 0:
+		notFound().write(w)
+	case r.URL.Path == Prefix+"/token": // which has a form of its own
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		a.refuseToken(w, r, notAllowed(allowed))
+	default:
 		notAllowed(allowed).write(w)
-		return
 	}
-	notFound().write(w)
 }
 
 func (a *API) allowed(r *http.Request) []string {

@@ -25,11 +25,13 @@ var (
 	errBodyDuplicate = errors.New("the body has the same field twice")
 	errBodyUnknown   = errors.New("the body has a field that this call does not know; fields are written exactly as documented, capitals included")
 	errBodyDepth     = errors.New("the body nests too deeply")
+	errBodyNull      = errors.New("the body has null where a value is expected: leave a field out that has none")
 )
 
 // checkBody refuses what encoding/json would let pass: the same field twice
 // (two readers may take different ones), a field in other capitals, an unknown
-// field, a second document, invalid UTF-8. shape is the Go type that the body
+// field, a second document, invalid UTF-8, and null, which would be taken for a
+// field that is not there. shape is the Go type that the body
 // will be decoded into; nil means that no field is known. It stores nothing:
 // decoding follows.
 func checkBody(body []byte, shape reflect.Type) error {
@@ -131,6 +133,8 @@ func checkValue(dec *json.Decoder, t reflect.Type, depth int) error {
 		return errBodySyntax
 	}
 	switch token {
+	case nil:
+		return errBodyNull
 	case json.Delim('{'):
 		return checkObject(dec, fieldsOf(t), depth+1)
 	case json.Delim('['):

@@ -32,7 +32,6 @@ func TestBodyHasOneReading(t *testing.T) {
 	}{
 		{`{}`, nil},
 		{` {"name":"a","limit":1,"tags":["x"],"inner":{"deep":"d"},"list":[{"deep":"d"},{"deep":"e"}]} `, nil},
-		{`{"name":null}`, nil},
 		{`{"name":"a","name":"b"}`, errBodyDuplicate},
 		{`{"name":"a","\u006eame":"b"}`, errBodyDuplicate},
 		{`{"inner":{"deep":"a","deep":"b"}}`, errBodyDuplicate},
@@ -49,6 +48,8 @@ func TestBodyHasOneReading(t *testing.T) {
 		{`{"name":"a"} {"name":"b"}`, errBodyTrailing},
 		{`{"name":"a"}x`, errBodyTrailing},
 		{`{"name":"a"}]`, errBodyTrailing},
+		{`{"name":null}`, errBodyNull},
+		{`{"tags":[null]}`, errBodyNull},
 		{`[]`, errBodyNotObject},
 		{`null`, errBodyNotObject},
 		{`"name"`, errBodyNotObject},

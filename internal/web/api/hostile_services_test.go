@@ -175,6 +175,23 @@ func TestO2BurnedStepsOutliveTheirSeed(t *testing.T) {
 			t.Errorf("rotated away and back, overlap %d: %s", overlap, got)
 		}
 	}
+	// The same with a seed whose overlap ended before the newer one's token was burned.
+	second := w.robot("second@robots")
+	token2, seed2 := second.token(), second.seedText()
+	if got := r.ask("second@robots", token2); got != "OK" {
+		t.Fatal(got)
+	}
+	newer := *second
+	newer.learn(w.admin().send("POST", second.path()+"/rotate", map[string]any{"overlap": 1}).want(200))
+	w.clock.Advance(2 * time.Second)
+	if got := r.ask("second@robots", newer.token()); got != "OK" {
+		t.Fatal(got)
+	}
+	w.admin().send("POST", second.path()+"/rotate", map[string]any{}).want(200)
+	w.admin().send("POST", second.path()+"/rotate", map[string]any{"seed": seed2}).want(200)
+	if got := r.ask("second@robots", token2); got != "FAIL" {
+		t.Errorf("after two rotations and back: %s", got)
+	}
 	w.admin().send("DELETE", deploy.path(), nil).want(204)
 	w.robot("other@robots", "seed", seed)
 	if got := r.ask("other@robots", token); got != "FAIL" {

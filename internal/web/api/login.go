@@ -111,7 +111,7 @@ func (a *API) pair(ctx context.Context, opened *session.Opened) (TokenPair, erro
 	if err != nil {
 		return TokenPair{}, err
 	}
-	pair := TokenPair{AccessToken: access, TokenType: "Bearer", ExpiresIn: int(expires.Sub(a.Clock()) / time.Second)}
+	pair := TokenPair{AccessToken: access, TokenType: "Bearer", ExpiresIn: seconds(expires.Sub(a.Clock()))}
 	if opened.Refresh != nil {
 		pair.RefreshToken = opened.Refresh.Reveal()
 	}

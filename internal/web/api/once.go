@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
@@ -30,12 +32,14 @@ const (
 type request struct {
 	key   []byte // MAC of the key: what strangers typed is never stored
 	print []byte // MAC of method, target and body
+	about []byte // id of whom the call is about, set by its may: an answer about somebody else is none
 }
 
 // onceRecord is an answer that may be given again. The store seals it.
 type onceRecord struct {
 	store.Meta
 	Print  []byte          `json:"print"`
+	About  []byte          `json:"about,omitempty"`
 	Answer json.RawMessage `json:"answer"`
 }
 
@@ -174,8 +178,19 @@ func recall[Out any](tx store.Tx, c *caller) (*Out, error) {
 	if subtle.ConstantTimeCompare(rec.Print, c.once.print) != 1 {
 		return nil, problem(http.StatusUnprocessableEntity, "idempotency_mismatch", "This Idempotency-Key came with another request before: a new request needs a new key.")
 	}
+	if !bytes.Equal(rec.About, c.once.about) { // who had the name then is gone
+		return nil, nil
+	}
 	out := new(Out)
 	return out, json.Unmarshal(rec.Answer, out)
+}
+
+// about tells once whom a call is about: its answer is given again only while the
+// name is still theirs.
+func (c *caller) about(id principal.ID) {
+	if c.once != nil {
+		c.once.about = id[:]
+	}
 }
 
 // remember writes an answer, over the oldest where there are too many.
@@ -208,7 +223,7 @@ func remember[Out any](tx store.Tx, c *caller, out *Out) error {
 	return errors.Join(
 		store.Save(tx, ringKey, ring, until), // outlives every slot: it is written with each
 		store.Save(tx, slotKey, &onceSlot{Key: c.once.key}, until),
-		store.Save(tx, c.onceAnswer(c.once.key), &onceRecord{Print: c.once.print, Answer: text}, until),
+		store.Save(tx, c.onceAnswer(c.once.key), &onceRecord{Print: c.once.print, About: c.once.about, Answer: text}, until),
 	)
 }
 

@@ -193,3 +193,43 @@ func TestKeptAnswersAreBounded(t *testing.T) {
 		t.Error("the newest is gone")
 	}
 }
+
+// Attack: the secret of somebody who was deleted, or of whom had the name before, is
+// fetched once more with the key of the call that made it.
+func TestAnswersEndWithWhomTheyAreAbout(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	again := w.admin().saying("Idempotency-Key", "one")
+	w.someone("gone@users")
+	r := w.robot("gone@robots")
+	totp := func() *answer { return again.send("POST", "/users/users/gone/totp", map[string]any{}) }
+	rotate := func() *answer {
+		return w.admin().saying("Idempotency-Key", "two").send("POST", r.path()+"/rotate", nil)
+	}
+	first, seed := totp().want(201).text("secret"), rotate().want(200).text("seed")
+	if totp().want(201).text("secret") != first || rotate().want(200).text("seed") != seed {
+		t.Fatal("it was made twice")
+	}
+	w.admin().send("DELETE", "/users/users/gone", nil).want(204)
+	w.admin().send("DELETE", r.path(), nil).want(204)
+	totp().want(404, "unknown_user")
+	rotate().want(404, "unknown_service")
+	w.someone("gone@users")
+	w.robot("gone@robots")
+	if totp().want(201).text("secret") == first || rotate().want(200).text("seed") == seed {
+		t.Error("the seed of somebody else")
+	}
+}
+
+// Null is no way to leave a field out, and no method that nobody can have is
+// demanded.
+func TestNullAndUnknownMethodsAreRefused(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	w.someone("alice@users")
+	for _, c := range [][3]string{
+		{"PATCH", "/users/users/alice", `{"full_name":null}`}, {"POST", "/users", `{"realm":"users","name":"bert","email":null}`}, {"POST", "/users", `{"realm":"users","name":"bert","groups":[null]}`},
+		{"PUT", "/realms/staff", `{"methods":["zz"]}`}, {"PUT", "/realms/staff", `{"methods":["passkey"]}`}, {"PUT", "/realms/staff", `{"otp":null}`},
+	} {
+		w.admin().send(c[0], c[1], c[2]).want(422, "invalid")
+	}
+	w.admin().send("PUT", "/realms/staff", `{"methods":["totp","passkey","email"]}`).want(200)
+}

@@ -220,7 +220,13 @@ func onceOnUser[Out any](ctx context.Context, a *API, c *caller, in *UserPath, d
 	if err != nil {
 		return nil, err
 	}
-	may := func(tx store.Tx) error { return a.mayOver(tx, c, account.Update, ref.Realm) }
+	may := func(tx store.Tx) error {
+		u, err := a.target(tx, c, account.Update, ref)
+		if err == nil {
+			c.about(u.ID)
+		}
+		return err
+	}
 	return once(ctx, a, c, may, func(tx store.Tx) (*Out, error) {
 		u, err := a.Directory.ByRef(tx, ref)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/store"
@@ -16,7 +17,7 @@ import (
 // server's default.
 type RealmSettings struct {
 	Factors       *int           `json:"factors,omitempty" minimum:"1" maximum:"2" doc:"Factors of a full login."`
-	Methods       []string       `json:"methods,omitempty" maxItems:"16" doc:"Second factors that are allowed; none: all."`
+	Methods       []string       `json:"methods,omitempty" maxItems:"16" enum:"totp,recovery_code,passkey,email,sms,yubikey" doc:"Second factors that are allowed; none: all."`
 	Enrollment    string         `json:"enrollment,omitempty" enum:"first-login,invitation,off"`
 	OTP           *OTPSettings   `json:"otp,omitempty"`
 	Skew          *int           `json:"skew,omitempty" minimum:"0" maximum:"10" doc:"Steps that are accepted on either side of now."`
@@ -210,6 +211,9 @@ func (a *API) setRealm(ctx context.Context, c *caller, in *setRealmInput) (*real
 	if err != nil {
 		return nil, err
 	}
+	if err := usable(in.Body.Methods); err != nil {
+		return nil, err
+	}
 	var out *realmOutput
 	err = a.Store.Update(ctx, func(tx store.Tx) error {
 		held := a.realmHolds(tx, c, name)
@@ -222,6 +226,18 @@ func (a *API) setRealm(ctx context.Context, c *caller, in *setRealmInput) (*real
 		return nil
 	})
 	return out, err
+}
+
+// usable refuses methods of which none exists here: nobody could have a second factor.
+func usable(methods []string) error {
+	available := len(methods) == 0
+	for _, m := range methods {
+		available = available || factor.Available(factor.Name(m))
+	}
+	if !available {
+		return invalid("body.methods", "none of these is available in this version, so nobody could have a second factor: totp or recovery_code is expected among them")
+	}
+	return nil
 }
 
 func (a *API) deleteRealm(ctx context.Context, c *caller, in *RealmPath) (*struct{}, error) {

@@ -346,7 +346,10 @@ func (a *API) rotateService(ctx context.Context, c *caller, in *rotateInput) (*n
 		if err := a.mayOver(tx, c, account.Update, ref.Realm); err != nil {
 			return err
 		}
-		_, err := a.Directory.ServiceByRef(tx, ref)
+		s, err := a.Directory.ServiceByRef(tx, ref)
+		if err == nil {
+			c.about(s.ID)
+		}
 		return err
 	}
 	return once(ctx, a, c, may, func(tx store.Tx) (*newSeedOutput, error) {

@@ -67,8 +67,8 @@ func (a *API) registerToken(h huma.API) {
 // token is the client credentials grant (RFC 6749 section 4.4).
 func (a *API) token(w http.ResponseWriter, r *http.Request, route Route) {
 	c, err := a.admit(w, r, route)
-	if err != nil { // a foreign page, or the admin socket: no client of OAuth
-		a.refuse(r, err).write(w)
+	if err != nil { // a foreign page, or the admin socket
+		a.refuseToken(w, r, err)
 		return
 	}
 	name, token, err := tokenClient(w, r)
@@ -86,8 +86,11 @@ func (a *API) token(w http.ResponseWriter, r *http.Request, route Route) {
 		a.refuseToken(w, r, err)
 		return
 	}
-	answerToken(w, http.StatusOK, accessToken{AccessToken: access, TokenType: "Bearer", ExpiresIn: int(expires.Sub(a.Clock()) / time.Second)})
+	answerToken(w, http.StatusOK, accessToken{AccessToken: access, TokenType: "Bearer", ExpiresIn: seconds(expires.Sub(a.Clock()))})
 }
+
+// seconds rounds up: what is good for 899.5 s is told as 900, as it was made.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // tokenClient reads who the client says it is. Credentials in the URL are refused
 // (RFC 6749 section 2.3.1), and so is whatever stands twice.

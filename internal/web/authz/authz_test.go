@@ -61,8 +61,6 @@ func (robots) Program(_ context.Context, ref principal.Ref, token string, _ neti
 	return &account.Identity{ID: principal.NewID(), Kind: principal.Service, Name: "deploy", Realm: "robots", Enabled: true}, nil
 }
 
-func (robots) Refuse(context.Context, principal.Ref, netip.Addr) error { return guard.ErrDenied }
-
 func num(n int) *int { return &n }
 
 type house struct {

@@ -42,8 +42,6 @@ func (p robots) Program(context.Context, principal.Ref, string, netip.Addr) (*ac
 	return p.who, nil
 }
 
-func (robots) Refuse(context.Context, principal.Ref, netip.Addr) error { return guard.ErrDenied }
-
 // Attack: a service is disabled in the moment in which the store does not answer.
 // Before, its stream stayed open for good: nobody asked again.
 func TestServiceStreamsEndThoughTheStoreFailed(t *testing.T) {
