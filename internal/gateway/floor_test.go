@@ -10,7 +10,7 @@ import (
 )
 
 // dearHash is nobody's: PBKDF2 of a cost that ours never has.
-const dearHash = "pbkdf2_sha256$1500000$seasalt$VNdX9QXABUN0yU2u964icF4sZX2GWdz+A55919AY2uM="
+const dearHash = "pbkdf2_sha256$1500000$seasalt00000001$VNdX9QXABUN0yU2u964icF4sZX2GWdz+A55919AY2uM="
 
 // Attack: a command beside the server, in a process of its own, brings people with
 // hashes that are dearer than what the server has measured. Before, their logins
