@@ -188,7 +188,7 @@ func (h *Hasher) Verify(ctx context.Context, password, digest string) (ok, rehas
 	if !acceptable {
 		text = []byte{0}
 	}
-	err = h.inSlot(ctx, func() { ok = d.verify(text) && acceptable })
+	err = h.compare(ctx, func() { ok = d.verify(text) && acceptable })
 	if err != nil {
 		return false, false, err
 	}
@@ -202,7 +202,7 @@ func (h *Hasher) Unknown(ctx context.Context, password string) error {
 	if !ok {
 		text = []byte{0}
 	}
-	return h.inSlot(ctx, func() { nobody(h.params).verify(text) })
+	return h.compare(ctx, func() { nobody(h.params).verify(text) })
 }
 
 // Measure hashes three times and keeps the median as the cost of a native
@@ -276,6 +276,26 @@ func (h *Hasher) inSlot(ctx context.Context, f func()) error {
 		return err
 	}
 	defer func() { <-h.free }()
+	f()
+	return nil
+}
+
+// compare is inSlot for one password of somebody or nobody. Where dearer hashes have
+// come from elsewhere the slot stays taken for as long as the dearest takes, whoever
+// was named: or those who wait behind it would tell how long it took.
+func (h *Hasher) compare(ctx context.Context, f func()) error {
+	if err := h.acquire(ctx); err != nil {
+		return err
+	}
+	begin := time.Now()
+	defer func() {
+		rest := time.Duration(h.foreign.Load()) - time.Since(begin)
+		if rest <= 0 || h.foreign.Load() <= h.native.Load() {
+			<-h.free
+			return
+		}
+		time.AfterFunc(rest, func() { <-h.free })
+	}()
 	f()
 	return nil
 }

@@ -119,3 +119,28 @@ func TestBusyEstimatesFromWhatHashesCost(t *testing.T) {
 		t.Errorf("10 hashes of a second in 2 slots: %v", busy)
 	}
 }
+
+// Attack: parallel tries for one name wait for each other in the slots, and tell by
+// how long whether its hash is a dear one from elsewhere (E1): for everybody the slot
+// is taken as long.
+func TestE1SlotsAreTakenAsLongForNobody(t *testing.T) {
+	h := secret.NewHasher(secret.HasherOptions{Params: secret.HashParams{MemoryKiB: 64, Time: 1, Threads: 1}, Slots: 1})
+	if err := h.Unknown(t.Context(), "a wrong password"); err != nil {
+		t.Fatal(err)
+	}
+	if running, _, _ := h.Load(); running != 0 {
+		t.Error("where nothing dear came in the slot is free at once")
+	}
+	if _, err := h.MeasureForeign(t.Context(), "pbkdf2_sha256$1900000$seasalt00000001$VNdX9QXABUN0yU2u964icF4sZX2GWdz+A55919AY2uM="); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Unknown(t.Context(), "a wrong password"); err != nil {
+		t.Fatal(err)
+	}
+	if running, _, _ := h.Load(); running != 1 {
+		t.Error("the slot of nobody is free before that of somebody would be")
+	}
+	if err := h.Unknown(t.Context(), "a wrong password"); err != nil { // and then it is
+		t.Fatal(err)
+	}
+}
