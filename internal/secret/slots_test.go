@@ -124,7 +124,7 @@ func TestBusyEstimatesFromWhatHashesCost(t *testing.T) {
 // how long whether its hash is a dear one from elsewhere (E1): for everybody the slot
 // is taken as long.
 func TestE1SlotsAreTakenAsLongForNobody(t *testing.T) {
-	h := secret.NewHasher(secret.HasherOptions{Params: secret.HashParams{MemoryKiB: 64, Time: 1, Threads: 1}, Slots: 1})
+	h := NewHasher(HasherOptions{Params: HashParams{MemoryKiB: 64, Time: 1, Threads: 1}, Slots: 1})
 	if err := h.Unknown(t.Context(), "a wrong password"); err != nil {
 		t.Fatal(err)
 	}
