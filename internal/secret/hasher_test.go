@@ -97,7 +97,7 @@ var foreignDigests = []struct{ kind, password, digest string }{
 	{"pbkdf2-sha512", passphrase, "$pbkdf2-sha512$i=1000,l=64$c2l4dGVlbiBieXRlIHNsdA$3QMwrxLg4/X2UcnWiHG3oGtaw1Sr4coKsAAOWMiR/640yePfdIno4J23vNuKz9ZkADlvSFRe8oUd+qOpwSH1Ww"},
 	{"django-pbkdf2-sha256", passphrase, "pbkdf2_sha256$12000$seasalt2ForYou$VNdX9QXABUN0yU2u964icF4sZX2GWdz+A55919AY2uM="},
 	{"django-pbkdf2-sha1", passphrase, "pbkdf2_sha1$12000$seasalt2ForYou$99KFIsmyrYs9F2wBaxxANYkNqG8="},
-	{"django-scrypt", passphrase, "scrypt$seasalt2ForYou$16384$8$1$BPIOPH7oIFnmkzmo0lpAuVkjgTMk1BjSxhWH7lsN1ZDg5ySxu4K0DEqx7qHkISkL17C6BfRsmLmF49a9XOGW2Q=="},
+	{"django-scrypt", passphrase, "scrypt$16384$seasalt2ForYou$8$1$BPIOPH7oIFnmkzmo0lpAuVkjgTMk1BjSxhWH7lsN1ZDg5ySxu4K0DEqx7qHkISkL17C6BfRsmLmF49a9XOGW2Q=="},
 	{"django-bcrypt", passphrase, "bcrypt_sha256$$2b$05$abcdefghijklmnopqrstuuo5UaIBysJIH5CaMip.8XQbctZzHcXPa"},
 	{"django-bcrypt", passphrase, "bcrypt$$2b$05$abcdefghijklmnopqrstuuFiPhXf1sVd3pCCRO.uVh34H/qI/ZsuS"},
 	{"django-argon2", "password", "argon2$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"},
@@ -159,7 +159,7 @@ func TestDigestsOutOfBoundsAreRefused(t *testing.T) {
 	salt, hash := "c2l4dGVlbiBieXRlIHNsdA", "JNhzAr3HOLBXZLhXvaaAnaKkqcBrpydrWM3wWFqRBH8"
 	crypt86 := strings.Repeat("a", 86)
 	bad := []string{
-		"", "$", "hunter2", "$plaintext$hunter2", "$0$hunter2", "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g", "{SHA}W6ph5Mm5Pz8=", "{SHA}", "$apr1$saltsalts$TxqCMW/wugr5AjSCvFj.M1", "$apr1$s:lt$TxqCMW/wugr5AjSCvFj.M1", "argon2$argon2i$v=19$m=512,t=2,p=2$" + salt + "$" + hash, "argon2$$argon2id$v=19$m=64,t=1,p=1$" + salt + "$" + hash, "bcrypt$$2x$05$" + strings.Repeat("a", 53), "scrypt$seasalt2ForYou$16383$8$1$" + hash + "=", "scrypt$seasalt2ForYou$1048576$8$1$" + hash + "=", "{SSHA}x", "{PLAIN}x", "$apr1$salt$hash", "$1$salt$hash", "$5$saltstring$" + strings.Repeat("a", 43),
+		"", "$", "hunter2", "$plaintext$hunter2", "$0$hunter2", "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g", "{SHA}W6ph5Mm5Pz8=", "{SHA}", "$apr1$saltsalts$TxqCMW/wugr5AjSCvFj.M1", "$apr1$s:lt$TxqCMW/wugr5AjSCvFj.M1", "argon2$argon2i$v=19$m=512,t=2,p=2$" + salt + "$" + hash, "argon2$$argon2id$v=19$m=64,t=1,p=1$" + salt + "$" + hash, "bcrypt$$2x$05$" + strings.Repeat("a", 53), "scrypt$16383$seasalt2ForYou$8$1$" + hash + "=", "scrypt$1048576$seasalt2ForYou$8$1$" + hash + "=", "{SSHA}x", "{PLAIN}x", "$apr1$salt$hash", "$1$salt$hash", "$5$saltstring$" + strings.Repeat("a", 43),
 		"$md5$x", "$sha1$1$salt$hash", "md5$salt$hash", "sha1$salt$hash", "bcrypt_sha256$$2b$12$x", "$bcrypt-sha256$v=2,t=2b,r=12$x$y", "$2$05$" + strings.Repeat("a", 53), "$2x$05$" + strings.Repeat("a", 53),
 		"$argon2i$v=19$m=64,t=1,p=1$" + salt + "$" + hash, "$argon2d$v=19$m=64,t=1,p=1$" + salt + "$" + hash, "$argon2id$m=64,t=1,p=1$" + salt + "$" + hash, "$argon2id$v=16$m=64,t=1,p=1$" + salt + "$" + hash,
 		"$argon2id$v=19$m=64,t=1,p=1$" + salt + "$", "$argon2id$v=19$m=64,t=1,p=1$$" + hash, "$argon2id$v=19$m=64,t=1,p=1$" + salt + "$" + hash + "=", "$argon2id$v=19$m=64,t=1,p=1$" + salt + "$" + hash + "$", "$argon2id$v=19$m=64,t=1,p=1$" + salt + "$AAAA",

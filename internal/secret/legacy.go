@@ -196,13 +196,13 @@ func parseInnerBcrypt(text string) (digest, error) {
 	return parseBcrypt(text)
 }
 
-// parseDjangoScrypt reads scrypt$salt$N$r$p$hash, as Django 4 and later write
+// parseDjangoScrypt reads scrypt$N$salt$r$p$hash, as Django 4 and later write
 // it: the salt is used as it is written, N is a power of two.
 func parseDjangoScrypt(fields []string) (digest, error) {
 	if len(fields) != 6 {
-		return nil, badDigest("Django's format is scrypt$salt$N$r$p$hash")
+		return nil, badDigest("Django's format is scrypt$N$salt$r$p$hash")
 	}
-	n, err := number("scrypt N", fields[2], 1<<minScryptLog, 1<<20)
+	n, err := number("scrypt N", fields[1], 1<<minScryptLog, 1<<20)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +221,7 @@ func parseDjangoScrypt(fields []string) (digest, error) {
 		return nil, badDigest("scrypt N=%d, r=%d, p=%d needs more than %d MiB", n, r, p, maxScryptBytes>>20)
 	}
 	d := scryptDigest{n: int(n), r: int(r), p: int(p)}
-	if d.salt, err = sized("salt", []byte(fields[1]), nil, minSalt, maxSalt); err != nil {
+	if d.salt, err = sized("salt", []byte(fields[2]), nil, minSalt, maxSalt); err != nil {
 		return nil, err
 	}
 	raw, err := base64.StdEncoding.Strict().DecodeString(fields[5])

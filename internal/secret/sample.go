@@ -34,7 +34,7 @@ func Sample(digest string) (sample string, cost uint64, err error) {
 	case scryptDigest:
 		cost = uint64(d.n) * uint64(d.r) * uint64(d.p)
 		if fields[0] != "" { // Django's
-			return fmt.Sprintf("scrypt$%s$%s$%s$%s$%s", zeros(d.salt), fields[2], fields[3], fields[4], padded(d.hash)), cost, nil
+			return fmt.Sprintf("scrypt$%s$%s$%s$%s$%s", fields[1], zeros(d.salt), fields[3], fields[4], padded(d.hash)), cost, nil
 		}
 		return fmt.Sprintf("$scrypt$%s$%s$%s", fields[2], raw(d.salt), raw(d.hash)), cost, nil
 	case pbkdf2Digest:

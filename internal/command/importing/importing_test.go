@@ -110,7 +110,7 @@ func TestFilesOfOtherPrograms(t *testing.T) {
 			`line 51 last||last@authelia.com|| $6$abcdef`,
 		}, nil},
 		{"dump.json", importing.Django, []string{
-			`pk 2 sha1|||| ["editors"] disabled=false pbkdf2_sh`, `pk 3 bcrypt|||B| ["editors"] disabled=true bcrypt_sh`, `pk 4 scrypt|||| [] disabled=false scrypt$se`,
+			`pk 2 sha1|||| ["editors"] disabled=false pbkdf2_sh`, `pk 3 bcrypt|||B| ["editors"] disabled=true bcrypt_sh`, `pk 4 scrypt|||| [] disabled=false scrypt$16`,
 			`pk 5 argon|||| [] disabled=false argon2$ar`, `pk 6 unusable|||| [] disabled=false`, "pk 7 refused not_hashed", "pk 9 refused malformed",
 			`pk 6b0c8bd4-0000-4000-8000-000000000001 custom|||| disabled=false`,
 			`pk 1 early||early@example.com|Ear Ly| ["Domain Admins" "editors"] disabled=false pbkdf2_sh`, "pk 8 refused unknown_group",
