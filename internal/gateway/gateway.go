@@ -252,7 +252,7 @@ func (g *Gateway) wireRooms() (err error) {
 	})
 	g.accounts.OnDeleteService(func(tx store.Tx, s *account.Service) error { return g.throttle.Forget(tx, s.ID) })
 	g.guard, err = guard.New(guard.Options{
-		Rules: g.plan.rules, Sessions: g.sessions, Programs: programs{g.programs}, Elsewhere: g.elsewhere, RealmExists: g.realmExists, OurToken: g.sessions.IsOurs, Clock: g.clock,
+		Rules: g.plan.rules, Sessions: g.sessions, Programs: programs{g.programs}, Refused: g.refusedProof, RealmExists: g.realmExists, OurToken: g.sessions.IsOurs, Clock: g.clock,
 	})
 	return err
 }

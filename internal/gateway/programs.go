@@ -28,8 +28,8 @@ func inGuardsWords(err error) error {
 	return err
 }
 
-// elsewhere notes an access token that was used where its service is not.
-func (g *Gateway) elsewhere(who *account.Identity, client netip.Addr) {
-	g.audit.Note(audit.Event{Kind: audit.KindToken, Outcome: audit.Denied, Cause: "network", Principal: who.ID,
-		Name: who.Name + "@" + who.Realm, Client: client, Method: "access_token"})
+// refusedProof notes a service's good proof that let nobody in.
+func (g *Gateway) refusedProof(who *account.Identity, client netip.Addr, cause string) {
+	g.audit.Note(audit.Event{Kind: audit.KindToken, Outcome: audit.Denied, Cause: cause, Principal: who.ID,
+		Name: who.Name + "@" + who.Realm, Client: client, Method: "guard"})
 }

@@ -36,7 +36,7 @@ func (g *Gateway) Route(o RouteOptions) (*proxy.Handler, error) {
 		g.log.Warn(w)
 	}
 	check, err := guard.New(guard.Options{
-		Rules: rules, Sessions: g.sessions, Programs: programs{g.programs}, Elsewhere: g.elsewhere, RealmExists: g.realmExists, OurToken: g.sessions.IsOurs, Clock: g.clock,
+		Rules: rules, Sessions: g.sessions, Programs: programs{g.programs}, Refused: g.refusedProof, RealmExists: g.realmExists, OurToken: g.sessions.IsOurs, Clock: g.clock,
 	})
 	if err != nil {
 		return nil, err

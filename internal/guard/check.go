@@ -296,8 +296,8 @@ func (g *Guard) bearer(ctx context.Context, jwt string, req *Request, d *Decisio
 		d.Live = live
 		d.bound(live.Identity)
 		return live.Identity, false
-	case err == nil && live.Identity != nil && g.elsewhere != nil:
-		g.elsewhere(live.Identity, req.Client)
+	case err == nil && live.Identity != nil && g.refused != nil:
+		g.refused(live.Identity, req.Client, "network")
 	case err != nil && !errors.Is(err, session.ErrNone):
 		return nil, d.fail(err)
 	}
@@ -328,6 +328,10 @@ func (g *Guard) basic(ctx context.Context, credential string, req *Request, rule
 		d.Live = session.Live{Identity: who, Epoch: who.Epoch}
 		d.bound(who)
 		return who, false
+	case err == nil && who != nil && g.refused != nil:
+		g.refused(who, req.Client, "not_admitted")
+		d.BadProof = true
+		return nil, false
 	case err == nil, errors.Is(err, ErrDenied):
 		d.BadProof = true
 		return nil, false

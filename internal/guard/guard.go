@@ -62,9 +62,11 @@ type Options struct {
 	// OurToken tells whether a text is a JWT whose iss is ours; it proves
 	// nothing (session.Registry.IsOurs). Nil: no Bearer is ours.
 	OurToken func(jwt string) bool
-	// Elsewhere hears of a service's good access token that came from a network
-	// which the service is not bound to: it was probably stolen. Nil: nobody does.
-	Elsewhere func(who *account.Identity, client netip.Addr)
+	// Refused hears of a service's good proof that lets nobody in: an access token
+	// from a network which the service is not bound to ("network": it was probably
+	// stolen), or a token at a route whose rule does not name the service
+	// ("not_admitted"). Nil: nobody does.
+	Refused func(who *account.Identity, client netip.Addr, cause string)
 	// Clock is the source of time, by default time.Now.
 	Clock func() time.Time
 }
@@ -79,7 +81,7 @@ type Guard struct {
 	ours     func(jwt string) bool
 	clock    func() time.Time
 
-	elsewhere func(*account.Identity, netip.Addr)
+	refused func(who *account.Identity, client netip.Addr, cause string)
 }
 
 // New returns a Guard over compiled rules.
@@ -87,7 +89,7 @@ func New(o Options) (*Guard, error) {
 	if o.Sessions == nil {
 		return nil, errors.New("make a guard: sessions are required")
 	}
-	g := &Guard{rules: o.Rules, sessions: o.Sessions, programs: o.Programs, realm: o.RealmExists, ours: o.OurToken, clock: o.Clock, elsewhere: o.Elsewhere}
+	g := &Guard{rules: o.Rules, sessions: o.Sessions, programs: o.Programs, realm: o.RealmExists, ours: o.OurToken, clock: o.Clock, refused: o.Refused}
 	if g.rules == nil {
 		g.rules = &Rules{}
 	}

@@ -171,3 +171,30 @@ func TestOursAsksFewQuestions(t *testing.T) {
 		}
 	}
 }
+
+// An operator who looks for the reason of a 401 finds it: the token was good, and the
+// rule names others.
+func TestRefusedProofsAreTold(t *testing.T) {
+	p := everybody()
+	p.tokens["ours.deploy"] = robot("deploy", "robots", "10.0.0.0/8")
+	rules, err := guard.Compile([]guard.Rule{{Services: []string{"other@robots"}}}, guard.CompileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	g, err := guard.New(guard.Options{Rules: rules, Sessions: p, Programs: &robots{}, OurToken: func(string) bool { return true },
+		Refused: func(who *account.Identity, _ netip.Addr, cause string) { told = append(told, who.Name+" "+cause) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, authorization := range []string{basic("deploy@robots:123456"), "Bearer ours.deploy", basic("deploy@robots:000000")} {
+		req := get("a.example", "/", "")
+		req.Authorization = authorization
+		if d := g.Check(t.Context(), req); d.Outcome != guard.Challenge || !d.BadProof || d.Identity != nil {
+			t.Errorf("%s: %v", authorization, d.Outcome)
+		}
+	}
+	if len(told) != 2 || told[0] != "deploy not_admitted" || told[1] != "deploy network" {
+		t.Errorf("told: %v", told)
+	}
+}

@@ -25,14 +25,23 @@ func (r *Reader) authelia(yield func(Entry, error) bool) {
 			yield(Entry{}, err)
 			return
 		}
-		if s.done.first > 0 && !yield(s.done.entry(), nil) {
+		if s.done.first > 0 {
+			s.users++
+			if !yield(s.done.entry(), nil) {
+				return
+			}
+		}
+	}
+	if s.open.first > 0 {
+		s.users++
+		if !yield(s.open.entry(), nil) {
 			return
 		}
 	}
-	if s.open.first > 0 && !yield(s.open.entry(), nil) {
-		return
-	}
-	if s.maps == 0 {
+	switch {
+	case s.maps > 0 && s.users == 0:
+		yield(Entry{}, errors.New("there is no user below `users:`"))
+	case s.maps == 0:
 		yield(Entry{}, errors.New("there is no map `users:` at the beginning of a line: is this Authelia's file of users?"))
 	}
 }
@@ -47,6 +56,7 @@ type block struct {
 // splitter cuts a file into blocks.
 type splitter struct {
 	maps   int // how many `users:` there were
+	users  int // that were handed on
 	inside bool
 	indent int   // of a user's name; 0: not known yet
 	open   block // the one that is being read
@@ -69,6 +79,12 @@ func (s *splitter) line(l line) error {
 	s.done = block{}
 	indent := len(l.text) - len(bytes.TrimLeft(l.text, " "))
 	blank := indent == len(l.text)
+	if !blank && l.text[indent] == '\t' {
+		if len(bytes.TrimSpace(l.text)) > 0 {
+			return fmt.Errorf("line %d is indented with a tab: YAML is indented with spaces alone", l.number)
+		}
+		blank = true
+	}
 	if !blank && indent == 0 && l.text[0] != '#' {
 		return s.top(l)
 	}

@@ -149,6 +149,8 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 		{"csv", "a:b\n", "expected htpasswd"},
 		{importing.Authelia, "user:\n  alice:\n", "no map `users:`"},
 		{importing.Authelia, "users: {alice: {password: x}}\n", "on lines of its own"},
+		{importing.Authelia, "users:\n\talice:\n\t\tpassword: x\n", "indented with a tab"},
+		{importing.Authelia, "users:\n# nobody\n\t\n", "no user below"},
 		{importing.Authelia, "users:\n  alice:\n    password: x\nusers:\n", "a second `users:`"},
 		{importing.Django, `{"model":"auth.user"}`, "a list of objects is expected"},
 		{importing.Django, `[{"model":"auth.user"`, "not well-formed JSON"},
