@@ -210,6 +210,10 @@ func TestRefusalsHaveOneFormAndEchoNothing(t *testing.T) {
 		t.Errorf("a query is repeated: %v %v", a, b)
 	}
 	root.send("GET", "/users?limit=100000", nil).want(422, "invalid")
+	d := root.send("POST", w.robot("deploy@robots").path()+"/rotate", map[string]any{"overlap": 3_000_000}).want(422, "invalid")
+	if !strings.Contains(d.body, `"expected number <= 2592000"`) { // for people, not 2.592e+06
+		t.Errorf("a bound that nobody reads: %v", d)
+	}
 	root.send("GET", "/users?cursor="+canary, nil).want(400, "cursor")
 	root.send("GET", "/audit?cursor="+canary, nil).want(400, "cursor")
 	c := root.send("POST", "/users", map[string]any{"realm": "users", "name": canary + " x"}).want(422, "invalid")
