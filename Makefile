@@ -11,7 +11,8 @@ TOOL    := $(GO) tool -modfile=tools/go.mod
 # (axe-core), two proxies (the third, Caddy, is built from its module), a
 # PostgreSQL server (tests start their own, throw-away ones), curl as the manual's
 # programs use it, the compiler of the race detector, and the load generator of
-# `make bench`.
+# `make bench`. The modules of the tests' tools and of the client that a test
+# generates are fetched before too, so that no test waits for a network.
 TEST_PACKAGES  := chromium zbar-tools oathtool npm nginx-light haproxy postgresql curl gcc libc6-dev
 BENCH_PACKAGES := wrk postgresql curl
 
@@ -55,6 +56,7 @@ screenshots: deps-test ## make the pictures of docs/pages.md anew
 deps-test: ## install what the tests need
 	@scripts/need.sh $(TEST_PACKAGES)
 	@scripts/axe.sh
+	@$(GO) mod download && $(GO) mod download -modfile=tools/go.mod && $(GO) -C internal/web/api/testdata/client mod download
 
 deps-bench: ## install what the benchmarks need
 	@scripts/need.sh $(BENCH_PACKAGES)

@@ -19,6 +19,8 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/sallyport-auth/sallyport/internal/otp"
 )
 
 // robot is a service, with the file that holds its seed.
@@ -50,6 +52,25 @@ func (r robot) token() string {
 	return r.sallyport("token", "--seed-file", r.seedFile)
 }
 
+// before is the token of a moment that is so long ago.
+func (r robot) before(ago time.Duration) string {
+	r.s.t.Helper()
+	text, err := os.ReadFile(r.seedFile)
+	if err != nil {
+		r.s.t.Fatal(err)
+	}
+	seed, err := otp.ParseSeed(strings.TrimSpace(string(text)))
+	if err != nil {
+		r.s.t.Fatal(err)
+	}
+	params := otp.Default()
+	token, err := params.Code(seed, params.Step(time.Now().Add(-ago)))
+	if err != nil {
+		r.s.t.Fatal(err)
+	}
+	return token
+}
+
 // basic is the header of a caller who claims to be somebody.
 func basic(name, token string) http.Header {
 	return http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+token))}}
@@ -67,15 +88,21 @@ http://localhost:HTTP_PORT {
 	}
 	reverse_proxy `
 
-// Attack: a token of another realm, and guesses until one fits. Neither passes a
-// guarded route, and the wait comes through handle_errors with its own status and
+// Attack: a token of another realm, one that is old, one of a seed that leaked and was
+// rotated away, and guesses until one fits. None passes a guarded route, and the wait comes through handle_errors with its own status and
 // Retry-After. What is to pass: curl with `caddy sallyport token`.
 func TestServicesPassAGuardedRoute(t *testing.T) {
 	e := newEcho(t)
 	s := serveCaddy(t, "sallyport {\n"+cheap+"}", robotSite+e.address()+"\n}")
 	deploy, other, checker := s.robot("deploy@robots"), s.robot("deploy@machines"), s.robot("checker@auth")
 	b := s.browser("")
+	leaked := s.robot("leaked@auth")
+	b.ask("GET", "/x", "", basic(leaked.name, leaked.before(0))).seen(t)
+	leaked.sallyport("service", "rotate", leaked.name, "--overlap", "0", "--seed-file", leaked.seedFile+".new")
+	e.hits.Store(0)
 	for what, header := range map[string]http.Header{
+		"a token of long ago":   basic("deploy@robots", deploy.before(10*time.Minute)),
+		"a rotated seed":        basic(leaked.name, leaked.token()),
 		"a token of machines":   basic("deploy@robots", other.token()),
 		"machines' service":     basic("deploy@machines", other.token()),
 		"a token of a letter":   basic("deploy@robots", "x"),
@@ -90,6 +117,8 @@ func TestServicesPassAGuardedRoute(t *testing.T) {
 	if e.hits.Load() != 0 {
 		t.Fatal("it reached the application")
 	}
+	leaked.seedFile += ".new"
+	b.ask("GET", "/x", "", basic(leaked.name, leaked.token())).seen(t)
 	script := exec.Command("sh", "-c", `curl --silent --show-error --fail -u "deploy@robots:$("$CADDY" sallyport token --seed-file "$SEED")" "$URL"`)
 	script.Env = append(os.Environ(), "CADDY="+plain, "SEED="+deploy.seedFile, "URL="+s.base+"/x")
 	if out, err := script.CombinedOutput(); err != nil || !bytes.Contains(out, []byte(`"deploy@robots"`)) {

@@ -39,8 +39,10 @@ const (
 // name, phone, groups, disabled), never a password or a factor: those may have
 // been changed here since.
 //
-// A refusal comes before anything was written, so that a transaction may go on
-// with the next user. Errors: those of Create and of Update, ErrNeedsFactor.
+// It is for the local administrator, whom nothing is refused that could come after
+// the first write: to take away the last one who could log in. So a refusal comes
+// before anything was written, and a transaction may go on with the next user.
+// Errors: those of Create and of Update, ErrNeedsFactor.
 func (d *Directory) Import(tx store.Tx, a Actor, n Imported, update bool) (*User, Outcome, error) {
 	fresh, err := d.plan(tx, a, &n)
 	if err != nil {

@@ -117,6 +117,20 @@ func (d *Directory) Realm(tx store.Tx, name string) (Realm, error) {
 	return d.effective(r), nil
 }
 
+// RealmToBe is Realm, or what will hold for a realm that does not exist yet when
+// its first member makes it.
+func (d *Directory) RealmToBe(tx store.Tx, name string) (Realm, error) {
+	r, err := d.Realm(tx, name)
+	if !errors.Is(err, ErrUnknownRealm) {
+		return r, err
+	}
+	canonical, err := principal.CanonicalRealm(name)
+	if err != nil {
+		return Realm{}, ErrUnknownRealm
+	}
+	return d.effective(newRealm(tx, canonical)), nil
+}
+
 // effective never answers less than the realm admin demands, whatever is stored.
 func (d *Directory) effective(r *Realm) Realm {
 	e := *r

@@ -70,6 +70,44 @@ func TestImportOfThousands(t *testing.T) {
 	}
 }
 
+// An address changes hands inside of one file, and its old owner and its new ones
+// stand in batches of their own, which a dry run forgets one by one: a chain, a swap
+// that no order makes possible, and somebody who gains nothing but the address.
+func TestDryRunKnowsWhoLeftAnAddress(t *testing.T) {
+	m := newMachine(t)
+	run := func(stdin string, args ...string) string {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		command.Run(t.Context(), m.shell(&stdout, &stderr), args, strings.NewReader(stdin), &stdout, &stderr)
+		return stdout.String()
+	}
+	user := func(name, address string) string {
+		return fmt.Sprintf(`{"name":%q,"email":%q}`+"\n", name, address+"@example.com")
+	}
+	run(user("m1", "one")+user("m2", "two")+user("m3", "three")+user("s1", "s1")+user("s2", "s2")+user("still", "still"), "user", "import", "-")
+	others := func(batch string) string { // more than one batch
+		var all strings.Builder
+		for n := range 250 {
+			all.WriteString(user(fmt.Sprint(batch, n), fmt.Sprint(batch, n)))
+		}
+		return all.String()
+	}
+	file := user("m1", "new") + user("s1", "s2") + user("still", "Still") + others("a") +
+		user("m2", "one") + user("s2", "s1") + others("b") +
+		user("m3", "two") + user("m4", "THREE") + user("m5", "one") + user("m6", "still") + others("c") +
+		`{"name":"m7","email":"three@example.com","phone":"none"}` + "\n" + user("m8", "two")
+	dry := run(file, "user", "import", "--on-conflict", "update", "--dry-run", "--json", "-")
+	real := run(file, "user", "import", "--on-conflict", "update", "--json", "-")
+	if strings.Replace(dry, `"dry_run": true`, `"dry_run": false`, 1) != real {
+		t.Errorf("the dry run said\n%s\nand the import\n%s", dry, real)
+	}
+	for _, want := range []string{`"created": 751,`, `"updated": 3,`, `"exists": 1,`, `"refused": 6,`} {
+		if !strings.Contains(real, want) {
+			t.Errorf("no %s in\n%s", want, real)
+		}
+	}
+}
+
 func withoutTimes(t *testing.T, lines string) string {
 	t.Helper()
 	var all strings.Builder

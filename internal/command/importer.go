@@ -59,8 +59,8 @@ type candidate struct {
 }
 
 // importer sends the users of a file to the server in batches. What the file
-// says twice is found here, so that a dry run, which the server forgets, counts
-// as the import does.
+// says twice is found here, and who left an address behind is remembered here, so
+// that a dry run, of which the server forgets each batch, counts as the import does.
 type importer struct {
 	c      *client
 	cmd    *cobra.Command
@@ -71,6 +71,7 @@ type importer struct {
 	plain  int
 	users  map[string]string // of this file, by name@realm: their place
 	taken  map[string]string // addresses that this import gave, by realm and address: whose, by place
+	moved  map[string]string // users who got an address instead of their own, by name@realm: realm and address
 	report importReport
 
 	every time.Duration // between lines of progress; 0: none
@@ -83,7 +84,7 @@ const (
 )
 
 func newImporter(cmd *cobra.Command, c *client, flags importFlags) (*importer, error) {
-	i := &importer{c: c, cmd: cmd, flags: flags, realm: flags.realm, users: map[string]string{}, taken: map[string]string{},
+	i := &importer{c: c, cmd: cmd, flags: flags, realm: flags.realm, users: map[string]string{}, taken: map[string]string{}, moved: map[string]string{},
 		report: importReport{Reasons: map[string]int{}, Entries: []refusedEntry{}}, every: progressLog, last: time.Now()}
 	if f, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		i.every = progressTerminal
@@ -227,28 +228,26 @@ func (i *importer) flush() error {
 	if len(i.batch) == 0 {
 		return nil
 	}
-	body := struct {
-		Users  []json.RawMessage `json:"users"`
-		DryRun bool              `json:"dry_run,omitempty"`
-		Update bool              `json:"update,omitempty"`
-	}{DryRun: i.flags.dryRun, Update: i.flags.onConflict == conflictUpdate}
-	for _, n := range i.batch {
-		body.Users = append(body.Users, n.wire)
+	users := make([]json.RawMessage, len(i.batch))
+	for k, n := range i.batch {
+		users[k] = n.wire
 	}
-	var answer struct {
-		Results []struct{ Status, Code, Message string }
-	}
-	if err := i.send(body, &answer); err != nil {
+	results, err := i.send(users)
+	if err != nil {
 		if i.c.ctx.Err() != nil {
 			err = errInterrupted
 		}
 		return fmt.Errorf("%w (the import stopped before %s: what was done stays, and a second run goes on from there)", err, i.batch[0].place)
 	}
-	if len(answer.Results) != len(i.batch) {
-		return fmt.Errorf("read the server's answer: it speaks of %d users instead of %d (is the server of another version?)", len(answer.Results), len(i.batch))
-	}
 	for k, n := range i.batch {
-		i.settle(n, answer.Results[k].Status, answer.Results[k].Code, answer.Results[k].Message)
+		r := results[k]
+		if i.flags.dryRun && r.Code == "address_taken" {
+			var err error
+			if r, err = i.afterMoves(n, r); err != nil {
+				return err
+			}
+		}
+		i.settle(n, r)
 	}
 	i.batch, i.bytes, i.plain = i.batch[:0], 0, 0
 	i.progress()
@@ -260,27 +259,82 @@ const (
 	busyWait  = time.Second
 )
 
+// importResult is what became of one user.
+type importResult struct{ Status, Code, Message string }
+
 // send makes the call. While the server's hash slots are all taken nothing is
 // done there, and the batch is sent again.
-func (i *importer) send(body, answer any) error {
+func (i *importer) send(users []json.RawMessage) ([]importResult, error) {
+	body := struct {
+		Users  []json.RawMessage `json:"users"`
+		DryRun bool              `json:"dry_run,omitempty"`
+		Update bool              `json:"update,omitempty"`
+	}{users, i.flags.dryRun, i.flags.onConflict == conflictUpdate}
 	for try := 1; ; try++ {
-		err := i.c.call(http.MethodPost, "/users/import", body, answer)
+		var answer struct{ Results []importResult }
+		err := i.c.call(http.MethodPost, "/users/import", body, &answer)
+		if err == nil && len(answer.Results) != len(users) {
+			err = fmt.Errorf("read the server's answer: it speaks of %d users instead of %d (is the server of another version?)", len(answer.Results), len(users))
+		}
 		if !refused(err, "busy") || try == busyTries {
-			return err
+			return answer.Results, err
 		}
 		timer := time.NewTimer(busyWait)
 		select {
 		case <-timer.C:
 		case <-i.c.ctx.Done():
 			timer.Stop()
-			return errInterrupted
+			return nil, errInterrupted
 		}
 	}
 }
 
+// afterMoves is what an import makes of somebody whom its dry run refuses for an
+// address. The server has forgotten the batches before, so it does not know that
+// the owner of the address has got another one by then: then it is asked what else
+// speaks against n.
+func (i *importer) afterMoves(n candidate, r importResult) (importResult, error) {
+	if left, err := i.leftBehind(n.address); err != nil || !left {
+		return r, err
+	}
+	var user importUser
+	if err := json.Unmarshal(n.wire, &user); err != nil {
+		return r, err
+	}
+	user.Email = ""
+	wire, err := json.Marshal(user)
+	if err != nil {
+		return r, err
+	}
+	again, err := i.send([]json.RawMessage{wire})
+	if err != nil {
+		return r, err
+	}
+	if again[0].Status == "exists" { // and gets at least the address
+		again[0].Status = "updated"
+	}
+	return again[0], nil
+}
+
+// leftBehind reports whether this import gave the owner of an address another one.
+func (i *importer) leftBehind(realmAndAddress string) (bool, error) {
+	if len(i.moved) == 0 {
+		return false, nil
+	}
+	realm, address, _ := strings.Cut(realmAndAddress, " ")
+	users, err := i.c.users(realm, address)
+	for _, u := range users {
+		if u.Email == address {
+			now := i.moved[u.Name+"@"+u.Realm]
+			return now != "" && now != realmAndAddress, nil
+		}
+	}
+	return false, err
+}
+
 // settle counts what became of one user.
-func (i *importer) settle(n candidate, status, code, message string) {
-	switch status {
+func (i *importer) settle(n candidate, r importResult) {
+	switch r.Status {
 	case "created":
 		i.report.Created++
 	case "updated":
@@ -292,12 +346,16 @@ func (i *importer) settle(n candidate, status, code, message string) {
 			i.report.Exists++
 		}
 	default:
-		i.refuse(n, code, strings.TrimSuffix(message, "."))
+		i.refuse(n, r.Code, strings.TrimSuffix(r.Message, "."))
 		return
 	}
 	i.users[n.user] = n.place
-	if n.address != "" && status != "exists" {
-		i.taken[n.address] = n.place
+	if n.address == "" || r.Status == "exists" {
+		return
+	}
+	i.taken[n.address] = n.place
+	if r.Status == "updated" {
+		i.moved[n.user] = n.address
 	}
 }
 

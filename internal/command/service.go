@@ -87,39 +87,11 @@ func (l *line) onService(use, short string, do func(*cobra.Command, *client, pri
 }
 
 func (l *line) serviceList() *cobra.Command {
-	var realm, q string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "list [--realm REALM] [--query PREFIX]",
-		Short: "List services",
-		Args:  noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return l.with(cmd.Context(), func(c *client) error {
-				services, err := c.services(realm, q)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return document(cmd.OutOrStdout(), services)
-				}
-				return printServices(cmd, services)
-			})
-		},
-	}
-	cmd.Flags().StringVar(&realm, "realm", "", "only services of this `realm`")
-	cmd.Flags().StringVar(&q, "query", "", "only services whose name starts with this `prefix`")
-	jsonFlag(cmd, &asJSON)
-	return cmd
+	return listing(l, "services", "name", (*client).services, printServices)
 }
 
 func (c *client) services(realm, q string) ([]service, error) {
-	query := url.Values{"limit": {pageSize}}
-	if realm != "" {
-		query.Set("realm", realm)
-	}
-	if q != "" {
-		query.Set("q", q)
-	}
+	query := memberQuery(realm, q)
 	return pages(query, func() ([]service, string, error) {
 		var page servicePage
 		err := c.call(http.MethodGet, "/services?"+query.Encode(), nil, &page)

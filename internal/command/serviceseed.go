@@ -124,31 +124,14 @@ func (l *line) serviceAdd() *cobra.Command {
 }
 
 func (c *client) addService(cmd *cobra.Command, ref principal.Ref, body newService, flags *seedFlags) error {
-	return flags.deliver(cmd, "Added", func() (newSeed, error) { return c.createService(body) }, func(cause error) error {
+	return flags.deliver(cmd, "Added", func() (made newSeed, err error) {
+		return made, c.call(http.MethodPost, "/services", body, &made)
+	}, func(cause error) error {
 		if undo := c.call(http.MethodDelete, servicePath(ref), nil, nil); undo != nil {
 			return fmt.Errorf("%w; the service %s exists, and nobody knows its seed: delete it and try again", cause, ref)
 		}
 		return fmt.Errorf("%w; no service was added", cause)
 	})
-}
-
-// createService makes the service, and first the realm where it is missing.
-func (c *client) createService(body newService) (made newSeed, err error) {
-	err = c.call(http.MethodPost, "/services", body, &made)
-	if !refused(err, "unknown_realm") {
-		return made, err
-	}
-	path, err := realmPath(body.Realm)
-	if err != nil {
-		return made, err
-	}
-	if err := c.call(http.MethodPut, path, struct{}{}, nil); err != nil {
-		return made, err
-	}
-	if err = c.call(http.MethodPost, "/services", body, &made); err != nil {
-		_ = c.call(http.MethodDelete, path, nil, nil) // made for this service alone; with members it stays
-	}
-	return made, err
 }
 
 func (l *line) serviceRotate() *cobra.Command {

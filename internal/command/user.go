@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -78,39 +77,11 @@ func say(cmd *cobra.Command, format string, args ...any) {
 }
 
 func (l *line) userList() *cobra.Command {
-	var realm, q string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "list [--realm REALM] [--query PREFIX]",
-		Short: "List users",
-		Args:  noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return l.with(cmd.Context(), func(c *client) error {
-				users, err := c.users(realm, q)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return document(cmd.OutOrStdout(), users)
-				}
-				return printUsers(cmd, users)
-			})
-		},
-	}
-	cmd.Flags().StringVar(&realm, "realm", "", "only users of this `realm`")
-	cmd.Flags().StringVar(&q, "query", "", "only users whose name or address starts with this `prefix`")
-	jsonFlag(cmd, &asJSON)
-	return cmd
+	return listing(l, "users", "name or address", (*client).users, printUsers)
 }
 
 func (c *client) users(realm, q string) ([]user, error) {
-	query := url.Values{"limit": {pageSize}}
-	if realm != "" {
-		query.Set("realm", realm)
-	}
-	if q != "" {
-		query.Set("q", q)
-	}
+	query := memberQuery(realm, q)
 	return pages(query, func() ([]user, string, error) {
 		var page userPage
 		err := c.call(http.MethodGet, "/users?"+query.Encode(), nil, &page)

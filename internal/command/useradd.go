@@ -86,7 +86,7 @@ func (c *client) addUser(cmd *cobra.Command, name string, flags *addFlags) error
 			return err
 		}
 	}
-	if err := c.create(body); err != nil {
+	if err := c.call(http.MethodPost, "/users", body, nil); err != nil {
 		return err
 	}
 	result, err := c.equip(ref, flags)
@@ -106,26 +106,6 @@ func (c *client) addUser(cmd *cobra.Command, name string, flags *addFlags) error
 		say(cmd, "Added %s, without a password%s: nobody can sign in as %s until you set one with `user reset-password` or print a link with `user invite`.", ref, hint, ref.Name)
 	}
 	return err
-}
-
-// create makes the user, and first the realm where it is missing.
-func (c *client) create(body newUser) error {
-	err := c.call(http.MethodPost, "/users", body, nil)
-	if !refused(err, "unknown_realm") {
-		return err
-	}
-	path, err := realmPath(body.Realm)
-	if err != nil {
-		return err
-	}
-	if err := c.call(http.MethodPut, path, struct{}{}, nil); err != nil {
-		return err
-	}
-	if err := c.call(http.MethodPost, "/users", body, nil); err != nil {
-		_ = c.call(http.MethodDelete, path, nil, nil) // made for this user alone; with members it stays
-		return err
-	}
-	return nil
 }
 
 // equip gives the new user what the flags ask for. Where that fails the user

@@ -94,3 +94,12 @@ func TestExplainKnowsServices(t *testing.T) {
 		t.Errorf("a person: %v %v", e, err)
 	}
 }
+
+// Attack by oneself: "*@robots" reads like all services of robots, and was one of
+// that very name, which nobody has.
+func TestCheckRefusesStarsInNamesOfServices(t *testing.T) {
+	_, err := gateway.Check(t.Context(), configFile(t, "portal: https://auth.example.com\nrealms: {robots: {}}\nrules: [{services: [\"*@robots\"]}]"))
+	if err == nil || !strings.Contains(err.Error(), "gateway.yaml:3: rule 1: services: \"*@robots\": expected name@realm without *; \"@robots\" names all services of that realm") {
+		t.Errorf("%v", err)
+	}
+}

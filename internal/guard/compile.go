@@ -218,6 +218,9 @@ func compileWho(rule *Rule, c *compiled, o *CompileOptions, fail failure) error 
 		if err != nil {
 			return fail.item(i, "services", "%+q: expected name@realm, or @realm for all services of a realm", text)
 		}
+		if strings.Contains(ref.Name, "*") { // no pattern: it would be a service of that very name
+			return fail.item(i, "services", "%+q: expected name@realm without *; %+q names all services of that realm", text, "@"+ref.Realm)
+		}
 		if !known(ref.Realm, o) {
 			return fail.item(i, "services", "%+q: expected name@realm of a realm that exists%s", text, list(o.Realms))
 		}

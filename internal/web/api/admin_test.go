@@ -38,7 +38,6 @@ func TestUsersAreManaged(t *testing.T) {
 			other := maps.Clone(body)
 			other["name"] = who + "2"
 			v.send("POST", "/users", other).want(409, "address_taken")
-			v.send("POST", "/users", map[string]any{"realm": "nowhere", "name": "x"}).want(404, "unknown_realm")
 			v.send("POST", "/users", map[string]any{"realm": "users", "name": "x", "password": "password1"}).want(422, "weak_password")
 			v.send("POST", "/users", map[string]any{"realm": "users", "name": "x", "groups": []string{"a,b"}}).want(422, "invalid")
 			v.send("POST", "/users", map[string]any{"realm": "users", "name": "x", "email": "not an address"}).want(422, "invalid")

@@ -114,7 +114,7 @@ func describeRoute(route Route, body bool) huma.Operation {
 		text("If-None-Match", "*: only if there is no such record yet; 412 if there is.", "*", 4096)
 	}
 	if route.Once {
-		text("Idempotency-Key", "A fresh random text for each thing to make; the same one to ask again. For an hour the same request has the same answer.",
+		text("Idempotency-Key", "A fresh random text for each thing to make; the same one to ask again. For an hour the same request has the same answer, while it is among the last "+strconv.Itoa(onceMost)+" of the caller.",
 			"b5f0c5d3-6a1e-4a53-9d5b-0f6f5f0f7f61", maxOnceKey+2)
 	}
 	return op

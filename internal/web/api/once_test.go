@@ -98,7 +98,7 @@ func TestKeyIsBoundToRequestAndCaller(t *testing.T) {
 // A refusal is not remembered: what was wrong may be right a moment later.
 func TestRefusalsAreNotRemembered(t *testing.T) {
 	w := newWorld(t, worldOptions{})
-	v := w.admin().saying("Idempotency-Key", "one")
+	v := w.member("root@admin").visit().saying("Idempotency-Key", "one")
 	body := map[string]any{"realm": "staff", "name": "alice"}
 	v.send("POST", "/users", body).want(404, "unknown_realm")
 	w.admin().send("PUT", "/realms/staff", map[string]any{}).want(200)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -125,7 +127,7 @@ func fromHuma(_ huma.Context, _ string, v any) (any, error) {
 		if e == nil {
 			continue
 		}
-		field := Field{Location: e.Location, Message: e.Message}
+		field := Field{Location: e.Location, Message: plainNumber(e.Message)}
 		if e.Message == validation.MsgUnexpectedProperty || e.Message == "unknown query parameter" {
 			field.Location = "" // the name is the caller's own
 		}
@@ -138,6 +140,17 @@ func fromHuma(_ huma.Context, _ string, v any) (any, error) {
 		p.Detail = "A JSON body is missing."
 	}
 	return p, nil
+}
+
+// plainNumber writes the bound at the end of a message as people write it: 2592000,
+// not 2.592e+06.
+func plainNumber(message string) string {
+	text, bound, ok := strings.Cut(message, "= ")
+	n, err := strconv.ParseFloat(bound, 64)
+	if !ok || err != nil {
+		return message
+	}
+	return text + "= " + strconv.FormatFloat(n, 'f', -1, 64)
 }
 
 func codeOf(status int) string {

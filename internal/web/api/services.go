@@ -151,7 +151,7 @@ func serviceTag(s *account.Service) string { return tag(s.Version, s.ID.String()
 
 func (a *API) createService(ctx context.Context, c *caller, in *createServiceInput) (*newSeedOutput, error) {
 	b := in.Body
-	n := account.NewService{Description: b.Description, SeedSize: b.SeedBytes, Use: useOf(b.Use), AllowFrom: b.AllowFrom}
+	n := account.NewService{Description: b.Description, SeedSize: b.SeedBytes, Use: useOf(b.Use), AllowFrom: b.AllowFrom, MakeRealm: c.local}
 	var err error
 	if n.Ref.Name, err = principal.CanonicalName(b.Name); err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func (a *API) createService(ctx context.Context, c *caller, in *createServiceInp
 	if n.Seed, err = seedFrom(b.Seed, b.SeedBytes); err != nil {
 		return nil, err
 	}
-	may := func(tx store.Tx) error { return a.mayOver(tx, c, account.Create, n.Ref.Realm) }
+	may := func(tx store.Tx) error { return a.mayCreate(tx, c, n.Ref.Realm) }
 	return once(ctx, a, c, may, func(tx store.Tx) (*newSeedOutput, error) {
 		n := n
 		params, err := a.params(tx, n.Ref.Realm, b.Digits, b.Period, b.Algorithm)
@@ -205,7 +205,7 @@ func (a *API) params(tx store.Tx, realm string, digits, period int, algorithm st
 	if digits == 0 && period == 0 && algorithm == "" {
 		return nil, nil
 	}
-	r, err := a.Directory.Realm(tx, realm)
+	r, err := a.Directory.RealmToBe(tx, realm)
 	if err != nil {
 		return nil, err
 	}

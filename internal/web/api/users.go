@@ -77,6 +77,15 @@ func (a *API) may(tx store.Tx, c *caller, capability account.Capability, realm s
 	return a.Directory.Allowed(tx, c.actor(), capability, realm)
 }
 
+// mayCreate is mayOver for a new member of a realm. The local administrator makes
+// a missing realm with its first member, in one transaction.
+func (a *API) mayCreate(tx store.Tx, c *caller, realm string) error {
+	if c.local {
+		return a.may(tx, c, account.Create, realm)
+	}
+	return a.mayOver(tx, c, account.Create, realm)
+}
+
 // target finds the user of a path, for a caller who may.
 func (a *API) target(tx store.Tx, c *caller, capability account.Capability, ref principal.Ref) (*account.User, error) {
 	if err := a.mayOver(tx, c, capability, ref.Realm); err != nil {
@@ -175,7 +184,7 @@ func (a *API) createUser(ctx context.Context, c *caller, in *createUserInput) (*
 		return nil, err
 	}
 	// Whoever may not create learns so before a hash is computed for them.
-	may := func(tx store.Tx) error { return a.mayOver(tx, c, account.Create, ref.Realm) }
+	may := func(tx store.Tx) error { return a.mayCreate(tx, c, ref.Realm) }
 	if out, err := earlier[userOutput](ctx, a, c, may); out != nil || err != nil {
 		return out, err
 	}
@@ -187,7 +196,7 @@ func (a *API) createUser(ctx context.Context, c *caller, in *createUserInput) (*
 	}
 	return once(ctx, a, c, may, func(tx store.Tx) (*userOutput, error) {
 		u, err := a.Directory.Create(tx, c.actor(), account.NewUser{Ref: ref, Email: b.Email, FullName: b.FullName,
-			Phone: b.Phone, Groups: b.Groups, PasswordHash: hash})
+			Phone: b.Phone, Groups: b.Groups, PasswordHash: hash, MakeRealm: c.local})
 		if err != nil {
 			return nil, err
 		}
