@@ -1,11 +1,13 @@
 package command
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/otp"
@@ -28,6 +30,15 @@ type newService struct {
 	AllowFrom   []string `json:"allow_from,omitempty"`
 }
 
+// take fills in what a seed's URI says and no flag does.
+func (n *newService) take(p *otp.Params) {
+	if p == nil {
+		return
+	}
+	n.Digits, n.Period = cmp.Or(n.Digits, p.Digits), cmp.Or(n.Period, p.Period)
+	n.Algorithm = cmp.Or(n.Algorithm, string(p.Algorithm))
+}
+
 // newSeed is what `service add` and `service rotate` print. Scripts depend on it.
 // With --seed-file the file stands in for the seed.
 type newSeed struct {
@@ -48,7 +59,7 @@ type seedFlags struct {
 
 func (s *seedFlags) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.BoolVar(&s.stdin, "seed-stdin", false, "take a seed in base32 from standard input")
+	f.BoolVar(&s.stdin, "seed-stdin", false, "take a seed from standard input, in base32 or as an otpauth:// URI")
 	f.IntVar(&s.bytes, "seed-bytes", 0, "`length` of a new seed in bytes, 20 to 128 (default 20)")
 	f.StringVar(&s.file, "seed-file", "", "write the seed to this new `file` (mode 0600) instead of printing it; token --seed-file reads it")
 	f.BoolVar(&s.qr, "qr", false, "show the seed as a QR code")
@@ -69,16 +80,27 @@ func (s *seedFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-// given is the seed on standard input, "" without --seed-stdin.
-func (s *seedFlags) given(cmd *cobra.Command) (string, error) {
+// given is the seed on standard input in base32, "" without --seed-stdin. What
+// --seed-file writes is read again: an otpauth URI says its parameters too.
+func (s *seedFlags) given(cmd *cobra.Command) (seed string, params *otp.Params, err error) {
 	if !s.stdin {
-		return "", nil
+		return "", nil, nil
 	}
-	seed, err := readSecret(cmd.Context(), cmd.InOrStdin(), "standard input")
-	if err == nil && seed == "" {
+	text, err := readSecret(cmd.Context(), cmd.InOrStdin(), "standard input")
+	if err == nil && text == "" {
 		err = errors.New("there is no seed on standard input")
 	}
-	return seed, err
+	if err != nil {
+		return "", nil, err
+	}
+	secret, read, err := parseSeed(text)
+	if err != nil {
+		return "", nil, err
+	}
+	if strings.Contains(text, "://") {
+		params = &read
+	}
+	return otp.FormatSeed(secret), params, nil
 }
 
 func (l *line) serviceAdd() *cobra.Command {
@@ -89,7 +111,7 @@ func (l *line) serviceAdd() *cobra.Command {
 		Use:   "add NAME@REALM",
 		Short: "Add a service, and the realm where it is missing",
 		Long: "Add a service and print its seed, once. A missing realm is made, without\n" +
-			"capabilities. The seed is new, or in base32 on standard input with --seed-stdin.\n" +
+			"capabilities. The seed is new, or comes on standard input with --seed-stdin.\n" +
 			"With --seed-file it is written to a new file and not printed: in base32, or as an\n" +
 			"otpauth:// URI where digits, period or algorithm are not the usual ones.",
 		Example: "  sallyport service add deploy@robots --seed-file deploy.seed\n" +
@@ -106,9 +128,11 @@ func (l *line) serviceAdd() *cobra.Command {
 			if err := seed.check(cmd); err != nil {
 				return err
 			}
-			if body.Seed, err = seed.given(cmd); err != nil {
+			var params *otp.Params
+			if body.Seed, params, err = seed.given(cmd); err != nil {
 				return err
 			}
+			body.take(params)
 			body.Realm, body.Name, body.SeedBytes = ref.Realm, ref.Name, seed.bytes
 			body.Description, body.Use, body.AllowFrom = d.description, d.use, d.allowFrom
 			return l.withNew(cmd.Context(), func(c *client) error { return c.addService(cmd, ref, body, &seed) })
@@ -160,7 +184,7 @@ func (l *line) serviceRotate() *cobra.Command {
 				Seed      string `json:"seed,omitempty"`
 				SeedBytes int    `json:"seed_bytes,omitempty"`
 			}{Overlap: int(overlap / time.Second), SeedBytes: seed.bytes}
-			if body.Seed, err = seed.given(cmd); err != nil {
+			if body.Seed, _, err = seed.given(cmd); err != nil { // digits, period and algorithm stay the service's
 				return err
 			}
 			return l.with(cmd.Context(), func(c *client) error {

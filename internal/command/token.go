@@ -56,17 +56,24 @@ func seedText(cmd *cobra.Command, file string) (string, error) {
 
 // currentCode returns the code of this moment. Errors never repeat the seed.
 func currentCode(text string, at time.Time) (string, error) {
+	seed, params, err := parseSeed(text)
+	if err != nil {
+		return "", err
+	}
+	return params.Code(seed, params.Step(at))
+}
+
+// parseSeed reads base32, with the usual parameters, or an otpauth:// URI.
+func parseSeed(text string) (seed []byte, params otp.Params, err error) {
 	text = strings.TrimSpace(text)
-	params := otp.Default()
-	var seed []byte
-	var err error
+	params = otp.Default()
 	if scheme, _, found := strings.Cut(text, "://"); found && strings.EqualFold(scheme, "otpauth") {
 		_, seed, params, err = otp.ParseURI(text)
 	} else {
 		seed, err = otp.ParseSeed(text)
 	}
 	if err != nil {
-		return "", fmt.Errorf("a seed in base32 or an otpauth://totp/ URI is expected: %w", err)
+		return nil, params, fmt.Errorf("a seed in base32 or an otpauth://totp/ URI is expected: %w", err)
 	}
-	return params.Code(seed, params.Step(at))
+	return seed, params, nil
 }

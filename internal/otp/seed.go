@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -47,13 +48,13 @@ func ParseSeed(text string) ([]byte, error) {
 	if strings.ContainsAny(text, "\r\n") { // base32 would skip them
 		return nil, errors.New("the seed has a line break: letters A to Z and digits 2 to 7 are allowed")
 	}
-	seed, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(upper(text))
-	switch len(text) % 8 {
-	case 1, 3, 6:
-		return nil, errors.New("the seed lacks a character or has one too many")
-	}
-	if err != nil {
+	text = upper(text)
+	if strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
 		return nil, errors.New("the seed is not base32: letters A to Z and digits 2 to 7 are allowed")
+	}
+	seed, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
+	if err != nil || slices.Contains([]int{1, 3, 6}, len(text)%8) {
+		return nil, errors.New("the seed lacks a character or has one too many")
 	}
 	if len(seed) < MinSeed || len(seed) > MaxSeed {
 		return nil, fmt.Errorf("the seed has %d bytes: %d to %d are allowed", len(seed), MinSeed, MaxSeed)
