@@ -118,8 +118,10 @@ func (d *db) await(ctx context.Context, j *job, fn func(store.Tx) error) (outcom
 
 // take runs fn while it is this job's turn.
 func (d *db) take(ctx context.Context, j *job, tx *tx, fn func(store.Tx) error) {
+	end := d.views.stand(ctx)
 	defer func() {
 		tx.over = true
+		end()
 		d.ran <- struct{}{}
 	}()
 	tx.ctx, j.tx, j.kept = ctx, tx, false
@@ -238,7 +240,7 @@ func (d *db) begin() (*batch, error) {
 	err := d.patiently(ctx, func() (err error) {
 		if d.writer == nil {
 			// A node that stands still must not keep all others waiting.
-			if d.writer, err = d.connectFor(ctx, writerIdle); err != nil {
+			if d.writer, err = d.connectFor(ctx, d.opt.testOnlyIdle); err != nil {
 				return err
 			}
 		}

@@ -227,12 +227,12 @@ func TestSweep(t *testing.T) {
 		node(t, url, soon)
 	}
 	left := func(table string) (n int) {
-		conn, err := s.views.get(t.Context())
+		l, err := s.views.get(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.views.put(conn)
-		if err := conn.QueryRow(t.Context(), "select count(*) from "+table).Scan(&n); err != nil {
+		defer s.views.put(l)
+		if err := l.conn.QueryRow(t.Context(), "select count(*) from "+table).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n
@@ -240,24 +240,4 @@ func TestSweep(t *testing.T) {
 	eventually(t, "the expired record and the log are removed", func() bool {
 		return left("sallyport_records") == 2 && left("sallyport_changes") == 0
 	})
-}
-
-// Views inside Views, more than there are connections: nobody waits for ever.
-func TestNestedViewsDoNotStarve(t *testing.T) {
-	s := node(t, pgtest.URL(t))
-	var all, inside sync.WaitGroup
-	inside.Add(2 * poolSize)
-	for range 2 * poolSize {
-		all.Go(func() {
-			err := s.View(t.Context(), func(store.Tx) error {
-				inside.Done()
-				inside.Wait()
-				return s.View(t.Context(), func(store.Tx) error { return nil })
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
 }

@@ -29,14 +29,14 @@ func (d *db) sweep(ctx context.Context) {
 // sweepPage removes some of what nobody needs, unless another node is at it. more:
 // there is more of it.
 func (d *db) sweepPage(ctx context.Context) (more bool, err error) {
-	conn, err := d.views.get(ctx)
+	l, err := d.views.get(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer func() { d.views.put(ended(conn)) }()
+	defer d.views.put(l)
 	bounded, cancel := answering()
 	defer cancel()
-	err = pgx.BeginFunc(bounded, conn, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(bounded, l.conn, func(tx pgx.Tx) error {
 		var mine bool
 		if err := tx.QueryRow(bounded, "select pg_try_advisory_xact_lock($1, hashtext(current_schema()))", lockSweep).Scan(&mine); err != nil || !mine {
 			return err
