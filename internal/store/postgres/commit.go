@@ -175,8 +175,8 @@ func (d *db) serve(first *job) {
 		}
 		_ = pause(context.Background(), jitter(time.Millisecond<<min(try, 8)))
 	}
-	if unreachable(err) && !errors.Is(err, errUnknown) {
-		jobs = d.queue(jobs) // or each would wait for the server in its turn
+	if (unreachable(err) || code(err) == codeLockTimeout) && !errors.Is(err, errUnknown) {
+		jobs = d.queue(jobs) // or each would wait for the server, or the lock, in its turn
 	}
 	for _, j := range jobs { // nothing of them was committed, or nobody knows
 		if j.state.CompareAndSwap(queued, started) || j.state.Load() == started {
