@@ -207,37 +207,3 @@ func TestServerRestart(t *testing.T) {
 	}
 	eventually(t, "all is heard", func() bool { return f.last.Load() == 3 })
 }
-
-// What has expired is removed, by one node at a time, and the log with it; what has
-// not stays.
-func TestSweep(t *testing.T) {
-	url := pgtest.URL(t)
-	soon := func(o *Options) { o.testOnlySweep, o.testOnlyKeep = time.Millisecond, time.Nanosecond }
-	s := node(t, url)
-	err := s.Update(t.Context(), func(tx store.Tx) error {
-		return errors.Join(
-			tx.Put(record("gone"), []byte("x"), time.Now().Add(-time.Second)),
-			tx.Put(record("later"), []byte("x"), time.Now().Add(time.Hour)),
-			tx.Put(record("never"), []byte("x"), time.Time{}))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		node(t, url, soon)
-	}
-	left := func(table string) (n int) {
-		l, err := s.views.get(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.views.put(l)
-		if err := l.conn.QueryRow(t.Context(), "select count(*) from "+table).Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	eventually(t, "the expired record and the log are removed", func() bool {
-		return left("sallyport_records") == 2 && left("sallyport_changes") == 0
-	})
-}
