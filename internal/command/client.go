@@ -70,7 +70,7 @@ func (l *line) open(ctx context.Context) (*client, error) {
 	if err != nil || c != nil {
 		return c, err
 	}
-	found := l.shell.HasState == nil || l.shell.HasState(l.global)
+	found := l.shell.HasState == nil || l.shell.HasState(ctx, l.global)
 	handler, closeStore, err := l.shell.OpenDirect(ctx, l.global)
 	if err != nil {
 		return nil, err
