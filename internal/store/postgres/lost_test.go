@@ -111,7 +111,7 @@ func TestLostCommitIsNotRunAgain(t *testing.T) {
 			want = []string{"x", "next"}
 		}
 		for _, value := range want {
-			if c := <-told; string(c.Value) != value {
+			if c := hear(t, "told "+value, told); string(c.Value) != value {
 				t.Errorf("happened %v: told %q, want %q", happened, c.Value, value)
 			}
 		}
@@ -179,7 +179,7 @@ func TestServerRestart(t *testing.T) {
 	server := pgtest.Start(t)
 	url := server.URL(t)
 	short := func(o *Options) { o.testOnlyPatience = 50 * time.Millisecond }
-	s, other := node(t, url, short), node(t, url)
+	s, other := node(t, url, short), node(t, url, patient)
 	f := follow(t, s, record("n"))
 	add := func(s store.Store) error {
 		return s.Update(t.Context(), func(tx store.Tx) error { return count(tx, record("n")) })
