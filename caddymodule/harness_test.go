@@ -25,6 +25,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/store/postgres/pgtest"
 )
 
 // The tests of this directory drive the real Caddy with this module, built once
@@ -163,7 +165,7 @@ func (s *server) words(text string) string {
 func (s *server) environ() []string {
 	return append(os.Environ(), "XDG_DATA_HOME="+filepath.Join(s.home, "data"), "XDG_CONFIG_HOME="+filepath.Join(s.home, "config"), "HOME="+s.home,
 		"GORACE=halt_on_error=1", "SALLYPORT_STATE=", "SALLYPORT_CONFIG=",
-		"SALLYPORT_TEST_DATABASE="+s.database, "SALLYPORT_TEST_MASTER_KEY="+testMasterKey)
+		"SALLYPORT_TEST_DATABASE="+s.database, "SALLYPORT_TEST_MASTER_KEY="+pgtest.MasterKey)
 }
 
 // write keeps a Caddyfile in the server's directory and returns its path.

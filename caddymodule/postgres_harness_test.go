@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"os"
 	"strings"
 	"time"
 
@@ -14,18 +12,10 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/store/postgres/pgtest"
 )
 
-// onPostgres: scripts/test.sh runs the tests of this directory twice, the second
-// time with the states of all servers in PostgreSQL. Then Caddyfiles name a database
-// that stands in Caddy's environment, and the tests manage servers as the command
-// line does: by opening the database beside them.
-func onPostgres() bool { return os.Getenv("SALLYPORT_TEST_STORAGE") == "postgres" }
-
-const testMasterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
-
 // place gives a server its state.
 func (s *server) place() {
 	s.t.Helper()
-	if onPostgres() {
+	if pgtest.Second() {
 		s.database = pgtest.URL(s.t)
 	}
 }
@@ -50,7 +40,7 @@ func (s *server) placed(global string) string {
 func (s *server) beside() http.RoundTripper {
 	s.t.Helper()
 	s.opening.Do(func() {
-		cfg := gateway.Config{Storage: s.database, MasterKey: testMasterKey, Passwords: gateway.Passwords{Memory: 8192, Time: 1}}
+		cfg := gateway.Config{Storage: s.database, MasterKey: pgtest.MasterKey, Passwords: gateway.Passwords{Memory: 8192, Time: 1}}
 		sh := gateway.ManagementShell(func(command.Global) (gateway.Config, error) { return cfg, nil }, gateway.Options{Routes: true, Version: "test"})
 		h, end, err := sh.OpenDirect(s.t.Context(), command.Global{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
@@ -61,7 +51,7 @@ func (s *server) beside() http.RoundTripper {
 				s.t.Error(err)
 			}
 		})
-		s.second = besides{h}
+		s.second = command.InProcess{Handler: h}
 	})
 	return s.second
 }
@@ -78,20 +68,7 @@ func (s *server) becomes(want int, ask func() *answer) {
 	}
 	begin := time.Now()
 	eventually(s.t, fmt.Sprintf("an answer of %d", want), func() bool { return ask().status == want })
-	if took := time.Since(begin); took > 2*time.Second { // one, on a machine that is busy with other tests
+	if took := time.Since(begin); took > 10*time.Second { // one, on a machine that is busy with other tests
 		s.t.Errorf("the server heard of a change after %v", took)
 	}
-}
-
-// besides is a way to a handler without a socket.
-type besides struct{ http.Handler }
-
-func (p besides) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Body == nil {
-		req.Body = http.NoBody
-	}
-	req.RemoteAddr = "@" // as a peer of a unix socket
-	rec := httptest.NewRecorder()
-	p.ServeHTTP(rec, req)
-	return rec.Result(), nil
 }

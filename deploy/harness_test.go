@@ -1,32 +1,23 @@
 package deploy_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha1"
-	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"html"
-	"io"
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +26,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/deploy"
+	"github.com/sallyport-auth/sallyport/internal/store/postgres/pgtest"
 )
 
 // The tests of this directory run real proxies with the very files that users
@@ -255,144 +247,6 @@ func startNginx(dir string, extra []string) (*process, error) {
 	return start(dir, nil, path, "-p", dir, "-e", "stderr", "-c", filepath.Join(dir, "nginx.conf"))
 }
 
-// reached is what the application got, as it stood on the wire.
-type reached struct {
-	Method, Target string
-	Header         [][2]string
-	Body           string
-}
-
-// values returns the header lines whose names have these letters and digits, as
-// an application behind CGI would read them.
-func (r *reached) values(name string) []string {
-	var out []string
-	for _, h := range r.Header {
-		if letters(h[0]) == letters(name) {
-			out = append(out, h[1])
-		}
-	}
-	return out
-}
-
-func (r *reached) one(name string) string { return strings.Join(r.values(name), "|") }
-
-func letters(name string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case 'A' <= r && r <= 'Z':
-			return r + 'a' - 'A'
-		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
-			return r
-		}
-		return -1
-	}, name)
-}
-
-// serveApplication answers every request with what it looked like. A path that
-// ends in /status/N is answered with that status; a WebSocket handshake with 101
-// and an echo.
-func serveApplication(ln net.Listener) {
-	for {
-		c, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer c.Close()
-			_ = c.SetDeadline(time.Now().Add(60 * time.Second))
-			_ = answerRaw(c)
-		}()
-	}
-}
-
-var wantedStatus = regexp.MustCompile(`/status/([0-9]{3})$`)
-
-func answerRaw(c net.Conn) error {
-	in := bufio.NewReader(c)
-	line, err := in.ReadString('\n')
-	if err != nil {
-		return err
-	}
-	first := strings.Fields(line)
-	if len(first) < 2 {
-		return fmt.Errorf("no request line: %q", line)
-	}
-	r := reached{Method: first[0], Target: first[1]}
-	length, chunked, upgrade, key := 0, false, false, ""
-	for {
-		if line, err = in.ReadString('\n'); err != nil {
-			return err
-		}
-		if line = strings.TrimRight(line, "\r\n"); line == "" {
-			break
-		}
-		name, value, _ := strings.Cut(line, ":")
-		value = strings.TrimSpace(value)
-		r.Header = append(r.Header, [2]string{name, value})
-		switch strings.ToLower(name) {
-		case "content-length":
-			_, _ = fmt.Sscan(value, &length)
-		case "transfer-encoding":
-			chunked = true
-		case "upgrade":
-			upgrade = strings.EqualFold(value, "websocket")
-		case "sec-websocket-key":
-			key = value
-		}
-	}
-	if upgrade {
-		fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\nX-Remote-User: %s\r\n\r\n", accepted(key), r.one("Remote-User"))
-		_, err = io.Copy(c, in)
-		return err
-	}
-	var body []byte
-	if chunked {
-		for {
-			var n int
-			if line, err = in.ReadString('\n'); err != nil {
-				return err
-			}
-			if _, err := fmt.Sscanf(line, "%x", &n); err != nil || n == 0 {
-				break
-			}
-			part := make([]byte, n+2)
-			if _, err := io.ReadFull(in, part); err != nil {
-				return err
-			}
-			body = append(body, part[:n]...)
-		}
-		for { // trailers are headers to some applications
-			if line, err = in.ReadString('\n'); err != nil || strings.TrimSpace(line) == "" {
-				break
-			}
-			name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-			r.Header = append(r.Header, [2]string{name, strings.TrimSpace(value)})
-		}
-	} else if length > 0 {
-		body = make([]byte, length)
-		if _, err := io.ReadFull(in, body); err != nil {
-			return err
-		}
-	}
-	r.Body = string(body)
-	text, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	status := "200"
-	if m := wantedStatus.FindStringSubmatch(r.Target); m != nil {
-		status = m[1]
-	}
-	_, err = fmt.Fprintf(c, "HTTP/1.1 %s X\r\nX-Application: reached\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, len(text), text)
-	return err
-}
-
-// accepted is the answer to a WebSocket's key (RFC 6455 section 4.2.2).
-func accepted(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return base64.StdEncoding.EncodeToString(sum[:])
-}
-
 // world is one proxy before one gateway and one application.
 type world struct {
 	proxy   string
@@ -400,8 +254,9 @@ type world struct {
 	dir     string
 	running []*process
 	app     net.Listener
-	gateway string   // address
-	state   string   // directory
+	gateway string // address
+	state   string // directory; "": the configuration names a database
+	api     http.RoundTripper
 	gate    *process // nil where a stub stands in
 	cookies sync.Map // cookie of a user, to sign in once each
 	stop    []func()
@@ -480,17 +335,27 @@ func (w *world) startGateway(o setup) error {
 	if o.alone {
 		w.gateway, portal = "unix:"+filepath.Join(w.dir, "gw.sock"), ""
 	}
-	config := filepath.Join(w.dir, "gateway.yaml")
 	text := "listen: " + w.gateway + "\n" + portal + "passwords: {memory: 8192, time: 1}\nrealms: {single: {factors: 1}}\nrules:\n" + o.rules + rules
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+	if pgtest.Second() {
+		w.state = ""
+		database, err := pgtest.Lasting() // shared worlds outlive the test that opened them
+		if err != nil {
+			return err
+		}
+		text += "storage: '" + database + "'\nmaster_key: " + pgtest.MasterKey + "\n"
+	}
+	if err := os.WriteFile(w.config(), []byte(text), 0o600); err != nil {
 		return err
 	}
-	return w.runGateway()
+	if err := w.runGateway(); err != nil {
+		return err
+	}
+	return w.manage()
 }
 
 // runGateway starts the gateway, also a second time on the same state.
 func (w *world) runGateway() error {
-	p, err := start(w.dir, []string{"GORACE=halt_on_error=1", "SALLYPORT_STATE=", "SALLYPORT_CONFIG="}, binary, "--state", w.state, "--config", filepath.Join(w.dir, "gateway.yaml"), "serve")
+	p, err := start(w.dir, []string{"GORACE=halt_on_error=1", "SALLYPORT_STATE=", "SALLYPORT_CONFIG="}, binary, w.flags("serve")...)
 	if err != nil {
 		return err
 	}
@@ -619,7 +484,7 @@ func stubbed(t *testing.T, proxy string, answer http.HandlerFunc) *world {
 // users of the worlds: what they need to sign in.
 type person struct{ name, password, secret string }
 
-// addUser makes name or name@realm over the admin socket. In realm single the
+// addUser makes name or name@realm over the API. In realm single the
 // password is enough.
 func (w *world) addUser(t *testing.T, name string, groups ...string) {
 	t.Helper()
@@ -635,22 +500,19 @@ func (w *world) addUser(t *testing.T, name string, groups ...string) {
 	w.cookies.Store("person "+name, p)
 }
 
-// admin sends a call to the admin socket, as the command line does.
+// admin sends a call of the API, as the command line does.
 func (w *world) admin(t *testing.T, method, path string, body map[string]any) map[string]any {
 	t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(w.state, "admin.sock"))
-	}}}
 	r, err := http.NewRequest(method, "http://admin/sallyport/api/v1"+path, bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	res, err := c.Do(r)
+	res, err := (&http.Client{Transport: w.api}).Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -685,249 +547,4 @@ func (p person) code(t *testing.T, steps int) string {
 		t.Fatalf("oathtool: %v", err)
 	}
 	return strings.TrimSpace(string(out))
-}
-
-// dial connects to the proxy, whatever the name.
-func (w *world) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	return (&net.Dialer{}).DialContext(ctx, "tcp", "127.0.0.1:"+w.port)
-}
-
-// client is a program that follows no redirects and has no cookies.
-func (w *world) client() *http.Client {
-	return &http.Client{
-		Transport:     &http.Transport{DialContext: w.dial, TLSClientConfig: &tls.Config{RootCAs: authorities}, DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       30 * time.Second,
-	}
-}
-
-// h2 is the same over HTTP/2.
-func (w *world) h2() *http.Client {
-	c := w.client()
-	c.Transport.(*http.Transport).ForceAttemptHTTP2 = true
-	c.Transport.(*http.Transport).DisableKeepAlives = false
-	return c
-}
-
-func (w *world) url(host, target string) string { return "https://" + host + ":" + w.port + target }
-
-// page is how a browser asks for one.
-var page = http.Header{"Accept": {"text/html,application/xhtml+xml"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Site": {"none"}, "Sec-Fetch-Dest": {"document"}}
-
-// answer is what came back, read.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-	app    *reached // nil: the application was not reached
-}
-
-func read(t *testing.T, res *http.Response) *answer {
-	t.Helper()
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &answer{status: res.StatusCode, header: res.Header, body: string(body)}
-	if res.Header.Get("X-Application") != "" {
-		a.app = &reached{}
-		if len(body) > 0 {
-			if err := json.Unmarshal(body, a.app); err != nil {
-				t.Fatalf("%v: %.200s", err, body)
-			}
-		}
-	}
-	return a
-}
-
-// ask sends one request. header has exact names, and Cookie among them.
-func (w *world) ask(t *testing.T, c *http.Client, method, host, target string, header http.Header, body string) *answer {
-	t.Helper()
-	var in io.Reader
-	if body != "" {
-		in = strings.NewReader(body)
-	}
-	r, err := http.NewRequest(method, w.url(host, target), in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, values := range header {
-		r.Header[name] = values
-	}
-	res, err := c.Do(r)
-	if err != nil {
-		t.Fatalf("%s %s%s: %v", method, host, target, err)
-	}
-	return read(t, res)
-}
-
-func (w *world) get(t *testing.T, host, target string, header http.Header) *answer {
-	t.Helper()
-	return w.ask(t, w.client(), "GET", host, target, header, "")
-}
-
-// raw sends bytes over TLS and reads one answer; nil: the proxy hung up.
-func (w *world) raw(t *testing.T, request string) *answer {
-	t.Helper()
-	c, err := tls.Dial("tcp", "127.0.0.1:"+w.port, &tls.Config{RootCAs: authorities, ServerName: appHost})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-	if _, err := io.WriteString(c, request); err != nil {
-		return nil
-	}
-	method, _, _ := strings.Cut(request, " ")
-	res, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
-	if err != nil {
-		return nil
-	}
-	return read(t, res)
-}
-
-// rawGet is a GET of a raw target.
-func (w *world) rawGet(t *testing.T, host, target string, lines ...string) *answer {
-	t.Helper()
-	return w.raw(t, "GET "+target+" HTTP/1.1\r\nHost: "+host+":"+w.port+"\r\nConnection: close\r\n"+strings.Join(append(lines, "", ""), "\r\n"))
-}
-
-var hidden = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
-
-// jar is a browser: it keeps cookies.
-func (w *world) jar(t *testing.T) *http.Client {
-	t.Helper()
-	c := w.client()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Jar = jar
-	return c
-}
-
-// follow asks for a page as a browser does.
-func (w *world) follow(t *testing.T, c *http.Client, target string) *answer {
-	t.Helper()
-	r, err := http.NewRequest("GET", target, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header = page.Clone()
-	res, err := c.Do(r)
-	if err != nil {
-		t.Fatalf("GET %s: %v", target, err)
-	}
-	return read(t, res)
-}
-
-// submit sends the form of a page with these fields, to the page's own address.
-func (w *world) submit(t *testing.T, c *http.Client, from string, shown *answer, more map[string]string) *answer {
-	t.Helper()
-	at, err := url.Parse(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	form := url.Values{}
-	for _, m := range hidden.FindAllStringSubmatch(shown.body, -1) {
-		form.Set(html.UnescapeString(m[1]), html.UnescapeString(m[2]))
-	}
-	for name, value := range more {
-		form.Set(name, value)
-	}
-	r, err := http.NewRequest("POST", at.Scheme+"://"+at.Host+at.Path, strings.NewReader(form.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Origin": {at.Scheme + "://" + at.Host}, "Accept": {"text/html"},
-		"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Site": {"same-origin"}}
-	res, err := c.Do(r)
-	if err != nil {
-		t.Fatalf("POST %s: %v", at.Path, err)
-	}
-	return read(t, res)
-}
-
-// signIn passes both doors from a challenge's Location and returns where the
-// portal sends the browser to.
-func (w *world) signIn(t *testing.T, c *http.Client, login string, p person, code string) string {
-	t.Helper()
-	shown := w.follow(t, c, login)
-	if shown.status != 200 {
-		t.Fatalf("the login page: %d %.300s", shown.status, shown.body)
-	}
-	first := w.submit(t, c, login, shown, map[string]string{"username": p.name, "password": p.password})
-	next := w.absolute(login, first.header.Get("Location"))
-	if first.status != 303 || !strings.Contains(next, "/sallyport/login/code") {
-		t.Fatalf("the first door: %d to %q %.300s", first.status, next, first.body)
-	}
-	shown = w.follow(t, c, next)
-	second := w.submit(t, c, next, shown, map[string]string{"code": code})
-	if second.status != 303 {
-		t.Fatalf("the second door: %d %.300s", second.status, second.body)
-	}
-	return w.absolute(login, second.header.Get("Location"))
-}
-
-func (w *world) absolute(base, target string) string {
-	b, err := url.Parse(base)
-	if err != nil {
-		return target
-	}
-	u, err := b.Parse(target)
-	if err != nil {
-		return target
-	}
-	return u.String()
-}
-
-// session signs a user in once and returns the Cookie line of the guarded hosts.
-func (w *world) session(t *testing.T, name string) string {
-	t.Helper()
-	if c, ok := w.cookies.Load(name); ok {
-		return c.(string)
-	}
-	c := w.jar(t)
-	first := w.follow(t, c, w.url(appHost, "/"))
-	p := w.person(name)
-	w.signIn(t, c, first.header.Get("Location"), p, p.code(t, 0))
-	u, _ := url.Parse(w.url(appHost, "/"))
-	var pairs []string
-	for _, cookie := range c.Jar.Cookies(u) {
-		pairs = append(pairs, cookie.Name+"="+cookie.Value)
-	}
-	slices.Sort(pairs)
-	line := strings.Join(pairs, "; ")
-	if !strings.Contains(line, "sallyport_session=") {
-		t.Fatalf("no session for the guarded host: %q", line)
-	}
-	w.cookies.Store(name, line)
-	return line
-}
-
-// as is the header of a signed-in program.
-func (w *world) as(t *testing.T, name string) http.Header {
-	t.Helper()
-	return http.Header{"Cookie": {w.session(t, name)}}
-}
-
-// token asks the API for an access token, by the code of the next step: that of
-// this one is the session's.
-func (w *world) token(t *testing.T, name string) string {
-	t.Helper()
-	w.session(t, name)
-	p := w.person(name)
-	post := func(path string, body map[string]any) map[string]any {
-		text, _ := json.Marshal(body)
-		a := w.ask(t, w.client(), "POST", portalHost, "/sallyport/api/v1"+path, http.Header{"Content-Type": {"application/json"}}, string(text))
-		var out map[string]any
-		if err := json.Unmarshal([]byte(a.body), &out); err != nil || a.status != 200 {
-			t.Fatalf("%s: %d %.300s", path, a.status, a.body)
-		}
-		return out
-	}
-	first := post("/login", map[string]any{"name": p.name, "password": p.password})
-	second := post("/login/code", map[string]any{"ephemeral_token": first["ephemeral_token"], "code": p.code(t, 1)})
-	return second["access_token"].(string)
 }

@@ -36,7 +36,7 @@ func (w *world) robot(t *testing.T, name string) robot {
 
 func (r robot) sallyport(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(binary, append([]string{"--state", r.w.state, "--config", filepath.Join(r.w.dir, "gateway.yaml")}, args...)...)
+	cmd := exec.Command(binary, r.w.flags(args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

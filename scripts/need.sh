@@ -38,10 +38,19 @@ fi
 echo "installing: ${missing[*]}"
 install() { "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
 "${sudo[@]}" apt-get update -qq
-if [[ " ${missing[*]} " == *" postgresql "* && ! -d /run/systemd/system ]]; then
-  # In a container: without a cluster that Debian would make and start. Tests start
-  # servers of their own.
+if [[ " ${missing[*]} " == *" postgresql "* ]]; then
+  # Without the cluster that Debian would make, start, and start again at each boot:
+  # tests start servers of their own. Afterwards the file is as it was.
+  conf=/etc/postgresql-common/createcluster.conf
   install postgresql-common
-  "${sudo[@]}" sed -ri 's/^#? *(create_main_cluster) .*$/\1 = false/' /etc/postgresql-common/createcluster.conf
+  kept=$(mktemp)
+  cp "$conf" "$kept"
+  restore() {
+    "${sudo[@]}" cp "$kept" "$conf" # into the file: owner and mode stay
+    rm -f "$kept"
+  }
+  trap restore EXIT
+  "${sudo[@]}" sed -ri '/^#? *create_main_cluster\b/d' "$conf"
+  echo 'create_main_cluster = false' | "${sudo[@]}" tee -a "$conf" >/dev/null
 fi
 install "${missing[@]}"

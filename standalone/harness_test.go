@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/store/postgres/pgtest"
 )
 
 // The tests of this directory drive the real binary, built once with the race
@@ -359,7 +361,7 @@ func (s *server) tryStart() (string, error) {
 
 // adminClient speaks to the admin socket, or to the database beside the server.
 func adminClient(s *server) *http.Client {
-	if onPostgres() {
+	if pgtest.Second() {
 		return &http.Client{Transport: s.beside()}
 	}
 	return &http.Client{Transport: &http.Transport{

@@ -3,7 +3,6 @@ package main
 import (
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,19 +13,11 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/store/postgres/pgtest"
 )
 
-// onPostgres: scripts/test.sh runs the tests of this directory twice, the second
-// time with their states in PostgreSQL. Then servers are told so by their
-// configuration, and the tests manage them as the command line does: by opening the
-// database beside them.
-func onPostgres() bool { return os.Getenv("SALLYPORT_TEST_STORAGE") == "postgres" }
-
-const testMasterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
-
 // place gives a server its state.
 func (s *server) place() {
 	s.t.Helper()
 	s.state = []string{"--state", s.dir}
-	if !onPostgres() {
+	if !pgtest.Second() {
 		return
 	}
 	text := "" // of the test first: errors name its lines
@@ -38,7 +29,7 @@ func (s *server) place() {
 		text = string(own) + "\n"
 		s.args = slices.Delete(slices.Clone(s.args), i, i+2)
 	}
-	text += "storage: '" + pgtest.URL(s.t) + "'\nmaster_key: " + testMasterKey + "\n"
+	text += "storage: '" + pgtest.URL(s.t) + "'\nmaster_key: " + pgtest.MasterKey + "\n"
 	s.config = filepath.Join(s.t.TempDir(), "gateway.yaml")
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -59,29 +50,16 @@ func (s *server) beside() http.RoundTripper {
 				s.t.Error(err)
 			}
 		})
-		s.second = inProcess{h}
+		s.second = command.InProcess{Handler: h}
 	})
 	return s.second
-}
-
-// inProcess is a way to a handler without a socket.
-type inProcess struct{ http.Handler }
-
-func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Body == nil {
-		req.Body = http.NoBody
-	}
-	req.RemoteAddr = "@" // as a peer of a unix socket
-	rec := httptest.NewRecorder()
-	p.ServeHTTP(rec, req)
-	return rec.Result(), nil
 }
 
 // masterKey is what seals the server's state.
 func (s *server) masterKey(t *testing.T) string {
 	t.Helper()
-	if onPostgres() {
-		return testMasterKey
+	if pgtest.Second() {
+		return pgtest.MasterKey
 	}
 	key, err := os.ReadFile(filepath.Join(s.dir, "master.key"))
 	if err != nil {

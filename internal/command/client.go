@@ -70,7 +70,7 @@ func (l *line) open(ctx context.Context) (*client, error) {
 	if err != nil || c != nil {
 		return c, err
 	}
-	found := l.shell.HasState == nil || l.shell.HasState(l.global)
+	found := l.shell.HasState == nil || l.shell.HasState(ctx, l.global)
 	handler, closeStore, err := l.shell.OpenDirect(ctx, l.global)
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (l *line) open(ctx context.Context) (*client, error) {
 		}
 		fmt.Fprintf(l.stderr, "There was no state yet in %s: made it.\n", where)
 	}
-	return &client{ctx: ctx, http: inProcess{handler}, close: closeStore}, nil
+	return &client{ctx: ctx, http: InProcess{handler}, close: closeStore}, nil
 }
 
 // dial finds the running server; nil when there is none.
@@ -181,15 +181,16 @@ func pages[T any](query url.Values, next func() ([]T, string, error)) ([]T, erro
 	}
 }
 
-// inProcess is a RoundTripper that calls a handler.
-type inProcess struct{ handler http.Handler }
+// InProcess is the way to a handler that OpenDirect opened.
+type InProcess struct{ http.Handler }
 
-func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
+// RoundTrip implements [http.RoundTripper].
+func (p InProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body == nil {
 		req.Body = http.NoBody
 	}
 	w := &recorder{header: http.Header{}}
-	p.handler.ServeHTTP(w, req)
+	p.ServeHTTP(w, req)
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}

@@ -175,7 +175,7 @@ func (m *machine) shell(stdout, stderr io.Writer) command.Shell {
 			}
 			return handlerTransport{m.admin}, nil
 		},
-		HasState: func(command.Global) bool { return !m.missing },
+		HasState: func(context.Context, command.Global) bool { return !m.missing },
 		OpenDirect: func(_ context.Context, g command.Global) (http.Handler, func() error, error) {
 			switch {
 			case m.locked:

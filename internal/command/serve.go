@@ -184,7 +184,7 @@ func (l *line) lookUp(ctx context.Context, q *Question) error {
 	if err != nil {
 		return err
 	}
-	if c == nil && (l.shell.HasState == nil || !l.shell.HasState(l.global)) {
+	if c == nil && (l.shell.HasState == nil || !l.shell.HasState(ctx, l.global)) {
 		return nil
 	}
 	return l.with(ctx, func(c *client) error {

@@ -47,7 +47,7 @@ type Shell struct {
 	AdminDial func(ctx context.Context, g Global) (http.RoundTripper, error)
 
 	// HasState says whether OpenDirect would find a state. Nil: it would not.
-	HasState func(g Global) bool
+	HasState func(ctx context.Context, g Global) bool
 
 	// OpenDirect opens the store in this process and returns the handler that
 	// the admin socket would have (actor: local), and what closes it again.

@@ -268,8 +268,8 @@ func TestS8PlantedSecretsStandNowhere(t *testing.T) {
 	root.api("GET", "/audit", nil, bearer)
 	w.local("DELETE", "/users/users/ines", nil)
 
-	key := []byte(testMasterKey)
-	if !onPostgres() {
+	key := []byte(pgtest.MasterKey)
+	if !pgtest.Second() {
 		var err error
 		if key, err = os.ReadFile(filepath.Join(w.dir, "master.key")); err != nil {
 			t.Fatal(err)
@@ -325,7 +325,7 @@ func (v *aviary) files(w *world) {
 	w.stop()
 	defer w.start()
 	dir, size := w.dir, 0
-	if onPostgres() {
+	if pgtest.Second() {
 		dir = pgtest.Files(t)
 	}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

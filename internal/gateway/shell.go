@@ -56,9 +56,9 @@ func (m management) dial(ctx context.Context, g command.Global) (http.RoundTripp
 	return DialAdmin(ctx, s.dir)
 }
 
-func (m management) hasState(g command.Global) bool {
+func (m management) hasState(ctx context.Context, g command.Global) bool {
 	s, err := m.stateOf(g)
-	return err == nil && s.there()
+	return err == nil && s.there(ctx)
 }
 
 // noState reports whether a directory surely holds no store. A directory that

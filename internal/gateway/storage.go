@@ -116,9 +116,9 @@ func (s *storage) absent() bool { return s.dir != "" && noState(s.dir) }
 
 // there reports whether a place seems to hold a state. A database that cannot be
 // read does: who opens it says why.
-func (s *storage) there() bool {
+func (s *storage) there(ctx context.Context) bool {
 	if s.dir == "" {
-		holds, err := postgres.Holds(context.Background(), s.database)
+		holds, err := postgres.Holds(ctx, s.database)
 		return holds || err != nil
 	}
 	entries, err := os.ReadDir(filepath.Join(s.dir, dbName))

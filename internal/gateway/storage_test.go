@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	testMasterKey  = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 	otherMasterKey = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
 )
 
@@ -26,7 +25,7 @@ func TestStorageMistakes(t *testing.T) {
 	const password = "never-print-this"
 	t.Setenv("SALLYPORT_TEST_DATABASE", "postgres://gate:"+password+"@db.example.com/sallyport")
 	t.Setenv("SALLYPORT_TEST_NO_DATABASE", "mysql://gate:"+password+"@db.example.com/sallyport")
-	key := "master_key: " + testMasterKey + "\n"
+	key := "master_key: " + pgtest.MasterKey + "\n"
 	for _, c := range []struct{ text, state, want string }{
 		{"storage: '{env.SALLYPORT_TEST_DATABASE}'", "", "gateway.yaml:1: storage: a database needs a master_key"},
 		{"storage: 'postgres:{env.SALLYPORT_TEST_DATABASE}'", "", "gateway.yaml:1: storage: a database needs a master_key"},
@@ -67,7 +66,7 @@ func shellOn(cfg gateway.Config) command.Shell {
 // Commands open the database directly, while a server runs on it, and the server
 // sees at once what they did. An empty database is filled only by commands that may.
 func TestCommandsOpenTheDatabase(t *testing.T) {
-	cfg := cheap(gateway.Config{Storage: pgtest.URL(t), MasterKey: testMasterKey})
+	cfg := cheap(gateway.Config{Storage: pgtest.URL(t), MasterKey: pgtest.MasterKey})
 	sh := shellOn(cfg)
 	look := command.Global{Logger: slog.New(slog.DiscardHandler)}
 	if way, err := sh.AdminDial(t.Context(), look); way != nil || err != nil {
@@ -121,7 +120,7 @@ func TestCommandsOpenTheDatabase(t *testing.T) {
 // afterwards all goes on by itself.
 func TestDatabaseGoesAwayAndComesBack(t *testing.T) {
 	server := pgtest.Start(t)
-	w := open(t, gateway.Config{Portal: "https://" + portalHost, CookieDomain: gateway.CookieDomains{{Domain: "example.com"}}, Storage: server.URL(t), MasterKey: testMasterKey,
+	w := open(t, gateway.Config{Portal: "https://" + portalHost, CookieDomain: gateway.CookieDomains{{Domain: "example.com"}}, Storage: server.URL(t), MasterKey: pgtest.MasterKey,
 		Rules: []guard.Rule{{Realms: []string{"users"}}}})
 	alice := w.user("alice", "users")
 	portal := w.browser("https://" + portalHost)

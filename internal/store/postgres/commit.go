@@ -33,6 +33,7 @@ const (
 	maxRecords = 20_000
 	maxBytes   = 4 << 20 // of one Update; a batch that has as much takes no more
 	maxTries   = 12      // of a batch
+	maxGuilty  = 3       // Updates that a batch goes on without
 )
 
 var limit = engine.Cost{Count: maxRecords, Size: maxBytes}
@@ -118,8 +119,10 @@ func (d *db) await(ctx context.Context, j *job, fn func(store.Tx) error) (outcom
 
 // take runs fn while it is this job's turn.
 func (d *db) take(ctx context.Context, j *job, tx *tx, fn func(store.Tx) error) {
+	end := d.views.stand(ctx)
 	defer func() {
 		tx.over = true
+		end()
 		d.ran <- struct{}{}
 	}()
 	tx.ctx, j.tx, j.kept = ctx, tx, false
@@ -145,6 +148,8 @@ type batch struct {
 	changes int
 	cost    engine.Cost
 	failed  error // what PostgreSQL failed at; the transaction is no good any more
+	fault   *job  // whose query that was
+	slow    *job  // the first whose turn was longer than the server waits
 }
 
 func (d *db) commitLoop() {
@@ -162,9 +167,22 @@ func (d *db) commitLoop() {
 func (d *db) serve(first *job) {
 	jobs := []*job{first}
 	var err error
+	guilty := 0
 	for try := 1; len(jobs) > 0; try++ {
 		var again bool
-		if jobs, again, err = d.try(jobs); !again {
+		var b *batch
+		if b, jobs, again, err = d.try(jobs); !again {
+			// One whose fn brought the transaction down would do so again; the others
+			// go on without it. When several do, it is likely the server.
+			if j := b.guilty(err); j != nil && guilty < maxGuilty {
+				guilty++
+				if i := slices.Index(jobs, j); i >= 0 { // else it panicked
+					jobs = slices.Delete(jobs, i, i+1)
+					j.outcome <- outcome{err: d.explain("change", err)}
+				}
+				err = nil // of that one alone
+				continue
+			}
 			break
 		}
 		if try == maxTries {
@@ -173,14 +191,27 @@ func (d *db) serve(first *job) {
 		}
 		_ = pause(context.Background(), jitter(time.Millisecond<<min(try, 8)))
 	}
-	if unreachable(err) && !errors.Is(err, errUnknown) {
-		jobs = d.queue(jobs) // or each would wait for the server in its turn
+	if (unreachable(err) || code(err) == codeLockTimeout) && !errors.Is(err, errUnknown) {
+		jobs = d.queue(jobs) // or each would wait for the server, or the lock, in its turn
 	}
 	for _, j := range jobs { // nothing of them was committed, or nobody knows
 		if j.state.CompareAndSwap(queued, started) || j.state.Load() == started {
 			j.outcome <- outcome{err: d.explain("change", err)}
 		}
 	}
+}
+
+// guilty is the job that a batch failed for, or nil: the one whose turn was so long
+// that the server ended the transaction, which the next query found out, or else the
+// one whose query PostgreSQL failed at.
+func (b *batch) guilty(err error) *job {
+	switch {
+	case b == nil:
+		return nil
+	case unreachable(err) && b.slow != nil:
+		return b.slow
+	}
+	return b.fault
 }
 
 // queue adds the jobs that wait to others.
@@ -196,11 +227,10 @@ func (d *db) queue(jobs []*job) []*job {
 }
 
 // try runs jobs, and others that come, in one transaction. It returns those that
-// have no outcome yet, and whether they may be run again.
-func (d *db) try(jobs []*job) (left []*job, again bool, err error) {
-	b, err := d.begin()
-	if err != nil {
-		return jobs, false, err
+// have no outcome yet, and whether all of them may be run again. No batch: none ran.
+func (d *db) try(jobs []*job) (b *batch, left []*job, again bool, err error) {
+	if b, err = d.begin(); err != nil {
+		return nil, jobs, false, err
 	}
 	var ran []*job
 	for i, j := range jobs {
@@ -216,7 +246,7 @@ func (d *db) try(jobs []*job) (left []*job, again bool, err error) {
 	err = b.failed
 	if err == nil {
 		if err = d.finish(b, ran); err == nil {
-			return nil, false, nil
+			return b, nil, false, nil
 		}
 	}
 	if code(err) == codeReadOnly { // after a failover the URL may lead to another server
@@ -224,10 +254,11 @@ func (d *db) try(jobs []*job) (left []*job, again bool, err error) {
 	}
 	if d.writer = ended(b.conn); errors.Is(err, errUnknown) {
 		d.log.Error("the outcome of a commit is unknown", "database", d.place, "updates", len(ran))
-		return ran, false, err
+		return nil, ran, false, err
 	}
-	// Who was so slow that the server gave up would be so again.
-	return ran, conflict(err) || unreachable(err) && code(err) != codeIdle, err
+	// Who was so slow that the server gave up would be so again. The driver may know no
+	// more than that the connection is lost.
+	return b, ran, conflict(err) || unreachable(err) && code(err) != codeIdle && b.slow == nil, err
 }
 
 // begin takes the lock, and then the snapshot.
@@ -238,7 +269,7 @@ func (d *db) begin() (*batch, error) {
 	err := d.patiently(ctx, func() (err error) {
 		if d.writer == nil {
 			// A node that stands still must not keep all others waiting.
-			if d.writer, err = d.connectFor(ctx, writerIdle); err != nil {
+			if d.writer, err = d.connectFor(ctx, d.opt.testOnlyIdle); err != nil {
 				return err
 			}
 		}
@@ -301,12 +332,16 @@ func (d *db) give(b *batch, j *job) bool {
 		conn: b.conn, now: d.clock(), read: b.read, explain: d.explain,
 		Writes: engine.Writes{Before: b.writes, Own: engine.Overlay{}, Limit: limit},
 		failed: func(err error) error {
-			b.failed = err
+			b.failed, b.fault = err, j
 			return d.explain("read", err)
 		},
 	}
+	begin := time.Now()
 	j.turn <- tx
 	<-d.ran
+	if b.slow == nil && time.Since(begin) >= d.opt.testOnlyIdle {
+		b.slow = j
+	}
 	if !j.kept {
 		return false // panicked: nobody waits
 	}

@@ -108,7 +108,7 @@ func (d *db) connectFor(ctx context.Context, idle time.Duration) (*pgx.Conn, err
 	}
 	set := "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"
 	for name, value := range map[string]time.Duration{
-		"statement_timeout": serverLimit, "lock_timeout": lockLimit, "idle_in_transaction_session_timeout": idle,
+		"statement_timeout": serverLimit, "lock_timeout": d.opt.testOnlyLock, "idle_in_transaction_session_timeout": idle,
 	} {
 		if d.config.RuntimeParams[name] == "" {
 			set += "; set " + name + " = " + strconv.FormatInt(value.Milliseconds(), 10)
@@ -157,71 +157,103 @@ func closeConn(conn *pgx.Conn) {
 // Sizes of the pool for Views.
 const (
 	poolSize = 10
-	// A View may stand inside another one, or inside an Update. When all connections
-	// are taken by Views that wait for one, waiting would never end: after a while
-	// one more is opened.
-	poolWait = 100 * time.Millisecond
+	// A View may stand inside another one, or inside an Update. If all connections
+	// were taken by Views that wait for one, waiting would never end: those who stand
+	// inside, and nobody else, may have more.
+	poolExtra = 10
 )
+
+// errBusy is the end of a View that found no free connection for too long.
+var errBusy = errors.New("all connections for reading have been in use for too long")
+
+// caller is what transactions that stand inside each other have in common: the end
+// of their context. Callers that share one for other reasons count as one.
+type caller <-chan struct{}
 
 // pool keeps connections for Views. Set it up with init.
 type pool struct {
-	open func(context.Context) (*pgx.Conn, error)
-	room chan struct{} // one token for each connection in use
+	open     func(context.Context) (*pgx.Conn, error)
+	patience time.Duration
+	room     chan struct{} // one token for each connection in use
+	inner    chan struct{} // the same, for those who stand inside
 
 	mu     sync.Mutex
 	idle   []*pgx.Conn
-	extra  int // in use beyond the size
+	inside map[caller]int // transactions that run
 	closed bool
 }
 
-func (p *pool) init(open func(context.Context) (*pgx.Conn, error)) {
-	p.open, p.room = open, make(chan struct{}, poolSize)
+func (p *pool) init(open func(context.Context) (*pgx.Conn, error), patience time.Duration) {
+	p.open, p.patience = open, patience
+	p.room, p.inner, p.inside = make(chan struct{}, poolSize), make(chan struct{}, poolExtra), map[caller]int{}
+}
+
+// lease is a connection in use.
+type lease struct {
+	conn *pgx.Conn
+	room <-chan struct{}
 }
 
 // get takes a connection: idle, or new. Each one needs a put or a lost.
-func (p *pool) get(ctx context.Context) (*pgx.Conn, error) {
-	if err := p.enter(ctx); err != nil {
-		return nil, err
-	}
-	if conn := p.pop(); conn != nil {
-		return conn, nil
-	}
-	conn, err := p.open(ctx)
+func (p *pool) get(ctx context.Context) (lease, error) {
+	room, err := p.enter(ctx)
 	if err != nil {
-		p.leave()
-		return nil, err
+		return lease{}, err
 	}
-	return conn, nil
+	conn := p.pop()
+	if conn == nil {
+		if conn, err = p.open(ctx); err != nil {
+			<-room
+			return lease{}, err
+		}
+	}
+	return lease{conn, room}, nil
 }
 
-func (p *pool) enter(ctx context.Context) error {
+// enter waits for room, and answers where a token was left.
+func (p *pool) enter(ctx context.Context) (<-chan struct{}, error) {
 	select {
 	case p.room <- struct{}{}:
-		return nil
+		return p.room, nil
 	default:
 	}
-	timer := time.NewTimer(poolWait)
+	var inner chan struct{} // nil: not for this one
+	if p.stands(ctx) {
+		inner = p.inner
+	}
+	timer := time.NewTimer(p.patience)
 	defer timer.Stop()
 	select {
 	case p.room <- struct{}{}:
+		return p.room, nil
+	case inner <- struct{}{}:
+		return p.inner, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	case <-timer.C:
-		p.mu.Lock()
-		p.extra++
-		p.mu.Unlock()
+		return nil, errBusy
 	}
-	return nil
 }
 
-func (p *pool) leave() {
+// stand notes that a transaction runs: a View of the same caller stands inside.
+func (p *pool) stand(ctx context.Context) (end func()) {
+	c := caller(ctx.Done())
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.extra > 0 {
-		p.extra--
-		return
+	p.inside[c]++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.inside[c]--; p.inside[c] == 0 {
+			delete(p.inside, c)
+		}
 	}
-	<-p.room
+}
+
+func (p *pool) stands(ctx context.Context) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.inside[ctx.Done()] > 0
 }
 
 func (p *pool) pop() *pgx.Conn {
@@ -235,9 +267,9 @@ func (p *pool) pop() *pgx.Conn {
 	return conn
 }
 
-// put gives a connection back; nil: it is closed already.
-func (p *pool) put(conn *pgx.Conn) {
-	p.leave()
+// put ends a lease.
+func (p *pool) put(l lease) {
+	conn := ended(l.conn)
 	p.mu.Lock()
 	keep := conn != nil && !p.closed && len(p.idle) < poolSize
 	if keep {
@@ -247,12 +279,14 @@ func (p *pool) put(conn *pgx.Conn) {
 	if !keep {
 		closeConn(conn)
 	}
+	<-l.room // last: who comes next finds it, or may open another one
 }
 
 // lost says that a connection was closed by the server. The idle ones have likely
 // met the same end.
-func (p *pool) lost() {
-	p.leave()
+func (p *pool) lost(l lease) {
+	closeConn(l.conn)
+	<-l.room
 	p.drop()
 }
 

@@ -46,7 +46,8 @@ func unreachable(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		// Class 08: connection exceptions. 57P01 to 57P03: stopping, crashed, starting.
-		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "57P0") || pg.Code == codeIdle
+		// Full today may have room in a moment.
+		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "57P0") || pg.Code == codeIdle || pg.Code == codeConnections
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error
@@ -74,7 +75,7 @@ func (d *db) explain(what string, err error) error {
 		return err
 	}
 	at := fmt.Sprintf("%s: the database %s", what, d.place)
-	if errors.Is(err, errUnknown) {
+	if errors.Is(err, errUnknown) || errors.Is(err, errBusy) {
 		return unavailable{fmt.Errorf("%s: %w", at, err)}
 	}
 	user := d.config.User

@@ -81,10 +81,13 @@ func TestKilledNodeLosesNothing(t *testing.T) {
 		cmd, lines := victim(t, url, "")
 		for n := 0; lines.Scan(); n++ {
 			acknowledged++
-			if n == 20 {
+			if n == 20 { // the 21st
 				_ = cmd.Process.Kill()
 			}
 		}
+	}
+	if acknowledged < rounds*20 {
+		t.Errorf("only %d were acknowledged: the other nodes did not live", acknowledged)
 	}
 	if n := number(t, s, record("n")); n < acknowledged || n > acknowledged+rounds {
 		t.Errorf("%d were acknowledged, and the counter says %d", acknowledged, n)

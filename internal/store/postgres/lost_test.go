@@ -111,7 +111,7 @@ func TestLostCommitIsNotRunAgain(t *testing.T) {
 			want = []string{"x", "next"}
 		}
 		for _, value := range want {
-			if c := <-told; string(c.Value) != value {
+			if c := hear(t, "told "+value, told); string(c.Value) != value {
 				t.Errorf("happened %v: told %q, want %q", happened, c.Value, value)
 			}
 		}
@@ -179,7 +179,7 @@ func TestServerRestart(t *testing.T) {
 	server := pgtest.Start(t)
 	url := server.URL(t)
 	short := func(o *Options) { o.testOnlyPatience = 50 * time.Millisecond }
-	s, other := node(t, url, short), node(t, url)
+	s, other := node(t, url, short), node(t, url, patient)
 	f := follow(t, s, record("n"))
 	add := func(s store.Store) error {
 		return s.Update(t.Context(), func(tx store.Tx) error { return count(tx, record("n")) })
@@ -206,58 +206,4 @@ func TestServerRestart(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, "all is heard", func() bool { return f.last.Load() == 3 })
-}
-
-// What has expired is removed, by one node at a time, and the log with it; what has
-// not stays.
-func TestSweep(t *testing.T) {
-	url := pgtest.URL(t)
-	soon := func(o *Options) { o.testOnlySweep, o.testOnlyKeep = time.Millisecond, time.Nanosecond }
-	s := node(t, url)
-	err := s.Update(t.Context(), func(tx store.Tx) error {
-		return errors.Join(
-			tx.Put(record("gone"), []byte("x"), time.Now().Add(-time.Second)),
-			tx.Put(record("later"), []byte("x"), time.Now().Add(time.Hour)),
-			tx.Put(record("never"), []byte("x"), time.Time{}))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		node(t, url, soon)
-	}
-	left := func(table string) (n int) {
-		conn, err := s.views.get(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.views.put(conn)
-		if err := conn.QueryRow(t.Context(), "select count(*) from "+table).Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	eventually(t, "the expired record and the log are removed", func() bool {
-		return left("sallyport_records") == 2 && left("sallyport_changes") == 0
-	})
-}
-
-// Views inside Views, more than there are connections: nobody waits for ever.
-func TestNestedViewsDoNotStarve(t *testing.T) {
-	s := node(t, pgtest.URL(t))
-	var all, inside sync.WaitGroup
-	inside.Add(2 * poolSize)
-	for range 2 * poolSize {
-		all.Go(func() {
-			err := s.View(t.Context(), func(store.Tx) error {
-				inside.Done()
-				inside.Wait()
-				return s.View(t.Context(), func(store.Tx) error { return nil })
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
 }

@@ -1,10 +1,14 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/store/postgres/pgtest"
@@ -61,6 +65,42 @@ func TestOpenErrors(t *testing.T) {
 		if foreign := c.name == "something else" || c.name == "broken"; errors.Is(err, store.ErrForeign) != foreign {
 			t.Errorf("%s: ErrForeign %v", c.name, !foreign)
 		}
+	}
+}
+
+// Whoever only asks whether there is a store leaves the database as it is: an older
+// program's tables stay older.
+func TestHoldsChangesNothing(t *testing.T) {
+	empty, ours := pgtest.URL(t), pgtest.URL(t)
+	node(t, ours)
+	released := steps
+	t.Cleanup(func() { steps = released })
+	steps = append(slices.Clone(released), "create table sallyport_new ()")
+	for _, c := range []struct {
+		url  string
+		want bool
+	}{{empty, false}, {ours, true}} {
+		if holds, err := Holds(t.Context(), c.url); err != nil || holds != c.want {
+			t.Errorf("Holds: %v, %v, want %v", holds, err, c.want)
+		}
+		var tables int
+		conn, err := pgx.Connect(t.Context(), c.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeConn(conn)
+		want := 0
+		if c.want {
+			want = 4
+		}
+		if err := conn.QueryRow(t.Context(), "select count(*) from pg_tables where schemaname = current_schema()").Scan(&tables); err != nil || tables != want {
+			t.Errorf("%d tables afterwards, want %d (%v)", tables, want, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Holds(ctx, ours); !errors.Is(err, context.Canceled) {
+		t.Errorf("a caller who is gone: %v", err)
 	}
 }
 

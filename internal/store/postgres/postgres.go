@@ -47,6 +47,8 @@ type Options struct {
 	Logger *slog.Logger
 
 	testOnlyPatience time.Duration // 0: patience
+	testOnlyLock     time.Duration // 0: lockLimit
+	testOnlyIdle     time.Duration // 0: writerIdle
 	testOnlySweep    time.Duration // 0: sweepEvery
 	testOnlyKeep     time.Duration // 0: keepChanges
 	testOnlyPoll     time.Duration // 0: pollEvery
@@ -144,7 +146,7 @@ func newDB(opt Options) (*db, error) {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
-	d.views.init(d.connect)
+	d.views.init(d.connect, d.opt.testOnlyPatience)
 	return d, nil
 }
 
@@ -152,7 +154,7 @@ func (o Options) defaults() Options {
 	for _, v := range []struct {
 		of       *time.Duration
 		standard time.Duration
-	}{{&o.testOnlyPatience, patience}, {&o.testOnlySweep, sweepEvery}, {&o.testOnlyKeep, keepChanges}, {&o.testOnlyPoll, pollEvery}} {
+	}{{&o.testOnlyPatience, patience}, {&o.testOnlyLock, lockLimit}, {&o.testOnlyIdle, writerIdle}, {&o.testOnlySweep, sweepEvery}, {&o.testOnlyKeep, keepChanges}, {&o.testOnlyPoll, pollEvery}} {
 		if *v.of == 0 {
 			*v.of = v.standard
 		}
@@ -177,36 +179,37 @@ func (d *db) View(ctx context.Context, fn func(store.Tx) error) error {
 }
 
 func (d *db) view(ctx context.Context, fn func(store.Tx) error) (*tx, error) {
-	conn, err := d.snapshot(ctx)
+	l, err := d.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	t := &tx{ctx: ctx, conn: conn, now: d.clock(), explain: d.explain}
+	end := d.views.stand(ctx)
+	t := &tx{ctx: ctx, conn: l.conn, now: d.clock(), explain: d.explain}
 	defer func() {
 		t.over = true
-		d.views.put(ended(conn))
+		end()
+		d.views.put(l)
 	}()
 	return t, fn(t)
 }
 
 // snapshot begins a View. A connection that was lost while it lay idle is no reason
 // to fail, nor is a server that restarts.
-func (d *db) snapshot(ctx context.Context) (conn *pgx.Conn, err error) {
+func (d *db) snapshot(ctx context.Context) (l lease, err error) {
 	err = d.patiently(ctx, func() error {
-		if conn, err = d.views.get(ctx); err != nil {
+		if l, err = d.views.get(ctx); err != nil {
 			return err
 		}
 		// The first query takes the snapshot: a View sees what was committed before it began.
-		if err = run(conn, "begin isolation level repeatable read read only; select"); err != nil {
-			closeConn(conn)
-			d.views.lost()
+		if err = run(l.conn, "begin isolation level repeatable read read only; select"); err != nil {
+			d.views.lost(l)
 		}
 		return err
 	})
 	if err != nil {
-		return nil, errors.Join(ctx.Err(), d.explain("begin to read", err))
+		return lease{}, errors.Join(ctx.Err(), d.explain("begin to read", err))
 	}
-	return conn, nil
+	return l, nil
 }
 
 // patiently tries again while the server cannot be reached, for a while.

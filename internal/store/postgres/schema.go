@@ -77,7 +77,7 @@ func (d *db) migrate(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Holds reports whether a database has our tables. It makes none.
+// Holds reports whether a database has our tables. It makes none, and changes none.
 func Holds(ctx context.Context, url string) (bool, error) {
 	d, err := newDB(Options{URL: url, Existing: true})
 	if err != nil {
@@ -88,21 +88,20 @@ func Holds(ctx context.Context, url string) (bool, error) {
 		return false, d.explain("open store", err)
 	}
 	defer closeConn(conn)
-	if err := d.migrate(ctx, conn); err != nil {
-		return false, ignoreEmpty(err)
+	_, err = d.version(ctx, conn)
+	if errors.Is(err, ErrEmpty) {
+		return false, nil
 	}
-	return true, nil
+	return err == nil, d.explain("open store", err)
 }
 
-func ignoreEmpty(err error) error {
-	if errors.Is(err, ErrEmpty) {
-		return nil
-	}
-	return err
+// querier is a connection or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
 }
 
 // version looks whose the schema is; 0: nobody's, it is empty.
-func (d *db) version(ctx context.Context, tx pgx.Tx) (version int, err error) {
+func (d *db) version(ctx context.Context, tx querier) (version int, err error) {
 	var schema *string
 	var ours, others bool
 	// Tables that extensions brought are nobody's.

@@ -15,6 +15,13 @@ const (
 	sweepPage  = 1000
 )
 
+// The time is a bigint as the column is: with a numeric no index would be used. It is
+// rounded down, so that nothing goes early. The condition stands twice: a record that
+// somebody has just written anew stays.
+const sweepRecords = `delete from sallyport_records where key in
+	(select key from sallyport_records where expires <= floor(extract(epoch from now()))::bigint order by expires limit $1)
+	and expires <= floor(extract(epoch from now()))::bigint`
+
 func (d *db) sweep(ctx context.Context) {
 	for pause(ctx, d.opt.testOnlySweep) == nil {
 		for more := true; more && ctx.Err() == nil; {
@@ -29,22 +36,20 @@ func (d *db) sweep(ctx context.Context) {
 // sweepPage removes some of what nobody needs, unless another node is at it. more:
 // there is more of it.
 func (d *db) sweepPage(ctx context.Context) (more bool, err error) {
-	conn, err := d.views.get(ctx)
+	l, err := d.views.get(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer func() { d.views.put(ended(conn)) }()
+	defer d.views.put(l)
 	bounded, cancel := answering()
 	defer cancel()
-	err = pgx.BeginFunc(bounded, conn, func(tx pgx.Tx) error {
-		var mine bool
-		if err := tx.QueryRow(bounded, "select pg_try_advisory_xact_lock($1, hashtext(current_schema()))", lockSweep).Scan(&mine); err != nil || !mine {
+	err = pgx.BeginFunc(bounded, l.conn, func(tx pgx.Tx) error {
+		mine := false
+		err := tx.QueryRow(bounded, "select pg_try_advisory_xact_lock($1, hashtext(current_schema()))", lockSweep).Scan(&mine)
+		if err != nil || !mine {
 			return err
 		}
-		// The condition stands twice: a record that somebody has just written anew stays.
-		records, err := tx.Exec(bounded, `delete from sallyport_records where key in
-			(select key from sallyport_records where expires <= extract(epoch from now()) order by expires limit $1)
-			and expires <= extract(epoch from now())`, sweepPage)
+		records, err := tx.Exec(bounded, sweepRecords, sweepPage)
 		if err != nil {
 			return err
 		}

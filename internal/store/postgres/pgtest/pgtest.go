@@ -60,6 +60,17 @@ func URL(t testing.TB) string {
 	return shared.URL(t)
 }
 
+// Lasting is URL for what outlives the test that made it: its database is gone with
+// the process.
+func Lasting() (url string, err error) {
+	once.Do(func() { shared, failed = start() })
+	if failed != nil {
+		return "", failed
+	}
+	name := newName()
+	return shared.url(User, name), shared.exec(create(name))
+}
+
 // Files is where the server of this process keeps what its databases hold, written
 // out at this moment. URL comes first.
 func Files(t testing.TB) (dir string) {
@@ -93,11 +104,15 @@ func startFor(t testing.TB, flags ...string) *Server {
 // URL names a new empty database, dropped at the end of the test.
 func (s *Server) URL(t testing.TB) string {
 	t.Helper()
-	name := fmt.Sprintf("t%d", names.Add(1))
-	s.Exec(t, "create database "+name+" owner "+User)
+	name := newName()
+	s.Exec(t, create(name))
 	t.Cleanup(func() { s.Exec(t, "drop database if exists "+name+" with (force)") })
 	return s.url(User, name)
 }
+
+func newName() string { return fmt.Sprintf("t%d", names.Add(1)) }
+
+func create(name string) string { return "create database " + name + " owner " + User }
 
 func (s *Server) url(as, database string) string {
 	return "postgres://" + as + "@/" + database + "?host=" + s.dir
