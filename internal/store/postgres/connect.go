@@ -49,6 +49,11 @@ func parse(text string) (place string, config *pgx.ConnConfig, err error) {
 	if config.Database == "" {
 		return "", nil, fmt.Errorf("%w: it names no database", errURL)
 	}
+	// A password with a / or @ in it moves into the database's or the server's name,
+	// which messages show.
+	if strings.ContainsAny(config.Database, "@/:") || strings.ContainsAny(config.Host, "@") {
+		return "", nil, fmt.Errorf("%w; what is not a letter, a digit, - . _ or ~ in user or password is written as %%XX", errURL)
+	}
 	if config.ConnectTimeout == 0 || config.ConnectTimeout > time.Minute {
 		config.ConnectTimeout = connectLimit
 	}

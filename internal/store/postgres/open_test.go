@@ -121,6 +121,35 @@ func TestPlace(t *testing.T) {
 	}
 }
 
+// A password that is not written as it must be moves into the name of the database or
+// the server, which messages show.
+func TestAnUnescapedPasswordIsNotShown(t *testing.T) {
+	for _, u := range []string{
+		"postgres://sallyport:84/xYzCANARYtail@127.0.0.1/sallyport", "postgres://sallyport:/CANARY@host/db", "postgres://sallyport@CANARY@host/db", "postgres://u:1/a:CANARY@h",
+	} {
+		if place, err := Place(u); err == nil || strings.Contains(err.Error()+place, "CANARY") {
+			t.Errorf("%q: %q, %v", u, place, err)
+		}
+		if _, err := Open(t.Context(), Options{URL: u}); err == nil || strings.Contains(err.Error(), "CANARY") {
+			t.Errorf("%q: %v", u, err)
+		}
+	}
+}
+
+// Attack (as CVE-2018-1058): whoever may create in the schema puts a function of their
+// own before one of PostgreSQL's, and it runs with our rights.
+func TestNoFunctionOfOthersIsCalled(t *testing.T) {
+	at := pgtest.URL(t)
+	pgtest.Run(t, at, `create function hashtext(name) returns integer language plpgsql as $$ begin raise exception 'CANARY'; end $$`)
+	s := node(t, at)
+	if err := put(t, s, record("k"), "x"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.sweepPage(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A database whose commits are not durable by default is made to wait for the disk.
 func TestCommitsAreDurable(t *testing.T) {
 	at := pgtest.URL(t)

@@ -56,7 +56,7 @@ func (d *db) migrate(ctx context.Context, conn *pgx.Conn) error {
 	bounded, cancel := answering()
 	defer cancel()
 	err := pgx.BeginFunc(bounded, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(bounded, "select pg_advisory_xact_lock($1, hashtext(current_schema()))", lockMigrate); err != nil {
+		if _, err := tx.Exec(bounded, "select pg_catalog.pg_advisory_xact_lock($1, pg_catalog.hashtext(current_schema()::text))", lockMigrate); err != nil {
 			return err
 		}
 		version, err := d.version(bounded, tx)

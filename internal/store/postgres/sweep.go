@@ -19,8 +19,8 @@ const (
 // rounded down, so that nothing goes early. The condition stands twice: a record that
 // somebody has just written anew stays.
 const sweepRecords = `delete from sallyport_records where key in
-	(select key from sallyport_records where expires <= floor(extract(epoch from now()))::bigint order by expires limit $1)
-	and expires <= floor(extract(epoch from now()))::bigint`
+	(select key from sallyport_records where expires <= pg_catalog.floor(extract(epoch from pg_catalog.now()))::bigint order by expires limit $1)
+	and expires <= pg_catalog.floor(extract(epoch from pg_catalog.now()))::bigint`
 
 func (d *db) sweep(ctx context.Context) {
 	for pause(ctx, d.opt.testOnlySweep) == nil {
@@ -45,7 +45,7 @@ func (d *db) sweepPage(ctx context.Context) (more bool, err error) {
 	defer cancel()
 	err = pgx.BeginFunc(bounded, l.conn, func(tx pgx.Tx) error {
 		mine := false
-		err := tx.QueryRow(bounded, "select pg_try_advisory_xact_lock($1, hashtext(current_schema()))", lockSweep).Scan(&mine)
+		err := tx.QueryRow(bounded, "select pg_catalog.pg_try_advisory_xact_lock($1, pg_catalog.hashtext(current_schema()::text))", lockSweep).Scan(&mine)
 		if err != nil || !mine {
 			return err
 		}

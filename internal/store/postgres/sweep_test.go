@@ -66,7 +66,7 @@ func TestOneNodeSweepsAtATime(t *testing.T) {
 	}
 	defer closeConn(other)
 	err = pgx.BeginFunc(t.Context(), other, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(t.Context(), "select pg_advisory_xact_lock($1, hashtext(current_schema()))", lockSweep); err != nil {
+		if _, err := tx.Exec(t.Context(), "select pg_catalog.pg_advisory_xact_lock($1, pg_catalog.hashtext(current_schema()::text))", lockSweep); err != nil {
 			return err
 		}
 		more, err := s.sweepPage(t.Context())
