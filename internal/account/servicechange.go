@@ -58,8 +58,8 @@ func (d *Directory) CreateService(tx store.Tx, a Actor, n NewService) (*Service,
 	}
 	// In Basic a name ends at the first colon (RFC 7617 section 2), and OAuth clients
 	// send it with percent signs (RFC 6749 section 2.3.1): it must have one reading.
-	if strings.ContainsAny(s.Name, ":%+") || strings.ContainsAny(realm, ":%+") {
-		return nil, refuse(ErrInvalid, "the name and the realm of a service hold no colon, percent sign or plus")
+	if strings.ContainsAny(s.Name, ":%+*") || strings.ContainsAny(realm, ":%+*") {
+		return nil, refuse(ErrInvalid, "the name and the realm of a service hold no colon, percent sign, plus or star")
 	}
 	change := ServiceChange{Description: &n.Description, Use: &n.Use, AllowFrom: &n.AllowFrom}
 	if err := change.apply(s); err != nil {
