@@ -72,7 +72,8 @@ type Change struct {
 type Store interface {
 	// View runs fn over a snapshot. Put and Delete answer ErrReadOnly; After
 	// runs its function when the view ended without an error.
-	// View may stand inside a View or an Update, but sees only what is committed.
+	// View may stand inside a View or an Update, but sees only what is committed. It
+	// is given that one's context: an engine may know by it whom it must not make wait.
 	View(ctx context.Context, fn func(Tx) error) error
 
 	// Update runs fn and commits what it wrote: all or nothing, durable when
