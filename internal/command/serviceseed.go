@@ -184,10 +184,14 @@ func (l *line) serviceRotate() *cobra.Command {
 				Seed      string `json:"seed,omitempty"`
 				SeedBytes int    `json:"seed_bytes,omitempty"`
 			}{Overlap: int(overlap / time.Second), SeedBytes: seed.bytes}
-			if body.Seed, _, err = seed.given(cmd); err != nil { // digits, period and algorithm stay the service's
+			var params *otp.Params
+			if body.Seed, params, err = seed.given(cmd); err != nil {
 				return err
 			}
 			return l.with(cmd.Context(), func(c *client) error {
+				if err := c.sameParams(ref, params); err != nil {
+					return err
+				}
 				return seed.deliver(cmd, "Rotated", func() (made newSeed, err error) {
 					return made, c.call(http.MethodPost, servicePath(ref)+"/rotate", body, &made)
 				}, func(cause error) error {
@@ -269,6 +273,27 @@ func printSeed(cmd *cobra.Command, done string, s newSeed, qr bool) error {
 	}
 	if !s.OldSeedUntil.IsZero() {
 		say(cmd, "The old seed works until %s.", when(s.OldSeedUntil))
+	}
+	return nil
+}
+
+// sameParams refuses a seed whose URI says other parameters than its service has: a
+// rotation keeps them, and no token would ever fit.
+func (c *client) sameParams(ref principal.Ref, p *otp.Params) error {
+	if p == nil {
+		return nil
+	}
+	var has struct {
+		Algorithm string `json:"algorithm"`
+		Digits    int    `json:"digits"`
+		Period    int    `json:"period"`
+	}
+	if err := c.call(http.MethodGet, servicePath(ref), nil, &has); err != nil {
+		return err
+	}
+	if has.Algorithm != string(p.Algorithm) || has.Digits != p.Digits || has.Period != p.Period {
+		return fmt.Errorf("the seed on standard input is for %s, %d digits and %d s, and %s has %s, %d digits and %d s, which a rotation keeps: delete the service and add it anew, or give another seed",
+			p.Algorithm, p.Digits, p.Period, ref, has.Algorithm, has.Digits, has.Period)
 	}
 	return nil
 }

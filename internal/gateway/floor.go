@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -20,9 +21,11 @@ func (s *State) followForeign() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.foreign != nil {
+		s.wakeFloor() // what came in since the start of this configuration, and other slots
 		return
 	}
 	s.foreign = make(chan struct{}, 1)
+	s.wakeFloor() // what came in before anybody watched
 	ctx, cancel := context.WithCancel(context.Background())
 	unwatch := s.Store.Watch(account.ForeignKey(), func(store.Change) { s.wakeFloor() })
 	s.stopFloor = func() {
@@ -30,23 +33,30 @@ func (s *State) followForeign() {
 		cancel()
 		s.floor.Wait()
 	}
-	s.floor.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-s.foreign:
-			}
-			s.mu.Lock()
-			hasher := s.hasher
-			s.mu.Unlock()
-			if err := s.measureForeign(ctx, hasher); err == nil || ctx.Err() != nil {
-				continue
-			}
-			timer := time.AfterFunc(askAgain, s.wakeFloor) // no slot, or no store: the floor must not be forgotten
-			context.AfterFunc(ctx, func() { timer.Stop() })
+	s.floor.Go(func() { s.keepFloor(ctx) })
+}
+
+// keepFloor measures whenever it is woken, and asks again where no slot was free or
+// the store did not answer: the floor must not be forgotten.
+func (s *State) keepFloor(ctx context.Context) {
+	retry := time.NewTimer(askAgain)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.foreign:
+		case <-retry.C:
 		}
-	})
+		s.mu.Lock()
+		hasher := s.hasher
+		s.mu.Unlock()
+		if err := s.measureForeign(ctx, hasher); err != nil {
+			retry.Reset(askAgain)
+		} else {
+			retry.Stop()
+		}
+	}
 }
 
 func (s *State) wakeFloor() {
@@ -66,10 +76,10 @@ func (s *State) measureForeign(ctx context.Context, hasher *secret.Hasher) error
 		return err
 	})
 	for _, digest := range digests {
-		if err != nil {
-			break
+		_, failed := hasher.MeasureForeign(ctx, digest)
+		if !errors.Is(failed, secret.ErrDigest) { // one that an older version wrote and this one cannot read
+			err = cmp.Or(err, failed)
 		}
-		_, err = hasher.MeasureForeign(ctx, digest)
 	}
 	return err
 }

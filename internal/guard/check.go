@@ -396,38 +396,40 @@ func (g *Guard) Ours(ctx context.Context, authorization string) bool {
 	return g.looksOurs(ctx, credential)
 }
 
-// Bounds of looksOurs: no credential of ours is longer, in bytes, and a text with more
-// readings than these is not read.
-const (
-	maxBasic    = 2048
-	maxReadings = 4
-)
+// maxReadings bounds the realms that looksOurs asks for: a text with more readings is
+// not read.
+const maxReadings = 4
 
 // looksOurs reads a Basic credential in every way in which an upstream might: in both
 // alphabets, padded or not, and with the name's end at any colon. What cannot be told
 // in a few readings is ours.
 func (g *Guard) looksOurs(ctx context.Context, credential string) bool {
 	credential = strings.TrimRight(credential, "=")
-	if len(credential) > maxBasic {
-		return true
-	}
-	var realms []string
+	var spellings, realms []string
 	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		plain, err := encoding.DecodeString(credential)
 		if err != nil {
 			continue
 		}
+		at := -1 // the last @ so far: what stands behind it may be a realm
 		for i, c := range plain {
-			if c != ':' {
-				continue
-			}
-			if realm, ok := realmOf(string(plain[:i])); ok && !slices.Contains(realms, realm) {
-				realms = append(realms, realm)
-			}
-			if len(realms) > maxReadings {
-				return true
+			switch {
+			case c == '@':
+				at = i
+			case c == ':' && at >= 0 && !slices.Contains(spellings, string(plain[at+1:i])):
+				if len(spellings) > 16*maxReadings {
+					return true
+				}
+				spelling := string(plain[at+1 : i])
+				spellings = append(spellings, spelling)
+				if realm, err := principal.CanonicalRealm(spelling); err == nil && !slices.Contains(realms, realm) {
+					realms = append(realms, realm)
+				}
 			}
 		}
+	}
+	if len(realms) > maxReadings {
+		return true
 	}
 	for _, realm := range realms {
 		if ours, err := g.realm(ctx, realm); ours || err != nil {
@@ -435,16 +437,6 @@ func (g *Guard) looksOurs(ctx context.Context, credential string) bool {
 		}
 	}
 	return false
-}
-
-// realmOf is what stands behind the last @ of a name, if it can be a realm.
-func realmOf(name string) (string, bool) {
-	at := strings.LastIndexByte(name, '@')
-	if at < 0 || len(name)-at > principal.MaxRealm+1 {
-		return "", false
-	}
-	realm, err := principal.CanonicalRealm(name[at+1:])
-	return realm, err == nil
 }
 
 // fail makes d the answer to a failure of the store.

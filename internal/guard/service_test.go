@@ -119,7 +119,7 @@ func TestGoesOn(t *testing.T) {
 func TestOursReadsWhatUpstreamsMight(t *testing.T) {
 	g := make_(t, everybody(), &robots{}, guard.Rule{Services: []string{"@robots"}})
 	for text, want := range map[string]bool{
-		"deploy@robots:123456": true, "a:b@robots:123456": true, "x@nowhere:y@robots:1": true, "deploy:x@robots": false, "deploy@nowhere:1": false, "deploy": false, ":": false,
+		"deploy@robots:123456": true, "a:b@robots:123456": true, "x@nowhere:y@robots:1": true, "deploy:x@robots": false, "deploy@nowhere:1": false, "deploy": false, ":": false, "deploy@ｒｏｂｏｔｓ:1": true, "deploy@ROBOTS:1": true,
 		"\xfb\xff@robots:1": true,
 	} {
 		for name, e := range map[string]*base64.Encoding{"std": base64.StdEncoding, "raw": base64.RawStdEncoding, "url": base64.URLEncoding, "rawurl": base64.RawURLEncoding} {
@@ -164,7 +164,8 @@ func TestOursAsksFewQuestions(t *testing.T) {
 	for i := range 200 {
 		many += fmt.Sprintf("@r%d:", i)
 	}
-	for text, want := range map[string]bool{strings.Repeat("@q:", 400): false, many: true, strings.Repeat("@q:", 1990): true, strings.Repeat(":", 1500): false} {
+	for text, want := range map[string]bool{strings.Repeat("@q:", 400): false, many: true, strings.Repeat("@q:", 1990): false, strings.Repeat(":", 1500): false,
+		"AWS:" + strings.Repeat("eyJhbGciOiJIUzI1NiJ9.", 90): false} {
 		asked = 0
 		if got := g.Ours(t.Context(), "Basic "+base64.StdEncoding.EncodeToString([]byte(text))); got != want || asked > 4 {
 			t.Errorf("%.20q…: %v after %d questions", text, got, asked)

@@ -144,3 +144,30 @@ func TestE1SlotsAreTakenAsLongForNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// The same for a hash that is cheaper than ours, and a configuration that measures
+// itself while slots are kept: what is measured is the hash, not the wait.
+func TestE1SlotsAreTakenAsLongForCheapHashes(t *testing.T) {
+	const cheap = "pbkdf2_sha256$1000$seasalt00000001$VNdX9QXABUN0yU2u964icF4sZX2GWdz+A55919AY2uM="
+	h := NewHasher(HasherOptions{Params: HashParams{MemoryKiB: 65536, Time: 4, Threads: 1}, Slots: 1})
+	h.Measure(t.Context())
+	if _, err := h.MeasureForeign(t.Context(), cheap); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := h.Verify(t.Context(), "a wrong password", cheap); err != nil {
+		t.Fatal(err)
+	}
+	if running, _, _ := h.Load(); running != 1 {
+		t.Error("the slot of a cheap hash is free before that of nobody would be")
+	}
+	if _, err := h.MeasureForeign(t.Context(), "pbkdf2_sha256$1900000$seasalt00000001$VNdX9QXABUN0yU2u964icF4sZX2GWdz+A55919AY2uM="); err != nil {
+		t.Fatal(err)
+	}
+	small := h.With(HashParams{MemoryKiB: 64, Time: 1, Threads: 1})
+	if err := small.Unknown(t.Context(), "a wrong password"); err != nil {
+		t.Fatal(err)
+	}
+	if small.Measure(t.Context()); small.Floor(false) >= small.Floor(true)/2 {
+		t.Errorf("native %s, with foreign %s: the wait for a slot was measured", small.Floor(false), small.Floor(true))
+	}
+}

@@ -88,9 +88,10 @@ func TestSlowUpdateDoesNotTakeTheQueueWithIt(t *testing.T) {
 	s := node(t, pgtest.URL(t), patient, func(o *Options) { o.testOnlyIdle = 2 * time.Second })
 	var all sync.WaitGroup
 	begun, failed := make(chan struct{}), make(chan error, 1)
+	var once sync.Once
 	all.Go(func() {
 		failed <- s.Update(t.Context(), func(tx store.Tx) error {
-			close(begun)
+			once.Do(func() { close(begun) })
 			eventually(t, "others wait", func() bool { return len(s.jobs) == innocent })
 			untilEnded(t, s)
 			_, err := tx.Get(record("other"))

@@ -31,7 +31,7 @@ var (
 // checkBody refuses what encoding/json would let pass: the same field twice
 // (two readers may take different ones), a field in other capitals, an unknown
 // field, a second document, invalid UTF-8, and null, which would be taken for a
-// field that is not there. shape is the Go type that the body
+// field that is not there, but in place of a list. shape is the Go type that the body
 // will be decoded into; nil means that no field is known. It stores nothing:
 // decoding follows.
 func checkBody(body []byte, shape reflect.Type) error {
@@ -90,6 +90,15 @@ func fieldsOf(t reflect.Type) fields {
 	return known
 }
 
+// isList reports whether a field is a list: many clients write an empty one as null,
+// and the description says so.
+func isList(t reflect.Type) bool {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.Kind() == reflect.Slice
+}
+
 // plain strips pointers and lists: what an object in their place would fill.
 func plain(t reflect.Type) reflect.Type {
 	for t != nil && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice) {
@@ -119,7 +128,7 @@ func checkObject(dec *json.Decoder, known fields, depth int) error {
 			return errBodyDuplicate
 		}
 		seen[name] = true
-		if err := checkValue(dec, t, depth); err != nil {
+		if err := checkValue(dec, t, depth, isList(t)); err != nil {
 			return err
 		}
 	}
@@ -127,14 +136,16 @@ func checkObject(dec *json.Decoder, known fields, depth int) error {
 	return err
 }
 
-func checkValue(dec *json.Decoder, t reflect.Type, depth int) error {
+func checkValue(dec *json.Decoder, t reflect.Type, depth int, nullable bool) error {
 	token, err := dec.Token()
 	if err != nil {
 		return errBodySyntax
 	}
 	switch token {
 	case nil:
-		return errBodyNull
+		if !nullable {
+			return errBodyNull
+		}
 	case json.Delim('{'):
 		return checkObject(dec, fieldsOf(t), depth+1)
 	case json.Delim('['):
@@ -148,7 +159,7 @@ func checkList(dec *json.Decoder, t reflect.Type, depth int) error {
 		return errBodyDepth
 	}
 	for dec.More() {
-		if err := checkValue(dec, t, depth); err != nil {
+		if err := checkValue(dec, t, depth, false); err != nil {
 			return err
 		}
 	}

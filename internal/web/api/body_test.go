@@ -50,6 +50,7 @@ func TestBodyHasOneReading(t *testing.T) {
 		{`{"name":"a"}]`, errBodyTrailing},
 		{`{"name":null}`, errBodyNull},
 		{`{"tags":[null]}`, errBodyNull},
+		{`{"tags":null}`, nil},
 		{`[]`, errBodyNotObject},
 		{`null`, errBodyNotObject},
 		{`"name"`, errBodyNotObject},
