@@ -162,15 +162,12 @@ type indexed struct {
 }
 
 // lookup reads an index record. Missing: ErrUnknownUser.
-func lookup(tx store.Tx, key store.Key) (principal.ID, error) {
+func lookup(tx store.Tx, key store.Key) (*indexed, error) {
 	rec, err := store.Load[indexed](tx, key)
 	if errors.Is(err, store.ErrNotFound) {
-		return principal.ID{}, ErrUnknownUser
+		return nil, ErrUnknownUser
 	}
-	if err != nil {
-		return principal.ID{}, err
-	}
-	return rec.ID, nil
+	return rec, err
 }
 
 // count is a number that is read by Get, so that two transactions which change it

@@ -122,7 +122,7 @@ func free(tx store.Tx, realm, address string, id principal.ID) error {
 	}
 	owner, err := lookup(tx, addressKey(realm, address))
 	switch {
-	case errors.Is(err, ErrUnknownUser) || err == nil && owner == id:
+	case errors.Is(err, ErrUnknownUser) || err == nil && owner.ID == id:
 		return nil
 	case err != nil:
 		return err

@@ -94,11 +94,11 @@ func (d *Directory) find(tx store.Tx, s spelling) (*User, error) {
 	case !s.address:
 		return d.ByRef(tx, s.ref)
 	}
-	id, err := lookup(tx, addressKey(s.ref.Realm, s.ref.Name))
+	rec, err := lookup(tx, addressKey(s.ref.Realm, s.ref.Name))
 	if err != nil {
 		return nil, err
 	}
-	return d.ByID(tx, id)
+	return d.ByID(tx, rec.ID)
 }
 
 // Canonical is the one spelling of a login, the same for all that Resolve takes for

@@ -38,18 +38,8 @@ type ServiceChange struct {
 // is one principal. The new seed is the first of Seeds.
 // Errors: ErrInvalid, ErrUnknownRealm, ErrExists, ErrForbidden, ErrNotFresh.
 func (d *Directory) CreateService(tx store.Tx, a Actor, n NewService) (*Service, error) {
-	realm, err := principal.CanonicalRealm(n.Ref.Realm)
+	realm, rights, err := d.creating(tx, a, n.Ref.Realm, n.MakeRealm)
 	if err != nil {
-		return nil, refuse(ErrInvalid, "%v", err)
-	}
-	rights, err := d.rights(tx, a)
-	if err != nil {
-		return nil, err
-	}
-	if err := rights.over(tx, Create, realm); err != nil {
-		return nil, err
-	}
-	if err := d.realmOfNew(tx, rights, realm, n.MakeRealm); err != nil {
 		return nil, err
 	}
 	s := &Service{ID: principal.NewID(), Realm: realm, Epoch: 1, CreatedAt: tx.Now()}

@@ -86,28 +86,21 @@ func (d *Directory) ByRef(tx store.Tx, ref principal.Ref) (*User, error) {
 	if len(ref.Name) > principal.MaxName || len(ref.Realm) > principal.MaxRealm {
 		return nil, ErrUnknownUser
 	}
-	id, err := lookup(tx, nameKey(ref))
+	rec, err := lookup(tx, nameKey(ref))
+	if err == nil && rec.kind() != principal.User {
+		err = ErrUnknownUser
+	}
 	if err != nil {
 		return nil, err
 	}
-	return d.ByID(tx, id)
+	return d.ByID(tx, rec.ID)
 }
 
 // Create makes a user. Errors: ErrInvalid, ErrUnknownRealm, ErrExists,
 // ErrAddressTaken, ErrForbidden, ErrNotFresh.
 func (d *Directory) Create(tx store.Tx, a Actor, n NewUser) (*User, error) {
-	realm, err := principal.CanonicalRealm(n.Ref.Realm)
+	realm, rights, err := d.creating(tx, a, n.Ref.Realm, n.MakeRealm)
 	if err != nil {
-		return nil, refuse(ErrInvalid, "%v", err)
-	}
-	rights, err := d.rights(tx, a)
-	if err != nil {
-		return nil, err
-	}
-	if err := rights.over(tx, Create, realm); err != nil {
-		return nil, err
-	}
-	if err := d.realmOfNew(tx, rights, realm, n.MakeRealm); err != nil {
 		return nil, err
 	}
 	u, err := newUser(tx, realm, n)
@@ -127,6 +120,23 @@ func (d *Directory) Create(tx store.Tx, a Actor, n NewUser) (*User, error) {
 		return nil, err
 	}
 	return u, d.record(tx, rights, about(u, audit.KindUserCreate))
+}
+
+// creating is what making any principal begins with: the realm in its one spelling,
+// the right to it, and the realm itself, made where it may be.
+func (d *Directory) creating(tx store.Tx, a Actor, realm string, make bool) (string, rights, error) {
+	realm, err := principal.CanonicalRealm(realm)
+	if err != nil {
+		return "", rights{}, refuse(ErrInvalid, "%v", err)
+	}
+	r, err := d.rights(tx, a)
+	if err != nil {
+		return "", r, err
+	}
+	if err := r.over(tx, Create, realm); err != nil {
+		return "", r, err
+	}
+	return realm, r, d.realmOfNew(tx, r, realm, make)
 }
 
 // realmOfNew finds the realm of a user who is being created, or makes it.
@@ -205,7 +215,7 @@ func claimAddress(tx store.Tx, u *User) error {
 	key := addressKey(u.Realm, u.Email)
 	owner, err := lookup(tx, key)
 	switch {
-	case err == nil && owner != u.ID:
+	case err == nil && owner.ID != u.ID:
 		return ErrAddressTaken
 	case err != nil && !errors.Is(err, ErrUnknownUser):
 		return err

@@ -28,9 +28,9 @@ type Asking struct {
 // That the caller may ask, the caller of Verify has checked in tx.
 //
 // Unknown, disabled, wrong, replayed, out of its window and asked too often are the
-// same answer after one commit each; the event tells them apart. A realm with capabilities answers no to
-// everything: to ask would be to try its keys. Wrong tries count per caller and
-// subject, and whoever asks too often hears no. Errors mean that the store failed.
+// same answer after one commit each; the event tells them apart. A realm with
+// capabilities answers no to everything: to ask would be to try its keys. Wrong tries
+// count per caller and subject. Errors mean that the store failed.
 func (p *Programs) Verify(tx store.Tx, q Asking) (good bool, err error) {
 	realm, err := p.dir.Realm(tx, q.Ref.Realm)
 	if err != nil && !errors.Is(err, account.ErrUnknownRealm) {

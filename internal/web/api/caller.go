@@ -254,7 +254,7 @@ func mayCall(c *caller, who Who) error {
 // read. Which capability a call needs, and over which realm, it checks itself.
 func (a *API) someCapability(ctx context.Context, c *caller) error {
 	return a.Store.View(ctx, func(tx store.Tx) error {
-		realm, err := a.Directory.Realm(tx, c.live.Identity.Realm)
+		realm, err := a.Directory.Stored(tx, c.live.Identity.Realm)
 		if errors.Is(err, account.ErrUnknownRealm) || err == nil && len(realm.Grants) == 0 {
 			return forbidden()
 		}

@@ -10,8 +10,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/sallyport-auth/sallyport/internal/login"
-	"github.com/sallyport-auth/sallyport/internal/throttle"
 	"github.com/sallyport-auth/sallyport/internal/web"
 )
 
@@ -24,7 +22,6 @@ type oauthError struct {
 	Description string `json:"error_description,omitempty"`
 
 	status int
-	wait   time.Duration
 }
 
 // accessToken is the answer to a client that proved itself (RFC 6749 section 5.1).
@@ -170,24 +167,23 @@ func tokenBasic(value string) (name, token string, ok bool) {
 	return name, token, nameErr == nil && tokenErr == nil
 }
 
-// refuseToken maps an error to the form of RFC 6749 section 5.2.
+// refuseToken says what the one function that maps errors says, in the form of RFC
+// 6749 section 5.2.
 func (a *API) refuseToken(w http.ResponseWriter, r *http.Request, err error) {
 	var e *oauthError
-	var throttled *throttle.Throttled
-	switch {
-	case errors.As(err, &e):
-	case errors.Is(err, login.ErrDenied):
-		e = &oauthError{Code: "invalid_client", Description: "The credentials are not good.", status: http.StatusUnauthorized}
-	case errors.As(err, &throttled):
-		e = &oauthError{Code: "invalid_client", Description: "Too many wrong tries. Wait before the next one.", status: http.StatusTooManyRequests, wait: throttled.RetryAfter}
-	default:
+	if !errors.As(err, &e) {
 		p := a.refuse(r, err)
 		e = &oauthError{Code: "invalid_request", Description: p.Detail, status: p.Status}
-		if p.Status >= http.StatusInternalServerError {
-			e.Code, e.wait = "server_error", 5*time.Second
+		switch {
+		case p.Status >= http.StatusInternalServerError:
+			e.Code = "server_error"
+		case p.Status == http.StatusUnauthorized || p.Status == http.StatusTooManyRequests:
+			e.Code = "invalid_client"
+		}
+		if wait := p.header.Get("Retry-After"); wait != "" {
+			w.Header().Set("Retry-After", wait)
 		}
 	}
-	web.SetRetryAfter(w.Header(), e.wait)
 	if e.status == http.StatusUnauthorized && !web.SecFetch(r.Header) {
 		w.Header().Set("WWW-Authenticate", web.BasicChallenge)
 	}
