@@ -173,7 +173,8 @@ func (d *Directory) Configured(name string) Settings { return d.configured[name]
 //
 // A principal needs create over a new realm's name. Settings and grants need update
 // over all realms: what a realm demands of its members, others rely on. Grants never
-// exceed the principal's own; those of admin and auth are fixed. ifVersion other than 0: only if the realm has it.
+// exceed the principal's own; those of admin and auth are fixed. ifVersion other than
+// 0: only if the realm has it.
 // Errors: ErrInvalid, ErrConfigured, ErrReserved, ErrVersion, ErrForbidden, ErrNotFresh.
 func (d *Directory) SetRealm(tx store.Tx, a Actor, name string, s Settings, grants *[]Grant, ifVersion uint64) (Realm, error) {
 	name, err := principal.CanonicalRealm(name)
