@@ -78,6 +78,9 @@ func (a *API) importUsers(ctx context.Context, c *caller, in *importInput) (*imp
 	for i := range users {
 		users[i] = judged(&in.Body.Users[i])
 	}
+	if err := a.named(ctx, users); err != nil {
+		return nil, err
+	}
 	if err := a.hashPlain(ctx, in, users); err != nil {
 		return nil, err
 	}
@@ -178,12 +181,31 @@ func judged(in *ImportUser) newcomer {
 	return n
 }
 
-// misnamed makes the names canonical, or says which cannot be one.
+// named makes the names of users canonical, as their realms have them.
+func (a *API) named(ctx context.Context, users []newcomer) error {
+	return a.Store.View(ctx, func(tx store.Tx) error {
+		for i := range users {
+			n := &users[i]
+			if n.refused != nil {
+				continue
+			}
+			ref, err := a.Directory.Ref(tx, n.Ref.Name, n.Ref.Realm)
+			switch {
+			case errors.Is(err, account.ErrInvalid):
+				n.refused = refusedWith("invalid_name", "the name cannot be one here: at most 128 bytes of letters, digits and punctuation, without spaces, comma, @ and /")
+			case err != nil:
+				return err
+			default:
+				n.Ref = ref
+			}
+		}
+		return nil
+	})
+}
+
+// misnamed makes realm, address and groups canonical, or says which cannot be one.
 func misnamed(n *account.Imported) *ImportResult {
 	var err error
-	if n.Ref.Name, err = principal.CanonicalName(n.Ref.Name); err != nil {
-		return refusedWith("invalid_name", "the name cannot be one here: at most 128 bytes of letters, digits and punctuation, without spaces, comma, @ and /")
-	}
 	if n.Ref.Realm, err = principal.CanonicalRealm(n.Ref.Realm); err != nil {
 		return refusedWith("invalid_realm", "the realm cannot be one: at most 64 bytes of letters, digits and punctuation, without spaces, dot, comma, @ and /")
 	}
