@@ -127,7 +127,7 @@ func (s Settings) validate(realm string) error {
 		return err
 	}
 	if s.OTP != nil {
-		if err := s.OTP.Validate(); err != nil {
+		if err := s.OTP.Usual(); err != nil {
 			return refuse(ErrInvalid, "otp: %v", err)
 		}
 	}
