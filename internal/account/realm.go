@@ -27,9 +27,10 @@ const (
 
 // RecoverySettings say how recovery codes are made.
 type RecoverySettings struct {
-	Count    int    `json:"count"`    // codes in a set
-	Length   int    `json:"length"`   // characters of a code, without hyphens
-	Alphabet string `json:"alphabet"` // letters a to z and digits, each once
+	Count    int    `json:"count"`           // codes in a set
+	Length   int    `json:"length"`          // characters of a code, without hyphens
+	Alphabet string `json:"alphabet"`        // ASCII letters and digits, each once, in the case that is printed
+	Plain    bool   `json:"plain,omitempty"` // printed without hyphens
 }
 
 // Lifetimes of sessions. In JSON they are nanoseconds.
@@ -51,6 +52,13 @@ type Settings struct {
 	Session       *Lifetimes        `json:"session,omitempty"`
 	Replay        string            `json:"replay,omitempty"`
 	Names         string            `json:"names,omitempty"`
+
+	SecretLength      *int              `json:"secret_length,omitempty"`      // of new TOTP seeds, in base32 characters, 32 to 128; nil: 32
+	Issuer            string            `json:"issuer,omitempty"`             // what authenticator apps show; "": the gateway's
+	ConfirmDisable    *bool             `json:"confirm_disable,omitempty"`    // a method goes for a code alone
+	ConfirmRegenerate *bool             `json:"confirm_regenerate,omitempty"` // new recovery codes come for a code alone
+	AllowRegenerate   *bool             `json:"allow_regenerate,omitempty"`   // people may make new recovery codes for themselves
+	MethodLabels      map[string]string `json:"method_labels,omitempty"`      // what people read for a method
 }
 
 // Realm is a namespace of principals.
