@@ -38,8 +38,9 @@ type OTPSettings struct {
 // CodeSettings are those of recovery codes.
 type CodeSettings struct {
 	Count    int    `json:"count" minimum:"1" maximum:"100"`
-	Length   int    `json:"length" minimum:"1" maximum:"64"`
-	Alphabet string `json:"alphabet" maxLength:"64"`
+	Length   int    `json:"length" minimum:"6" maximum:"64"`
+	Alphabet string `json:"alphabet" maxLength:"128" doc:"ASCII letters and digits, each once. Case is ignored when codes are typed."`
+	Plain    bool   `json:"plain,omitempty" doc:"Print codes without hyphens."`
 }
 
 // SessionLives are seconds.
@@ -110,7 +111,7 @@ func (a *API) realmOf(r account.Realm) Realm {
 		out.OTP = &OTPSettings{Algorithm: string(p.Algorithm), Digits: p.Digits, Period: p.Period}
 	}
 	if c := r.RecoveryCodes; c != nil {
-		out.RecoveryCodes = &CodeSettings{Count: c.Count, Length: c.Length, Alphabet: c.Alphabet}
+		out.RecoveryCodes = &CodeSettings{Count: c.Count, Length: c.Length, Alphabet: c.Alphabet, Plain: c.Plain}
 	}
 	if l := r.Session; l != nil {
 		out.Session = &SessionLives{Idle: int64(l.Idle / time.Second), Absolute: int64(l.Absolute / time.Second), Remember: int64(l.Remember / time.Second)}
@@ -125,7 +126,7 @@ func (s *RealmSettings) settings() account.Settings {
 		out.OTP = &otp.Params{Algorithm: otp.Algorithm(p.Algorithm), Digits: p.Digits, Period: p.Period}
 	}
 	if c := s.RecoveryCodes; c != nil {
-		out.RecoveryCodes = &account.RecoverySettings{Count: c.Count, Length: c.Length, Alphabet: c.Alphabet}
+		out.RecoveryCodes = &account.RecoverySettings{Count: c.Count, Length: c.Length, Alphabet: c.Alphabet, Plain: c.Plain}
 	}
 	if l := s.Session; l != nil {
 		out.Session = &account.Lifetimes{Idle: time.Duration(l.Idle) * time.Second, Absolute: time.Duration(l.Absolute) * time.Second, Remember: time.Duration(l.Remember) * time.Second}
