@@ -31,7 +31,7 @@ const (
 type RecoverySettings struct {
 	Count    int    `json:"count"`           // codes in a set
 	Length   int    `json:"length"`          // characters of a code, without hyphens
-	Alphabet string `json:"alphabet"`        // letters and digits; capitals are printed and not told apart
+	Alphabet string `json:"alphabet"`        // ASCII letters and digits, each once, in the case that is printed
 	Plain    bool   `json:"plain,omitempty"` // printed without hyphens
 }
 

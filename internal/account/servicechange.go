@@ -106,7 +106,7 @@ func (d *Directory) newSeed(tx store.Tx, realm string, given []byte, size int, p
 		}
 		params = r.OTP
 	}
-	if err := params.Validate(); err != nil {
+	if err := params.Usual(); err != nil {
 		return Seed{}, refuse(ErrInvalid, "%v", err)
 	}
 	if size > otp.MaxSeed {

@@ -13,15 +13,19 @@ import (
 
 // Limits of settings.
 const (
-	minRecoveryBits  = 64 // of one code: beyond guessing, even offline
-	maxRecoveryCount = 100
-	maxRecoveryChars = 64
-	maxMethods       = 16
-	maxMethodName    = 32 // bytes
-	maxLifetime      = 366 * 24 * time.Hour
-	minSecret        = 32 // base32 characters: 160 bits (RFC 4226 section 4, R6)
-	maxSecret        = 128
-	maxIssuer        = 64 // bytes: a line in an app
+	// minRecoveryBits is of one code: six digits, as older systems have them. The
+	// throttle and the key of the MAC protect those; the default has 79 bits.
+	minRecoveryBits     = 19
+	maxRecoveryCount    = 100
+	minRecoveryChars    = 6
+	maxRecoveryChars    = 64
+	maxRecoveryAlphabet = 128
+	maxMethods          = 16
+	maxMethodName       = 32 // bytes
+	maxLifetime         = 366 * 24 * time.Hour
+	minSecret           = 32 // base32 characters: 160 bits (RFC 4226 section 4, R6)
+	maxSecret           = 128
+	maxIssuer           = 64 // bytes: a line in an app
 )
 
 // recoveryAlphabet has no look-alikes: no i, l, o, 0, 1.
@@ -140,7 +144,7 @@ func (s Settings) validate(realm string) error {
 		return err
 	}
 	if s.OTP != nil {
-		if err := s.OTP.Validate(); err != nil {
+		if err := s.OTP.Usual(); err != nil {
 			return refuse(ErrInvalid, "otp: %v", err)
 		}
 	}
@@ -207,15 +211,24 @@ func (r RecoverySettings) validate() error {
 	if r.Count < 1 || r.Count > maxRecoveryCount {
 		return refuse(ErrInvalid, "recovery_codes: a set has 1 to %d codes, not %d", maxRecoveryCount, r.Count)
 	}
+	distinct := map[byte]bool{} // case is ignored when a code is typed: a and A are one character
 	for i := range len(r.Alphabet) {
 		c := r.Alphabet[i]
-		letter := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		folded := c | 0x20 // of letters; digits have the bit already
+		letter := folded >= 'a' && folded <= 'z' || c >= '0' && c <= '9'
 		if !letter || strings.IndexByte(r.Alphabet, c) != i {
-			return refuse(ErrInvalid, "recovery_codes: the alphabet has letters a to z and digits, each once")
+			return refuse(ErrInvalid, "recovery_codes: the alphabet has letters A to Z and a to z and digits, each once")
 		}
+		distinct[folded] = true
 	}
-	if r.Length > maxRecoveryChars || len(r.Alphabet) < 2 || float64(r.Length)*math.Log2(float64(len(r.Alphabet))) < minRecoveryBits {
-		return refuse(ErrInvalid, "recovery_codes: codes of %d characters out of %d are not between %d bits and %d characters", r.Length, len(r.Alphabet), minRecoveryBits, maxRecoveryChars)
+	bits := float64(r.Length) * math.Log2(float64(len(distinct)))
+	switch {
+	case len(r.Alphabet) > maxRecoveryAlphabet:
+		return refuse(ErrInvalid, "recovery_codes: the alphabet has at most %d characters", maxRecoveryAlphabet)
+	case r.Length < minRecoveryChars || r.Length > maxRecoveryChars:
+		return refuse(ErrInvalid, "recovery_codes: a code has %d to %d characters, not %d", minRecoveryChars, maxRecoveryChars, r.Length)
+	case len(distinct) < 2 || bits < minRecoveryBits:
+		return refuse(ErrInvalid, "recovery_codes: codes of %d characters out of %d have less than %d bits: more of either are needed", r.Length, len(distinct), minRecoveryBits)
 	}
 	return nil
 }

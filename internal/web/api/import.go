@@ -241,7 +241,7 @@ func (t *ImportTOTP) brought() (*factor.Brought, *ImportResult) {
 		params.Algorithm = otp.Algorithm(t.Algorithm)
 	}
 	if params.Validate() != nil {
-		return nil, refusedWith("totp", "totp: digits are 6 or 8, period 15 to 300 seconds, algorithm SHA1, SHA256 or SHA512")
+		return nil, refusedWith("totp", "totp: digits are 6 or 8, period 1 to 3600 seconds, algorithm SHA1, SHA256 or SHA512")
 	}
 	return &factor.Brought{Seed: secret.NewBytes(seed), Params: params}, nil
 }

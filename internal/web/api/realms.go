@@ -46,9 +46,9 @@ type OTPSettings struct {
 // CodeSettings are those of recovery codes.
 type CodeSettings struct {
 	Count    int    `json:"count" minimum:"1" maximum:"100"`
-	Length   int    `json:"length" minimum:"1" maximum:"64"`
-	Alphabet string `json:"alphabet" maxLength:"128"`
-	Plain    bool   `json:"plain,omitempty" doc:"Printed without hyphens."`
+	Length   int    `json:"length" minimum:"6" maximum:"64"`
+	Alphabet string `json:"alphabet" maxLength:"128" doc:"ASCII letters and digits, each once. Case is ignored when codes are typed."`
+	Plain    bool   `json:"plain,omitempty" doc:"Print codes without hyphens."`
 }
 
 // SessionLives are seconds.

@@ -216,7 +216,7 @@ func (a *API) params(tx store.Tx, realm string, digits, period int, algorithm st
 	if algorithm != "" {
 		p.Algorithm = otp.Algorithm(algorithm)
 	}
-	if p.Validate() != nil {
+	if p.Usual() != nil {
 		return nil, invalid("body", "digits, period or algorithm are out of range")
 	}
 	return &p, nil
