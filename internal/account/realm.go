@@ -16,6 +16,7 @@ const (
 	EnrollFirstLogin = "first-login" // within FirstLogin of creation or invitation
 	EnrollInvitation = "invitation"  // within Invitation of an invitation
 	EnrollOff        = "off"
+	EnrollOpen       = "open" // whenever the person is signed in
 )
 
 // Values of Settings.Replay and Settings.Names.
@@ -23,6 +24,7 @@ const (
 	ReplayDeny  = "deny"
 	ReplayAllow = "allow"
 	NamesPrecis = "precis" // the one spelling of RFC 8265, at every door
+	NamesExact  = "exact"  // as they came, byte for byte
 )
 
 // RecoverySettings say how recovery codes are made.
@@ -30,6 +32,10 @@ type RecoverySettings struct {
 	Count    int    `json:"count"`    // codes in a set
 	Length   int    `json:"length"`   // characters of a code, without hyphens
 	Alphabet string `json:"alphabet"` // letters a to z and digits, each once
+
+	// Plain codes are shown and read as they are, without hyphens and in their own
+	// case: capital letters are then letters of their own.
+	Plain bool `json:"plain,omitempty"`
 }
 
 // Lifetimes of sessions. In JSON they are nanoseconds.
@@ -51,6 +57,13 @@ type Settings struct {
 	Session       *Lifetimes        `json:"session,omitempty"`
 	Replay        string            `json:"replay,omitempty"`
 	Names         string            `json:"names,omitempty"`
+
+	SecretLength      *int              `json:"secret_length,omitempty"` // characters of new seeds, in base32
+	Issuer            string            `json:"issuer,omitempty"`        // what authenticator apps show
+	ConfirmDisable    *bool             `json:"confirm_disable,omitempty"`
+	ConfirmRegenerate *bool             `json:"confirm_regenerate,omitempty"`
+	AllowRegenerate   *bool             `json:"allow_regenerate,omitempty"`
+	MethodLabels      map[string]string `json:"method_labels,omitempty"` // what clients call a method
 }
 
 // Realm is a namespace of principals.

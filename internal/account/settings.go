@@ -1,6 +1,7 @@
 package account
 
 import (
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -15,6 +16,7 @@ const (
 	minRecoveryBits  = 64 // of one code: beyond guessing, even offline
 	maxRecoveryCount = 100
 	maxRecoveryChars = 64
+	minPlainChars    = 6 // of a plain code: what older systems have, behind the throttle
 	maxMethods       = 16
 	maxMethodName    = 32 // bytes
 	maxLifetime      = 366 * 24 * time.Hour
@@ -91,7 +93,9 @@ func (s Settings) without(fixed Settings) (rest Settings, conflict string) {
 func (s Settings) clone() Settings {
 	s.Factors, s.Skew = copied(s.Factors), copied(s.Skew)
 	s.OTP, s.RecoveryCodes, s.Session = copied(s.OTP), copied(s.RecoveryCodes), copied(s.Session)
-	s.Methods = slices.Clone(s.Methods)
+	s.SecretLength, s.ConfirmDisable = copied(s.SecretLength), copied(s.ConfirmDisable)
+	s.ConfirmRegenerate, s.AllowRegenerate = copied(s.ConfirmRegenerate), copied(s.AllowRegenerate)
+	s.Methods, s.MethodLabels = slices.Clone(s.Methods), maps.Clone(s.MethodLabels)
 	return s
 }
 
@@ -114,16 +118,16 @@ func (s Settings) validate(realm string) error {
 	if realm == AdminRealm && s.Factors != nil && *s.Factors != 2 {
 		return refuse(ErrInvalid, "the realm admin always has factors 2")
 	}
-	if err := oneOf("enrollment", s.Enrollment, EnrollFirstLogin, EnrollInvitation, EnrollOff); err != nil {
+	if err := oneOf("enrollment", s.Enrollment, EnrollFirstLogin, EnrollInvitation, EnrollOff, EnrollOpen); err != nil {
 		return err
 	}
-	if realm == AdminRealm && s.Enrollment == EnrollFirstLogin {
+	if realm == AdminRealm && (s.Enrollment == EnrollFirstLogin || s.Enrollment == EnrollOpen) {
 		return refuse(ErrInvalid, "the realm admin enrols by invitation only")
 	}
 	if err := oneOf("replay", s.Replay, ReplayDeny, ReplayAllow); err != nil {
 		return err
 	}
-	if err := oneOf("names", s.Names, NamesPrecis); err != nil {
+	if err := oneOf("names", s.Names, NamesPrecis, NamesExact); err != nil {
 		return err
 	}
 	if s.OTP != nil {
@@ -174,10 +178,13 @@ func (r RecoverySettings) validate() error {
 	}
 	for i := range len(r.Alphabet) {
 		c := r.Alphabet[i]
-		letter := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		letter := c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || r.Plain && c >= 'A' && c <= 'Z'
 		if !letter || strings.IndexByte(r.Alphabet, c) != i {
 			return refuse(ErrInvalid, "recovery_codes: the alphabet has letters a to z and digits, each once")
 		}
+	}
+	if r.Plain && r.Length >= minPlainChars && r.Length <= maxRecoveryChars && len(r.Alphabet) >= 10 {
+		return nil
 	}
 	if r.Length > maxRecoveryChars || len(r.Alphabet) < 2 || float64(r.Length)*math.Log2(float64(len(r.Alphabet))) < minRecoveryBits {
 		return refuse(ErrInvalid, "recovery_codes: codes of %d characters out of %d are not between %d bits and %d characters", r.Length, len(r.Alphabet), minRecoveryBits, maxRecoveryChars)
