@@ -132,6 +132,7 @@ func TestBadSettingsAreRefused(t *testing.T) {
 		"replay":            {Replay: "maybe"},
 		"names":             {Names: "any"},
 		"digits":            {OTP: &otp.Params{Algorithm: otp.SHA1, Digits: 4, Period: 30}},
+		"an odd period":     {OTP: &otp.Params{Algorithm: otp.SHA1, Digits: 6, Period: 301}},
 		"skew":              {Skew: number(11)},
 		"a method":          {Methods: []string{"TOTP; rm"}},
 		"a method twice":    {Methods: []string{"totp", "totp"}},

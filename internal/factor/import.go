@@ -111,17 +111,15 @@ func (f *Factors) Bring(tx store.Tx, actor account.Actor, id principal.ID, b Bro
 // be good when the first is burned.
 func (f *Factors) bringRecovery(tx store.Tx, id principal.ID, b Brought) error {
 	rec := &recoveryRecord{MadeAt: tx.Now()}
-	seen := map[string]bool{}
 	for _, code := range b.RecoveryCodes {
-		if clean, _ := cleanRecovery(code); !seen[clean] {
-			seen[clean] = true
-			rec.Codes = append(rec.Codes, f.recoveryMAC(id, clean))
-		}
+		clean, _ := cleanRecovery(code)
+		sum := f.recoveryMAC(id, clean)
+		rec.take(sum, "")
+		rec.Codes = append(rec.Codes, sum)
 	}
 	for _, digest := range b.RecoveryDigests {
-		if !slices.Contains(rec.Foreign, digest) {
-			rec.Foreign = append(rec.Foreign, digest)
-		}
+		rec.take(nil, digest)
+		rec.Foreign = append(rec.Foreign, digest)
 	}
 	if rec.Total = rec.left(); rec.Total == 0 {
 		return nil

@@ -61,7 +61,7 @@ func brought(codes, digests []string) factor.Brought {
 func TestBroughtRecoveryCodes(t *testing.T) {
 	h := newHouse(t, nil)
 	alice, bob := h.user("alice"), h.user("bob")
-	b := brought([]string{"AbC-dEf 1", "abcdef1", "123456"}, []string{oldDigest, otherDigest, oldDigest})
+	b := brought([]string{"AbC-dEf 1", "abcdef1", "123456"}, []string{oldDigest, oldDigest, otherDigest})
 	b.Issuer = "Old House"
 	must(t, h.bring(alice, b))
 	must(t, h.bring(bob, brought([]string{"654321"}, nil)))
