@@ -184,8 +184,8 @@ func (d *Doors) counted(tx store.Tx, u *account.User, a asked, c Client) (thrott
 		return *a.foreign.try, nil
 	}
 	kind := throttle.Code
-	if a.method == factor.RecoveryCode {
-		kind = throttle.Recovery
+	if a.method == factor.RecoveryCode || a.method == factor.Any && factor.NameOf(a.code) == factor.RecoveryCode {
+		kind = throttle.Recovery // which a place that wrong codes have closed still takes
 	}
 	return d.throttle.Count(tx, throttle.Of(u.ID), kind, d.originOf(c))
 }

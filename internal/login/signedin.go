@@ -64,7 +64,7 @@ func (d *Doors) fresh(tx store.Tx, u *account.User, code string, foreign foreign
 	if code == "" {
 		return ErrCodeNeeded
 	}
-	v, err := d.judge(tx, u, asked{method: factor.NameOf(code), code: code, foreign: foreign}, c)
+	v, err := d.judge(tx, u, asked{method: factor.Any, code: code, foreign: foreign}, c)
 	if err != nil {
 		return err
 	}
