@@ -117,6 +117,11 @@ func printReport(cmd *cobra.Command, report Report) error {
 	for _, warning := range report.Warnings {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+clean(warning))
 	}
+	defer func() {
+		for _, facade := range report.Facades {
+			fmt.Fprintln(out, clean(facade))
+		}
+	}()
 	if len(report.Rules) == 0 {
 		fmt.Fprintln(out, "The configuration is good, but it has no rules: every request is denied.")
 		return nil
