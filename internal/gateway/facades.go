@@ -17,12 +17,7 @@ import (
 //	if c := g.plan.compat.Adjure; c != nil {
 //		all = append(all, adjure.New(g.compatRooms(), g.compatCommon("adjure"), *c))
 //	}
-func (g *Gateway) newFacades() (all []compat.Facade) {
-	return append(all, testOnlyFacades(g)...)
-}
-
-// testOnlyFacades are more facades, for tests of what is the same for all.
-var testOnlyFacades = func(*Gateway) []compat.Facade { return nil }
+func (g *Gateway) newFacades() (all []compat.Facade) { return all }
 
 // compatRooms are what the facades are made of.
 func (g *Gateway) compatRooms() compat.Rooms {
