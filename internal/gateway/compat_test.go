@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"encoding/json"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -252,5 +253,20 @@ func TestCheckSaysWhatFacadesDo(t *testing.T) {
 	report, err := gateway.Check(t.Context(), configFile(t, portal+"compat: {trench: }\nrealms: {trench: {factors: 2}}\n"))
 	if err != nil || len(report.Warnings) != 1 || !strings.HasPrefix(report.Warnings[0], "realm trench: factors must be 1") {
 		t.Errorf("%q, %v", report.Warnings, err)
+	}
+}
+
+// The manual's example is what people paste.
+func TestCompatExampleOfTheManual(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(manual), "\n## `compat`\n")
+	_, rest, found := strings.Cut(rest, "```yaml\n")
+	text, _, _ := strings.Cut(rest, "```\n")
+	report, err := gateway.Check(t.Context(), configFile(t, text))
+	if err != nil || !found || len(report.Facades) != 2 || len(report.Warnings) > 0 {
+		t.Errorf("%+v, %v", report, err)
 	}
 }
