@@ -100,6 +100,9 @@ func TestForwardedRequestsAreNeverLoopback(t *testing.T) {
 // is for them by a loopback host.
 func TestFacadesAnswerOnLoopbackWhereNothingIsPassedOn(t *testing.T) {
 	w := talking(t, centralConfig(), compat.Call{Loopback: true, Open: true})
+	if status := w.raw(t, "GET http://localhost/api/v1/x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); status != 404 {
+		t.Errorf("a target that names a host: %d", status)
+	}
 	for host, want := range map[string]int{"127.0.0.1:9091": 200, "localhost": 200, "[::1]:80": 200, portalHost: 200, "app.example.com": 404, "10.0.0.1": 404} {
 		wantStatus(t, w.browser("http://"+host).ask("GET", "/api/v1/x", "", nil), want)
 	}
@@ -165,6 +168,20 @@ func TestARouteMayNotAdmitWhatAdjureDoesNotAuthenticate(t *testing.T) {
 	cfg.Portal, cfg.CookieDomain = "", nil
 	if err := cfg.Validate(true); err == nil || !strings.Contains(err.Error(), "set portal") {
 		t.Errorf("facades without a portal: %v", err)
+	}
+}
+
+// A variable that is set to nothing is no wish for an open door, and what YAML says
+// with nothing behind the colon JSON says with null.
+func TestCompatInJSON(t *testing.T) {
+	t.Setenv("SALLYPORT_TEST_EMPTY", "")
+	source := gateway.Source{JSON: []byte(`{"portal": "https://auth.example.com", "compat": {"adjure": null, "trench": {"require": "{env.SALLYPORT_TEST_EMPTY}", "dialect": 0.2}}}`), Expand: true}
+	cfg, err := gateway.Decode(source)
+	if err != nil || cfg.Compat.Adjure == nil || cfg.Compat.Ungleich != nil || cfg.Compat.Trench.Dialect != compat.Dialect02 {
+		t.Fatalf("%+v, %v", cfg.Compat, err)
+	}
+	if err := cfg.Validate(true); err == nil || !strings.Contains(err.Error(), "require: expected a service") {
+		t.Errorf("an empty require: %v", err)
 	}
 }
 

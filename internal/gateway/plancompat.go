@@ -139,8 +139,8 @@ func (c *Config) planFacade(f *facade) error {
 		}
 		f.AllowFrom = networks
 	}
-	if text := f.access.Require; text != "" || c.written(f.at("require")) {
-		ref, err := principal.ParseRef(text, "")
+	if f.access.Require != nil {
+		ref, err := principal.ParseRef(*f.access.Require, "")
 		if err != nil {
 			return c.At(f.at("require"), "require: expected a service, as name@realm")
 		}
