@@ -229,7 +229,7 @@ func TestCompatDefaults(t *testing.T) {
 // The realms admin and auth belong to people's doors too: ungleich may use them, and
 // does not soften them.
 func TestReservedRealmsKeepTheirSettings(t *testing.T) {
-	cfg, err := parse(t, "compat: {ungleich: {admin_realm: admin, auth_realm: auth, skew: 9}}\n")
+	cfg, err := parse(t, "compat: {ungleich: {admin_realm: admin, auth_realm: auth, skew: 9}}\nrealms: {auth: {factors: 2}}\n")
 	if err != nil {
 		t.Fatal(err)
 	}
