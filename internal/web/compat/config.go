@@ -17,8 +17,8 @@ type Access struct {
 	// calls that prove nothing by themselves loopback, for others everywhere.
 	AllowFrom []string `json:"allow_from,omitempty"`
 	// Require is a service, name@realm, that must prove itself with every call, by
-	// Basic. Default: none.
-	Require string `json:"require,omitempty"`
+	// Basic. Default: none; an empty text is a mistake, not none.
+	Require *string `json:"require,omitempty"`
 	// Skew is how many steps are accepted on either side of now, 0 to 10, in the
 	// realms of the facade. Default: the original's.
 	Skew *int `json:"skew,omitempty"`

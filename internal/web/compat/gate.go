@@ -73,7 +73,7 @@ func (g *Gate) Admit(r *http.Request, c Call) (login.Client, *Refusal) {
 }
 
 func (g *Gate) from(r *http.Request, addr netip.Addr, c Call) bool {
-	if addr.IsLoopback() && web.Forwarded(r.Header) {
+	if addr.IsLoopback() && web.WasForwarded(r) {
 		addr = netip.Addr{}
 	}
 	if g.common.AllowFrom == nil {
