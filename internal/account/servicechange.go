@@ -24,6 +24,8 @@ type NewService struct {
 	Use         Use
 	AllowFrom   []string // networks or addresses; empty: everywhere
 	MakeRealm   bool     // make a missing realm, without capabilities
+	Owner       string   // who registered it, where an older system wrote that down
+	Trusted     bool     // an older system let it ask about others' tokens
 }
 
 // ServiceChange is what UpdateService changes: fields that are nil stay.
@@ -42,25 +44,10 @@ func (d *Directory) CreateService(tx store.Tx, a Actor, n NewService) (*Service,
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{ID: principal.NewID(), Realm: realm, Epoch: 1, CreatedAt: tx.Now()}
-	if s.Name, err = canonicalName(n.Ref.Name); err != nil {
-		return nil, err
-	}
-	// In Basic a name ends at the first colon (RFC 7617 section 2), and OAuth clients
-	// send it with percent signs (RFC 6749 section 2.3.1): it must have one reading.
-	if strings.ContainsAny(s.Name, ":%+*") || strings.ContainsAny(realm, ":%+*") {
-		return nil, refuse(ErrInvalid, "the name and the realm of a service hold no colon, percent sign, plus or star")
-	}
-	change := ServiceChange{Description: &n.Description, Use: &n.Use, AllowFrom: &n.AllowFrom}
-	if err := change.apply(s); err != nil {
-		return nil, err
-	}
-	seed, err := d.newSeed(tx, realm, n.Seed, n.SeedSize, n.Params)
+	s, seed, err := d.newService(tx, realm, n)
 	if err != nil {
 		return nil, err
 	}
-	seed.ID = 1
-	s.Seeds = []Seed{seed}
 	if err := claimName(tx, s.Ref(), s.ID, principal.Service); err != nil {
 		return nil, err
 	}
@@ -76,10 +63,36 @@ func (d *Directory) CreateService(tx store.Tx, a Actor, n NewService) (*Service,
 	return s, d.record(tx, rights, aboutService(s, audit.KindServiceCreate))
 }
 
+// newService is the record of a new service, canonical and within all limits, and
+// its seed. Nothing is written.
+func (d *Directory) newService(tx store.Tx, realm string, n NewService) (*Service, Seed, error) {
+	s := &Service{ID: principal.NewID(), Realm: realm, Epoch: 1, CreatedAt: tx.Now()}
+	var err error
+	if s.Name, err = canonicalName(n.Ref.Name); err != nil {
+		return nil, Seed{}, err
+	}
+	// In Basic a name ends at the first colon (RFC 7617 section 2), and OAuth clients
+	// send it with percent signs (RFC 6749 section 2.3.1): it must have one reading.
+	if strings.ContainsAny(s.Name, ":%+*") || strings.ContainsAny(realm, ":%+*") {
+		return nil, Seed{}, refuse(ErrInvalid, "the name and the realm of a service hold no colon, percent sign, plus or star")
+	}
+	change := ServiceChange{Description: &n.Description, Use: &n.Use, AllowFrom: &n.AllowFrom}
+	if err := change.apply(s); err != nil {
+		return nil, Seed{}, err
+	}
+	seed, err := d.newSeed(tx, realm, n.Seed, n.SeedSize, n.Params)
+	if err != nil {
+		return nil, Seed{}, err
+	}
+	seed.ID = 1
+	s.Seeds = []Seed{seed}
+	return s, seed, nil
+}
+
 // newSeed makes the seed of a service, or takes one from elsewhere.
 func (d *Directory) newSeed(tx store.Tx, realm string, given []byte, size int, params *otp.Params) (Seed, error) {
 	if params == nil {
-		r, err := d.Realm(tx, realm)
+		r, err := d.RealmToBe(tx, realm)
 		if err != nil {
 			return Seed{}, err
 		}

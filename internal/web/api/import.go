@@ -33,6 +33,9 @@ type ImportUser struct {
 	PasswordHash string      `json:"password_hash,omitempty" doc:"As another program stored it. This or password."`
 	Password     string      `json:"password,omitempty" doc:"In clear: judged and hashed here. This or password_hash."`
 	TOTP         *ImportTOTP `json:"totp,omitempty"`
+	// Of the authenticator: at most 100 in sum.
+	RecoveryCodes   []string `json:"recovery_codes,omitempty" doc:"Recovery codes in clear that are still good. With totp alone."`
+	RecoveryDigests []string `json:"recovery_digests,omitempty" doc:"Recovery codes hashed like passwords. With totp alone."`
 }
 
 // importInput is a batch. 200 users are some 1,400 records: far from what one
@@ -45,7 +48,7 @@ type importInput struct {
 	}
 }
 
-// ImportResult is what became of one user.
+// ImportResult is what became of one user or service.
 type ImportResult struct {
 	Status  string `json:"status" enum:"created,updated,exists,refused"`
 	Code    string `json:"code,omitempty" doc:"Of a refusal: a stable word for programs."`
@@ -54,7 +57,7 @@ type ImportResult struct {
 
 type importOutput struct {
 	Body struct {
-		Results []ImportResult `json:"results" nullable:"false" doc:"One for each user, in order."`
+		Results []ImportResult `json:"results" nullable:"false" doc:"One for each, in order."`
 	}
 }
 
@@ -87,16 +90,25 @@ func (a *API) importUsers(ctx context.Context, c *caller, in *importInput) (*imp
 		}
 	}
 	out := &importOutput{}
+	var err error
+	out.Body.Results, err = a.importAll(ctx, in.Body.DryRun, len(users), func(tx store.Tx, i int) (ImportResult, error) {
+		return a.importOne(tx, c, &users[i], in.Body.Update)
+	})
+	return out, err
+}
+
+// importAll makes n of a batch in one transaction, of which a dry run keeps nothing.
+func (a *API) importAll(ctx context.Context, dryRun bool, n int, one func(tx store.Tx, i int) (ImportResult, error)) ([]ImportResult, error) {
+	var results []ImportResult
 	err := a.Store.Update(ctx, func(tx store.Tx) error {
-		results := make([]ImportResult, len(users))
-		for i := range users {
+		results = make([]ImportResult, n)
+		for i := range n {
 			var err error
-			if results[i], err = a.importOne(tx, c, &users[i], in.Body.Update); err != nil {
+			if results[i], err = one(tx, i); err != nil {
 				return err
 			}
 		}
-		out.Body.Results = results
-		if in.Body.DryRun {
+		if dryRun {
 			return errDryRun
 		}
 		return nil
@@ -104,7 +116,7 @@ func (a *API) importUsers(ctx context.Context, c *caller, in *importInput) (*imp
 	if errors.Is(err, errDryRun) {
 		err = nil
 	}
-	return out, err
+	return results, err
 }
 
 // importOne makes one user. An error is a failure and ends the whole batch;
@@ -172,21 +184,37 @@ func judged(in *ImportUser) newcomer {
 			n.refused = refusedWith("password_hash", err.Error())
 		}
 	}
-	if in.TOTP != nil && n.refused == nil {
-		n.totp, n.refused = in.TOTP.brought()
+	if n.refused == nil {
+		n.totp, n.refused = in.brought()
 	}
 	return n
 }
 
+// brought is the authenticator with its recovery codes; nil: there is none.
+func (u *ImportUser) brought() (*factor.Brought, *ImportResult) {
+	if u.TOTP == nil {
+		if len(u.RecoveryCodes)+len(u.RecoveryDigests) > 0 {
+			return nil, refusedWith("recovery_code", "recovery codes come with an authenticator (totp)")
+		}
+		return nil, nil
+	}
+	b, refused := u.TOTP.brought()
+	if refused != nil {
+		return nil, refused
+	}
+	b.RecoveryCodes, b.RecoveryDigests = u.RecoveryCodes, u.RecoveryDigests
+	if err := b.Settle(); err != nil {
+		return nil, refusedWith("recovery_code", err.Error())
+	}
+	return b, nil
+}
+
 // misnamed makes the names canonical, or says which cannot be one.
 func misnamed(n *account.Imported) *ImportResult {
+	if refused := misspelt(&n.Ref); refused != nil {
+		return refused
+	}
 	var err error
-	if n.Ref.Name, err = principal.CanonicalName(n.Ref.Name); err != nil {
-		return refusedWith("invalid_name", "the name cannot be one here: at most 128 bytes of letters, digits and punctuation, without spaces, comma, @ and /")
-	}
-	if n.Ref.Realm, err = principal.CanonicalRealm(n.Ref.Realm); err != nil {
-		return refusedWith("invalid_realm", "the realm cannot be one: at most 64 bytes of letters, digits and punctuation, without spaces, dot, comma, @ and /")
-	}
 	if n.Email != "" {
 		if n.Email, err = principal.CanonicalAddress(n.Email); err != nil {
 			return refusedWith("invalid_email", "the e-mail address cannot be one: a name, @ and a domain are expected")
@@ -199,6 +227,18 @@ func misnamed(n *account.Imported) *ImportResult {
 		if _, err := principal.CanonicalGroup(g); err != nil {
 			return refusedWith("invalid_group", "a group cannot be one: at most 128 bytes of letters, digits, punctuation and single spaces, without comma, @ and /")
 		}
+	}
+	return nil
+}
+
+// misspelt makes a name and its realm canonical, or says which cannot be one.
+func misspelt(ref *principal.Ref) *ImportResult {
+	var err error
+	if ref.Name, err = principal.CanonicalName(ref.Name); err != nil {
+		return refusedWith("invalid_name", "the name cannot be one here: at most 128 bytes of letters, digits and punctuation, without spaces, comma, @ and /")
+	}
+	if ref.Realm, err = principal.CanonicalRealm(ref.Realm); err != nil {
+		return refusedWith("invalid_realm", "the realm cannot be one: at most 64 bytes of letters, digits and punctuation, without spaces, dot, comma, @ and /")
 	}
 	return nil
 }
