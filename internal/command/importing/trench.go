@@ -5,12 +5,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/sallyport-auth/sallyport/internal/secret"
 )
 
 // trenchRow is a user of Django with the methods of django-trench.
 type trenchRow struct {
-	ID        *int64         `json:"id"`
+	ID        jsontext.Value `json:"id"` // a number or a UUID, passed over
 	Username  *string        `json:"username"`
 	Password  *string        `json:"password"`
 	Email     string         `json:"email"`
