@@ -85,7 +85,7 @@ const (
 	progressLog      = 15 * time.Second
 )
 
-func newImporter(cmd *cobra.Command, c *client, flags importFlags) (*importer, error) {
+func newImporter(cmd *cobra.Command, c *client, flags importFlags) *importer {
 	i := &importer{c: c, cmd: cmd, flags: flags, realm: flags.realm, exact: map[string]bool{}, users: map[string]string{}, taken: map[string]string{}, moved: map[string]string{},
 		report: importReport{Reasons: map[string]int{}, Entries: []refusedEntry{}}, every: progressLog, last: time.Now()}
 	if f, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
@@ -94,15 +94,20 @@ func newImporter(cmd *cobra.Command, c *client, flags importFlags) (*importer, e
 	if flags.asJSON {
 		i.every = 0
 	}
+	return i
+}
+
+// look asks for the realms, before run.
+func (i *importer) look() error {
 	var all realmList
-	if err := c.call(http.MethodGet, "/realms", nil, &all); err != nil {
-		return nil, err
+	if err := i.c.call(http.MethodGet, "/realms", nil, &all); err != nil {
+		return err
 	}
-	i.realm = cmp.Or(i.realm, importing.RealmOf(flags.from), all.fallback())
+	i.realm = cmp.Or(i.realm, importing.RealmOf(i.flags.from), all.fallback())
 	for _, r := range all.Realms {
 		i.exact[r.Realm] = r.Names == "exact"
 	}
-	return i, nil
+	return nil
 }
 
 // run imports all that can be read. An error ends it early; what was counted

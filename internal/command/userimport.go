@@ -135,11 +135,11 @@ func (l *line) importFile(cmd *cobra.Command, path string, flags importFlags) er
 		open = l.with
 	}
 	return open(cmd.Context(), func(c *client) error {
-		i, err := newImporter(cmd, c, flags)
-		if err != nil {
+		i := newImporter(cmd, c, flags)
+		if err := i.look(); err != nil {
 			return err
 		}
-		err = i.run(reader)
+		err := i.run(reader)
 		if printed := i.print(cmd, reader); err == nil {
 			err = printed
 		}
