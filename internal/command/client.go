@@ -255,12 +255,17 @@ func (c *client) defaultRealm() (string, error) {
 	if err := c.call(http.MethodGet, "/realms", nil, &realms); err != nil {
 		return "", err
 	}
-	for _, r := range realms.Realms {
+	return realms.fallback(), nil
+}
+
+// fallback is the realm of names without one.
+func (l realmList) fallback() string {
+	for _, r := range l.Realms {
 		if r.Default {
-			return r.Realm, nil
+			return r.Realm
 		}
 	}
-	return "users", nil
+	return "users"
 }
 
 // userPath is the path of a user's record.

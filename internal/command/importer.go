@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -14,14 +15,13 @@ import (
 	"golang.org/x/term"
 
 	"github.com/sallyport-auth/sallyport/internal/command/importing"
-	"github.com/sallyport-auth/sallyport/internal/principal"
 )
 
-// Bounds of one call of POST /users/import.
+// Bounds of one call of POST /users/import and /services/import.
 const (
-	batchUsers = 200      // the API takes no more
-	batchBytes = 60 << 10 // the API takes 64 KiB
-	batchPlain = 16       // passwords in clear: each is hashed, some 30 ms
+	batchMembers = 200      // the API takes no more
+	batchBytes   = 60 << 10 // the API takes 64 KiB
+	batchPlain   = 16       // passwords in clear: each is hashed, some 30 ms
 )
 
 // importReport is what `user import --json` prints. Scripts depend on it.
@@ -56,16 +56,18 @@ type candidate struct {
 	address string // realm and address, canonical; empty: none
 	wire    json.RawMessage
 	plain   bool
+	service bool
 }
 
-// importer sends the users of a file to the server in batches. What the file
+// importer sends the users and services of a file to the server in batches. What the file
 // says twice is found here, and who left an address behind is remembered here, so
 // that a dry run, of which the server forgets each batch, counts as the import does.
 type importer struct {
 	c      *client
 	cmd    *cobra.Command
 	flags  importFlags
-	realm  string
+	realm  string          // of entries for which the file names none
+	exact  map[string]bool // realms in which names are what they are written like
 	batch  []candidate
 	bytes  int
 	plain  int
@@ -83,8 +85,8 @@ const (
 	progressLog      = 15 * time.Second
 )
 
-func newImporter(cmd *cobra.Command, c *client, flags importFlags) (*importer, error) {
-	i := &importer{c: c, cmd: cmd, flags: flags, realm: flags.realm, users: map[string]string{}, taken: map[string]string{}, moved: map[string]string{},
+func newImporter(cmd *cobra.Command, c *client, flags importFlags) *importer {
+	i := &importer{c: c, cmd: cmd, flags: flags, realm: flags.realm, exact: map[string]bool{}, users: map[string]string{}, taken: map[string]string{}, moved: map[string]string{},
 		report: importReport{Reasons: map[string]int{}, Entries: []refusedEntry{}}, every: progressLog, last: time.Now()}
 	if f, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		i.every = progressTerminal
@@ -92,11 +94,20 @@ func newImporter(cmd *cobra.Command, c *client, flags importFlags) (*importer, e
 	if flags.asJSON {
 		i.every = 0
 	}
-	var err error
-	if i.realm == "" {
-		i.realm, err = c.defaultRealm()
+	return i
+}
+
+// look asks for the realms, before run.
+func (i *importer) look() error {
+	var all realmList
+	if err := i.c.call(http.MethodGet, "/realms", nil, &all); err != nil {
+		return err
 	}
-	return i, err
+	i.realm = cmp.Or(i.realm, importing.RealmOf(i.flags.from), all.fallback())
+	for _, r := range all.Realms {
+		i.exact[r.Realm] = r.Names == "exact"
+	}
+	return nil
 }
 
 // run imports all that can be read. An error ends it early; what was counted
@@ -125,11 +136,14 @@ func firstOf(errs ...error) error {
 
 // add takes one user into the batch, or refuses whom the server need not see.
 func (i *importer) add(e *importing.Entry) error {
-	if e.Realm == "" {
+	if e.Realm == "" || i.flags.from != "" && i.flags.realm != "" {
 		e.Realm = i.realm
 	}
-	n := candidate{place: e.Place, plain: !e.Password.IsZero()}
-	n.user, n.address = spellings(e)
+	n := candidate{place: e.Place, plain: !e.Password.IsZero(), service: e.Service != nil}
+	n.user, n.address = i.spellings(e)
+	if e.Refused == nil && i.flags.from != "" && i.flags.realm == "" {
+		e.Refused = privileged(e)
+	}
 	if e.Refused != nil {
 		if i.report.Format == importing.Apache {
 			n.user = "" // where the columns were swapped this is the password
@@ -142,8 +156,11 @@ func (i *importer) add(e *importing.Entry) error {
 			return err
 		}
 	}
+	if err := i.rename(e, &n); err != nil {
+		return err
+	}
 	if place, twice := i.users[n.user]; twice && n.user != "" {
-		i.refuse(n, "duplicate", "the same user stands in this file already: "+place)
+		i.refuse(n, "duplicate", "the same "+kindOf(n.service)+" stands in this file already: "+place)
 		return nil
 	}
 	if place, twice := i.taken[n.address]; twice && n.address != "" {
@@ -151,14 +168,14 @@ func (i *importer) add(e *importing.Entry) error {
 		return nil
 	}
 	var err error
-	if n.wire, err = json.Marshal(wireOf(e)); err != nil {
+	if n.wire, err = wireOf(e); err != nil {
 		return err
 	}
 	if len(n.wire) > batchBytes {
-		i.refuse(n, "too_large", "this user is too large")
+		i.refuse(n, "too_large", "this "+kindOf(n.service)+" is too large")
 		return nil
 	}
-	if len(i.batch) == batchUsers || i.bytes+len(n.wire) > batchBytes {
+	if len(i.batch) == batchMembers || i.bytes+len(n.wire) > batchBytes {
 		if err := i.flush(); err != nil {
 			return err
 		}
@@ -172,55 +189,11 @@ func (i *importer) add(e *importing.Entry) error {
 }
 
 // waitsFor reports whether the batch holds the same name or address: what
-// becomes of that one decides about n.
+// becomes of that one decides about n. A batch is of one kind, too.
 func (i *importer) waitsFor(n candidate) bool {
-	return slices.ContainsFunc(i.batch, func(b candidate) bool {
+	return len(i.batch) > 0 && i.batch[0].service != n.service || slices.ContainsFunc(i.batch, func(b candidate) bool {
 		return b.user == n.user && n.user != "" || b.address == n.address && n.address != ""
 	})
-}
-
-// spellings are the one spelling of a user and of the address. What cannot be
-// one is empty: the server says why.
-func spellings(e *importing.Entry) (user, address string) {
-	name, err := principal.CanonicalName(e.Name)
-	realm, realmErr := principal.CanonicalRealm(e.Realm)
-	if err != nil || realmErr != nil {
-		return "", ""
-	}
-	if a, err := principal.CanonicalAddress(e.Email); err == nil && e.Email != "" {
-		address = realm + " " + a
-	}
-	return name + "@" + realm, address
-}
-
-// importUser is one user on the wire.
-type importUser struct {
-	Realm        string      `json:"realm"`
-	Name         string      `json:"name"`
-	Email        string      `json:"email,omitempty"`
-	FullName     string      `json:"full_name,omitempty"`
-	Phone        string      `json:"phone,omitempty"`
-	Groups       *[]string   `json:"groups,omitempty"`
-	Disabled     *bool       `json:"disabled,omitempty"`
-	PasswordHash string      `json:"password_hash,omitempty"`
-	Password     string      `json:"password,omitempty"`
-	TOTP         *importTOTP `json:"totp,omitempty"`
-}
-
-type importTOTP struct {
-	Secret    string `json:"secret"`
-	Digits    int    `json:"digits,omitempty"`
-	Period    int    `json:"period,omitempty"`
-	Algorithm string `json:"algorithm,omitempty"`
-}
-
-func wireOf(e *importing.Entry) importUser {
-	u := importUser{Realm: e.Realm, Name: e.Name, Email: e.Email, FullName: e.FullName, Phone: e.Phone, Groups: e.Groups,
-		Disabled: e.Disabled, PasswordHash: e.PasswordHash.Reveal(), Password: e.Password.Reveal()}
-	if t := e.TOTP; t != nil {
-		u.TOTP = &importTOTP{Secret: t.Secret.Reveal(), Digits: t.Digits, Period: t.Period, Algorithm: t.Algorithm}
-	}
-	return u
 }
 
 // flush sends the batch and counts the answers.
@@ -228,11 +201,7 @@ func (i *importer) flush() error {
 	if len(i.batch) == 0 {
 		return nil
 	}
-	users := make([]json.RawMessage, len(i.batch))
-	for k, n := range i.batch {
-		users[k] = n.wire
-	}
-	results, err := i.send(users)
+	results, err := i.send(i.batch...)
 	if err != nil {
 		if i.c.ctx.Err() != nil {
 			err = errInterrupted
@@ -259,22 +228,35 @@ const (
 	busyWait  = time.Second
 )
 
-// importResult is what became of one user.
+// importResult is what became of one user or service.
 type importResult struct{ Status, Code, Message string }
 
-// send makes the call. While the server's hash slots are all taken nothing is
-// done there, and the batch is sent again.
-func (i *importer) send(users []json.RawMessage) ([]importResult, error) {
-	body := struct {
-		Users  []json.RawMessage `json:"users"`
-		DryRun bool              `json:"dry_run,omitempty"`
-		Update bool              `json:"update,omitempty"`
-	}{users, i.flags.dryRun, i.flags.onConflict == conflictUpdate}
+// batchBody is what both calls take.
+type batchBody struct {
+	Users    []json.RawMessage `json:"users,omitempty"`
+	Services []json.RawMessage `json:"services,omitempty"`
+	DryRun   bool              `json:"dry_run,omitempty"`
+	Update   bool              `json:"update,omitempty"`
+}
+
+// send makes the call for candidates of one kind. While the server's hash slots are
+// all taken nothing is done there, and the batch is sent again.
+func (i *importer) send(batch ...candidate) ([]importResult, error) {
+	wires := make([]json.RawMessage, len(batch))
+	for k, n := range batch {
+		wires[k] = n.wire
+	}
+	path, body := "/users/import", batchBody{DryRun: i.flags.dryRun, Update: i.flags.onConflict == conflictUpdate}
+	if batch[0].service {
+		path, body.Services = "/services/import", wires
+	} else {
+		body.Users = wires
+	}
 	for try := 1; ; try++ {
 		var answer struct{ Results []importResult }
-		err := i.c.call(http.MethodPost, "/users/import", body, &answer)
-		if err == nil && len(answer.Results) != len(users) {
-			err = fmt.Errorf("read the server's answer: it speaks of %d users instead of %d (is the server of another version?)", len(answer.Results), len(users))
+		err := i.c.call(http.MethodPost, path, body, &answer)
+		if err == nil && len(answer.Results) != len(batch) {
+			err = fmt.Errorf("read the server's answer: it speaks of %d instead of %d (is the server of another version?)", len(answer.Results), len(batch))
 		}
 		if !refused(err, "busy") || try == busyTries {
 			return answer.Results, err
@@ -302,11 +284,11 @@ func (i *importer) afterMoves(n candidate, r importResult) (importResult, error)
 		return r, err
 	}
 	user.Email = ""
-	wire, err := json.Marshal(user)
-	if err != nil {
+	var err error
+	if n.wire, err = json.Marshal(user); err != nil {
 		return r, err
 	}
-	again, err := i.send([]json.RawMessage{wire})
+	again, err := i.send(n)
 	if err != nil {
 		return r, err
 	}
@@ -341,7 +323,7 @@ func (i *importer) settle(n candidate, r importResult) {
 		i.report.Updated++
 	case "exists":
 		if i.flags.onConflict == conflictRefuse {
-			i.refuse(n, "exists", "a user of this name exists already")
+			i.refuse(n, "exists", "a "+kindOf(n.service)+" of this name exists already")
 		} else {
 			i.report.Exists++
 		}
@@ -384,5 +366,15 @@ func (i *importer) progress() {
 		return
 	}
 	i.last = time.Now()
-	say(i.cmd, "%d users so far: %d created, %d refused", i.report.total(), i.report.Created, i.report.Refused)
+	say(i.cmd, "%d %ss so far: %d created, %d refused", i.report.total(), kindOf(i.services()), i.report.Created, i.report.Refused)
+}
+
+// services reports whether the file holds programs: those of one system do.
+func (i *importer) services() bool { return i.flags.from == importing.Ungleich }
+
+func kindOf(service bool) string {
+	if service {
+		return "service"
+	}
+	return "user"
 }

@@ -68,6 +68,13 @@ func TestCtrlCEndsReadingStandardInput(t *testing.T) {
 // openTerminal returns the program's side of a pseudo-terminal.
 func openTerminal(t *testing.T) *os.File {
 	t.Helper()
+	_, tty := openTerminals(t)
+	return tty
+}
+
+// openTerminals returns both sides: the person's, and the program's.
+func openTerminals(t *testing.T) (person, tty *os.File) {
+	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -81,11 +88,11 @@ func openTerminal(t *testing.T) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tty, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tty
+	return person, tty
 }
 
 func echoes(t *testing.T, tty *os.File) bool {

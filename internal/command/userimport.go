@@ -23,14 +23,23 @@ const (
 )
 
 type importFlags struct {
-	format, realm, onConflict string
-	dryRun, asJSON            bool
+	format, from, realm, onConflict string
+	fernetKeyFile                   string
+	dryRun, asJSON                  bool
 }
 
 // check refuses flags that cannot be, before anything is opened.
 func (f *importFlags) check() error {
 	if f.format != "" && !slices.Contains(importing.Formats(), f.format) {
 		return usage("--format: expected %s", strings.Join(importing.Formats(), ", "))
+	}
+	switch {
+	case f.from != "" && !slices.Contains(importing.Systems(), f.from):
+		return usage("--from: expected %s", strings.Join(importing.Systems(), ", "))
+	case f.from != "" && f.format != "":
+		return usage("--from and --format exclude each other: --from is the format of an older system")
+	case f.fernetKeyFile != "" && f.from != importing.FastAPI2FA:
+		return usage("--fernet-key-file goes with --from %s", importing.FastAPI2FA)
 	}
 	if conflicts := []string{conflictSkip, conflictUpdate, conflictRefuse}; !slices.Contains(conflicts, f.onConflict) {
 		return usage("--on-conflict: expected %s", strings.Join(conflicts, ", "))
@@ -57,6 +66,12 @@ func (l *line) userImport() *cobra.Command {
 			"  authelia   the YAML file of Authelia's file backend\n" +
 			"  django     the JSON of `manage.py dumpdata auth.user auth.group`\n" +
 			"  jsonl      JSON lines, as `user export` writes them\n\n" +
+			"With --from NAME it is what one query of an older system's database prints, a\n" +
+			"JSON object a line; docs/compat.md has the query of each:\n\n" +
+			"  adjure      users with authenticator and recovery codes\n" +
+			"  ungleich    services of ungleich-otp, in their own realms, and its apps\n" +
+			"  fastapi2fa  users of fastapi_2fa; its Fernet key is asked for\n" +
+			"  trench      Django's users with the methods of django-trench\n\n" +
 			"The format is guessed unless it is named. Each user comes whole or not at all.\n" +
 			"One that is refused is reported with its place and stops nobody else; the exit\n" +
 			"code is then 1. Run it with --dry-run first: it counts exactly what the import\n" +
@@ -68,6 +83,7 @@ func (l *line) userImport() *cobra.Command {
 		Example: "  sallyport user import --dry-run /etc/nginx/htpasswd\n" +
 			"  sallyport user import --realm staff users_database.yml\n" +
 			"  manage.py dumpdata auth.user auth.group | sallyport user import -\n" +
+			"  sallyport user import --from trench --dry-run trench.jsonl\n" +
 			"  sallyport user export --with-hashes | ssh new sallyport user import -",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -79,7 +95,9 @@ func (l *line) userImport() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&flags.format, "format", "", "`format` of the file: htpasswd, authelia, django or jsonl (default: guessed)")
-	f.StringVar(&flags.realm, "realm", "", "`realm` of users for whom the file names none (default: the server's)")
+	f.StringVar(&flags.from, "from", "", "older `system` whose query printed the file: adjure, ungleich, fastapi2fa or trench")
+	f.StringVar(&flags.fernetKeyFile, "fernet-key-file", "", "`file` with the Fernet key of fastapi2fa (default: asked for)")
+	f.StringVar(&flags.realm, "realm", "", "`realm` of users for whom the file names none (default: the server's); with --from of all (default: the system's)")
 	f.StringVar(&flags.onConflict, "on-conflict", conflictSkip, "`what` to do with users who exist: skip, update or refuse")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "say what would happen, and change nothing")
 	jsonFlag(cmd, &flags.asJSON)
@@ -88,19 +106,28 @@ func (l *line) userImport() *cobra.Command {
 
 // importFile imports one file and says what became of it.
 func (l *line) importFile(cmd *cobra.Command, path string, flags importFlags) error {
+	key, err := flags.fernet(cmd)
+	if err != nil {
+		return err
+	}
 	source, closeFile, err := openSource(cmd, path)
 	if err != nil {
 		return err
 	}
 	defer closeFile()
-	reader, err := importing.Open(source, flags.format)
+	var reader *importing.Reader
+	if flags.from == "" {
+		reader, err = importing.Open(source, flags.format)
+	} else {
+		reader, err = importing.From(source, flags.from, key)
+	}
 	if errors.Is(err, errInterrupted) {
 		return errInterrupted
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", nameOf(path), err)
 	}
-	if flags.format == "" {
+	if flags.format == "" && flags.from == "" {
 		say(cmd, "Format: %s (guessed; --format names another).", reader.Format())
 	}
 	open := l.withNew
@@ -108,11 +135,11 @@ func (l *line) importFile(cmd *cobra.Command, path string, flags importFlags) er
 		open = l.with
 	}
 	return open(cmd.Context(), func(c *client) error {
-		i, err := newImporter(cmd, c, flags)
-		if err != nil {
+		i := newImporter(cmd, c, flags)
+		if err := i.look(); err != nil {
 			return err
 		}
-		err = i.run(reader)
+		err := i.run(reader)
 		if printed := i.print(cmd, reader); err == nil {
 			err = printed
 		}
@@ -120,10 +147,42 @@ func (l *line) importFile(cmd *cobra.Command, path string, flags importFlags) er
 			return err
 		}
 		if i.report.Refused > 0 {
-			return fmt.Errorf("%d of %d users were refused", i.report.Refused, i.report.total())
+			return fmt.Errorf("%d of %d %ss were refused", i.report.Refused, i.report.total(), kindOf(i.services()))
 		}
 		return nil
 	})
+}
+
+// fernet reads the key of fastapi2fa from a file or from the person at the terminal:
+// an argument would stand in the list of processes. nil: it is not needed.
+func (f *importFlags) fernet(cmd *cobra.Command) (*importing.Fernet, error) {
+	if f.from != importing.FastAPI2FA {
+		return nil, nil
+	}
+	text, err := "", error(nil)
+	if f.fernetKeyFile != "" {
+		text, err = secretFile(cmd, f.fernetKeyFile)
+	} else {
+		fd, ok := terminal(cmd)
+		if !ok {
+			return nil, usage("the Fernet key of fastapi2fa (FERNET_KEY_TFA_TOKEN) is needed, and nobody sits at a terminal: give it with --fernet-key-file")
+		}
+		text, err = ask(cmd, fd, "Fernet key (FERNET_KEY_TFA_TOKEN of fastapi_2fa): ")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return importing.ParseFernet(text)
+}
+
+// secretFile reads the one line of a file.
+func secretFile(cmd *cobra.Command, path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err // "open FILE: no such file or directory"
+	}
+	defer func() { _ = file.Close() }() // only read
+	return readSecret(cmd.Context(), file, path)
 }
 
 func nameOf(path string) string {

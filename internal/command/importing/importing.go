@@ -1,6 +1,7 @@
 // Package importing reads users out of files that other programs keep: Apache's
-// htpasswd, Authelia's file of users, a dump of Django's, and the JSON lines
-// that `user export` writes.
+// htpasswd, Authelia's file of users, a dump of Django's, the JSON lines that
+// `user export` writes, and those that one query prints of the database of each of
+// four older systems (see From).
 //
 // What it reads is foreign: nothing in it ends the program, each entry is
 // bounded in size, and one that cannot be read is refused with its place and
@@ -56,7 +57,23 @@ type Entry struct {
 	PasswordHash secret.Text
 	Password     secret.Text
 	TOTP         *TOTP
-	Refused      *Refusal // the other fields may be empty
+	// RecoveryCodes are in clear, RecoveryDigests hashed like passwords. Both come
+	// with TOTP alone.
+	RecoveryCodes   []secret.Text
+	RecoveryDigests []secret.Text
+	// Other is the name of somebody who signed in by Email and whose Name was derived
+	// from it, where that one belongs to somebody else. Empty: there is none.
+	Other   string
+	Service *Service // not nil: this is a program
+	Refused *Refusal // the other fields may be empty
+}
+
+// Service is what an entry has that is a program, beside Realm, Name and Disabled.
+type Service struct {
+	Seed        secret.Text // base32
+	Description string
+	Owner       string // who registered it, as the older system wrote it
+	Trusted     bool
 }
 
 // TOTP is an authenticator. Zero numbers and the empty algorithm are defaults.
@@ -78,6 +95,7 @@ func refuse(code, format string, args ...any) *Refusal {
 type Reader struct {
 	format string
 	in     *bufio.Reader
+	key    *Fernet // of FastAPI2FA
 	notes  []string
 }
 
@@ -153,6 +171,14 @@ func (r *Reader) Users() iter.Seq2[Entry, error] {
 		return r.django
 	case JSONL:
 		return r.jsonl
+	case Adjure:
+		return rows(r, adjureFields, (*Entry).adjure)
+	case Ungleich:
+		return rows(r, ungleichFields, (*Entry).ungleich)
+	case FastAPI2FA:
+		return r.fastapi
+	case Trench:
+		return r.trench
 	}
 	return func(yield func(Entry, error) bool) {
 		yield(Entry{}, fmt.Errorf("unknown format: expected %s", strings.Join(Formats(), ", ")))

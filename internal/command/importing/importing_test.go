@@ -246,9 +246,14 @@ func FuzzUsers(f *testing.F) {
 	f.Add([]byte("users:\n  a: &a\n    password: *a\n    <<: *a\n    groups: !!set {a}\n"))
 	f.Add([]byte("users:\n \ta:\n  ? b\n  : c\n  - d\n  'e': |2-\n     f\n"))
 	f.Add([]byte("[{\"model\":\"auth.user\",\"pk\":null,\"fields\":{\"username\":\"\\ud800\",\"password\":\"\",\"groups\":[[],[1],{}]}}]"))
+	f.Add([]byte(`{"user_id":"a","secret":"00","key_length":6,"key_valid_duration":30,"hash_algorithm":"SHA1","recovery_codes":["a"]}`))
+	f.Add([]byte(`{"name":"a","realm":"b","seed":"JBSWY3DPEHPK3PXP","is_active":1}` + "\n" + `{"appname":"a","appuuid":"6b0c8bd4000040008000000000000002","seed":""}`))
+	f.Add([]byte(`{"id":1,"email":"a@b","hashed_password":"$2y$05$abcdefghijklmnopqrstuuFiPhXf1sVd3pCCRO.uVh34H/qI/ZsuS","tfa_enabled":true,"device_type":"CODE_GENERATOR","key":"` + pythonSeed + `","backup_tokens":["1"]}`))
+	f.Add([]byte(`{"username":"a","password":"!","is_active":1,"methods":[{"name":"app","secret":"A","is_active":true,"backup_codes":"a,b|pbkdf2_sha1$1$a$b"}]}`))
+	key := fernet(f, pythonKey)
 	f.Fuzz(func(t *testing.T, text []byte) {
-		for _, format := range append(importing.Formats(), "") {
-			r, err := importing.Open(bytes.NewReader(text), format)
+		for _, format := range slices.Concat(importing.Formats(), importing.Systems(), []string{""}) {
+			r, err := importing.From(bytes.NewReader(text), format, key)
 			if err != nil {
 				continue
 			}

@@ -24,6 +24,8 @@ type jsonUser struct {
 	PasswordHash string         `json:"password_hash"`
 	Password     string         `json:"password"`
 	TOTP         *jsonTOTP      `json:"totp"`
+	Codes        []string       `json:"recovery_codes"`
+	Digests      []string       `json:"recovery_digests"`
 	CreatedAt    jsontext.Value `json:"created_at"` // export writes it; a user is created when they come here
 }
 
@@ -34,7 +36,7 @@ type jsonTOTP struct {
 	Algorithm string `json:"algorithm"`
 }
 
-const jsonFields = "realm, name, email, full_name, phone, groups, disabled, password_hash, password, totp {secret, digits, period, algorithm}, created_at"
+const jsonFields = "realm, name, email, full_name, phone, groups, disabled, password_hash, password, totp {secret, digits, period, algorithm}, recovery_codes, recovery_digests, created_at"
 
 // jsonl reads an object a line. Empty lines say nothing.
 func (r *Reader) jsonl(yield func(Entry, error) bool) {
@@ -69,6 +71,7 @@ func (e *Entry) jsonl(text []byte) {
 	if u.TOTP != nil {
 		e.TOTP = &TOTP{Secret: secret.NewText(u.TOTP.Secret), Digits: u.TOTP.Digits, Period: u.TOTP.Period, Algorithm: u.TOTP.Algorithm}
 	}
+	e.RecoveryCodes, e.RecoveryDigests = texts(u.Codes), texts(u.Digests)
 	if u.PasswordHash != "" && u.Password != "" {
 		e.Refused = refuse("malformed", "password and password_hash exclude each other")
 	}
@@ -83,7 +86,7 @@ func jsonReason(err error) string {
 		return "a field is unknown: the fields are " + jsonFields
 	case bad != nil:
 		field := strings.TrimPrefix(string(bad.JSONPointer), "/")
-		for _, known := range []string{"realm", "name", "email", "full_name", "phone", "groups", "disabled", "password_hash", "password", "totp", "totp/secret", "totp/digits", "totp/period", "totp/algorithm"} {
+		for _, known := range []string{"realm", "name", "email", "full_name", "phone", "groups", "disabled", "password_hash", "password", "totp", "totp/secret", "totp/digits", "totp/period", "totp/algorithm", "recovery_codes", "recovery_digests"} {
 			if field == known {
 				return "the field " + field + " holds another kind of value than expected"
 			}

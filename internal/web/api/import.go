@@ -33,6 +33,9 @@ type ImportUser struct {
 	PasswordHash string      `json:"password_hash,omitempty" doc:"As another program stored it. This or password."`
 	Password     string      `json:"password,omitempty" doc:"In clear: judged and hashed here. This or password_hash."`
 	TOTP         *ImportTOTP `json:"totp,omitempty"`
+	// Of the authenticator: at most 100 in sum.
+	RecoveryCodes   []string `json:"recovery_codes,omitempty" doc:"Recovery codes in clear that are still good. With totp alone."`
+	RecoveryDigests []string `json:"recovery_digests,omitempty" doc:"Recovery codes hashed like passwords. With totp alone."`
 }
 
 // importInput is a batch. 200 users are some 1,400 records: far from what one
@@ -45,7 +48,7 @@ type importInput struct {
 	}
 }
 
-// ImportResult is what became of one user.
+// ImportResult is what became of one user or service.
 type ImportResult struct {
 	Status  string `json:"status" enum:"created,updated,exists,refused"`
 	Code    string `json:"code,omitempty" doc:"Of a refusal: a stable word for programs."`
@@ -54,7 +57,7 @@ type ImportResult struct {
 
 type importOutput struct {
 	Body struct {
-		Results []ImportResult `json:"results" nullable:"false" doc:"One for each user, in order."`
+		Results []ImportResult `json:"results" nullable:"false" doc:"One for each, in order."`
 	}
 }
 
@@ -90,16 +93,25 @@ func (a *API) importUsers(ctx context.Context, c *caller, in *importInput) (*imp
 		}
 	}
 	out := &importOutput{}
+	var err error
+	out.Body.Results, err = a.importAll(ctx, in.Body.DryRun, len(users), func(tx store.Tx, i int) (ImportResult, error) {
+		return a.importOne(tx, c, &users[i], in.Body.Update)
+	})
+	return out, err
+}
+
+// importAll makes n of a batch in one transaction, of which a dry run keeps nothing.
+func (a *API) importAll(ctx context.Context, dryRun bool, n int, one func(tx store.Tx, i int) (ImportResult, error)) ([]ImportResult, error) {
+	var results []ImportResult
 	err := a.Store.Update(ctx, func(tx store.Tx) error {
-		results := make([]ImportResult, len(users))
-		for i := range users {
+		results = make([]ImportResult, n)
+		for i := range n {
 			var err error
-			if results[i], err = a.importOne(tx, c, &users[i], in.Body.Update); err != nil {
+			if results[i], err = one(tx, i); err != nil {
 				return err
 			}
 		}
-		out.Body.Results = results
-		if in.Body.DryRun {
+		if dryRun {
 			return errDryRun
 		}
 		return nil
@@ -107,7 +119,7 @@ func (a *API) importUsers(ctx context.Context, c *caller, in *importInput) (*imp
 	if errors.Is(err, errDryRun) {
 		err = nil
 	}
-	return out, err
+	return results, err
 }
 
 // importOne makes one user. An error is a failure and ends the whole batch;
@@ -175,8 +187,8 @@ func judged(in *ImportUser) newcomer {
 			n.refused = refusedWith("password_hash", err.Error())
 		}
 	}
-	if in.TOTP != nil && n.refused == nil {
-		n.totp, n.refused = in.TOTP.brought()
+	if n.refused == nil {
+		n.totp, n.refused = in.brought()
 	}
 	return n
 }
@@ -185,29 +197,55 @@ func judged(in *ImportUser) newcomer {
 func (a *API) named(ctx context.Context, users []newcomer) error {
 	return a.Store.View(ctx, func(tx store.Tx) error {
 		for i := range users {
-			n := &users[i]
-			if n.refused != nil {
-				continue
-			}
-			ref, err := a.Directory.Ref(tx, n.Ref.Name, n.Ref.Realm)
-			switch {
-			case errors.Is(err, account.ErrInvalid):
-				n.refused = refusedWith("invalid_name", "the name cannot be one here: at most 128 bytes of letters, digits and punctuation, without spaces, comma, @ and /")
-			case err != nil:
+			if err := a.nameOne(tx, &users[i].Ref, &users[i].refused); err != nil {
 				return err
-			default:
-				n.Ref = ref
 			}
 		}
 		return nil
 	})
 }
 
-// misnamed makes realm, address and groups canonical, or says which cannot be one.
+// nameOne makes one name canonical, or refuses it. Who is refused already stays so.
+func (a *API) nameOne(tx store.Tx, ref *principal.Ref, refused **ImportResult) error {
+	if *refused != nil {
+		return nil
+	}
+	spelled, err := a.Directory.Ref(tx, ref.Name, ref.Realm)
+	switch {
+	case errors.Is(err, account.ErrInvalid):
+		*refused = refusedWith("invalid_name", "the name cannot be one here: at most 128 bytes of letters, digits and punctuation, without spaces, comma, @ and /")
+	case err != nil:
+		return err
+	default:
+		*ref = spelled
+	}
+	return nil
+}
+
+// brought is the authenticator with its recovery codes; nil: there is none.
+func (u *ImportUser) brought() (*factor.Brought, *ImportResult) {
+	if u.TOTP == nil {
+		if len(u.RecoveryCodes)+len(u.RecoveryDigests) > 0 {
+			return nil, refusedWith("recovery_code", "recovery codes come with an authenticator (totp)")
+		}
+		return nil, nil
+	}
+	b, refused := u.TOTP.brought()
+	if refused != nil {
+		return nil, refused
+	}
+	b.RecoveryCodes, b.RecoveryDigests = u.RecoveryCodes, u.RecoveryDigests
+	if err := b.Validate(); err != nil {
+		return nil, refusedWith("recovery_code", err.Error())
+	}
+	return b, nil
+}
+
+// misnamed makes the names canonical, or says which cannot be one.
 func misnamed(n *account.Imported) *ImportResult {
 	var err error
 	if n.Ref.Realm, err = principal.CanonicalRealm(n.Ref.Realm); err != nil {
-		return refusedWith("invalid_realm", "the realm cannot be one: at most 64 bytes of letters, digits and punctuation, without spaces, dot, comma, @ and /")
+		return invalidRealm()
 	}
 	if n.Email != "" {
 		if n.Email, err = principal.CanonicalAddress(n.Email); err != nil {
@@ -223,6 +261,10 @@ func misnamed(n *account.Imported) *ImportResult {
 		}
 	}
 	return nil
+}
+
+func invalidRealm() *ImportResult {
+	return refusedWith("invalid_realm", "the realm cannot be one: at most 64 bytes of letters, digits and punctuation, without spaces, dot, comma, @ and /")
 }
 
 func (t *ImportTOTP) brought() (*factor.Brought, *ImportResult) {

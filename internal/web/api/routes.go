@@ -54,6 +54,7 @@ func (a *API) register(h huma.API) {
 	// Services.
 	add(a, h, Route{Method: get, Path: "/services", Who: Capable, Summary: "List services"}, a.listServices)
 	add(a, h, Route{Method: post, Path: "/services", Who: Capable, Status: 201, Once: true, Summary: "Add a service; its seed is shown once"}, a.createService)
+	add(a, h, Route{Method: post, Path: "/services/import", Who: LocalOnly, Summary: "Bring services from elsewhere, with their seeds"}, a.importServices)
 	add(a, h, Route{Method: get, Path: service, Who: Capable, Summary: "A service's record"}, a.showService)
 	add(a, h, Route{Method: patch, Path: service, Who: Capable, Match: true, Summary: "Change a service, disable it, or bind it to networks"}, a.changeService)
 	add(a, h, Route{Method: del, Path: service, Who: Capable, Status: 204, Match: true, Summary: "Delete a service"}, a.deleteService)
