@@ -301,6 +301,9 @@ func beyondLoopback(n netip.Prefix) bool {
 
 // filled returns s with the fields of defaults that s leaves open.
 func filled(s, defaults account.Settings) account.Settings {
+	if s.Factors != nil && *s.Factors > 1 && defaults.Enrollment == account.EnrollOpen {
+		defaults.Enrollment = "" // nobody sets up a second factor at any time where it is demanded
+	}
 	to, from := reflect.ValueOf(&s).Elem(), reflect.ValueOf(defaults)
 	for i := range from.NumField() {
 		if to.Field(i).IsZero() {
