@@ -198,13 +198,10 @@ func (x *exchange) create(n *newUser, local, hash string) (enrolled *factor.Enro
 // maxNames bounds how often another name is tried.
 const maxNames = 8
 
-// named makes the user under a free name: what stands before the @, or "user" where
-// that can be no name, and random digits behind it where somebody has it.
+// named makes the user under a free name: what stands before the @, which can be a
+// name in any realm, with random digits behind it where somebody has it.
 func (x *exchange) named(tx store.Tx, actor account.Actor, n *newUser, local, hash string) (*account.User, error) {
 	ref, err := x.o.Directory.Ref(tx, local, x.o.Realm)
-	if errors.Is(err, account.ErrInvalid) {
-		ref, err = x.o.Directory.Ref(tx, "user", x.o.Realm)
-	}
 	if err != nil {
 		return nil, err
 	}
