@@ -5,10 +5,10 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/web/compat"
 )
 
-// AddFacadeForTest mounts one more facade, as the one that a word of the
-// configuration switches on.
+// AddFacadeForTest mounts a facade in the place of those that the configuration
+// switches on.
 func (g *Gateway) AddFacadeForTest(word string, f func(compat.Rooms, compat.Common) compat.Facade) {
-	g.facades = append(g.facades, f(g.compatRooms(), g.compatCommon(word)))
+	g.facades = []compat.Facade{f(g.compatRooms(), g.compatCommon(word))}
 }
 
 // CompatForTest are the facades' words with their defaults.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -10,14 +11,37 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/web"
 	"github.com/sallyport-auth/sallyport/internal/web/compat"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/adjure"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/fastapi2fa"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/trench"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/ungleich"
 )
 
-// newFacades makes the facades that the configuration switches on. Each is two lines:
-//
-//	if c := g.plan.compat.Adjure; c != nil {
-//		all = append(all, adjure.New(g.compatRooms(), g.compatCommon("adjure"), *c))
-//	}
-func (g *Gateway) newFacades() (all []compat.Facade) { return all }
+// newFacades makes the facades that the configuration switches on.
+func (g *Gateway) newFacades() ([]compat.Facade, error) {
+	var all []compat.Facade
+	var failed []error
+	on := func(f compat.Facade, err error) {
+		all, failed = append(all, f), append(failed, err)
+	}
+	rooms, c := g.compatRooms(), g.plan.compat
+	if c.Adjure != nil {
+		on(adjure.New(adjure.Options{Rooms: rooms, Common: g.compatCommon("adjure"), CodeOracle: c.Adjure.CodeOracle}))
+	}
+	if u := c.Ungleich; u != nil {
+		on(ungleich.New(ungleich.Options{
+			Rooms: rooms, Common: g.compatCommon("ungleich"), AdminRealm: u.AdminRealm, AuthRealm: u.AuthRealm, AppRealm: u.AppRealm,
+			ShowSeeds: u.ShowSeeds, Replay: u.Replay, Skew: u.Skew,
+		}))
+	}
+	if c.Fastapi2FA != nil {
+		on(fastapi2fa.New(fastapi2fa.Options{Rooms: rooms, Common: g.compatCommon("fastapi2fa"), Signup: c.Fastapi2FA.Signup}))
+	}
+	if c.Trench != nil {
+		on(trench.New(trench.Options{Rooms: rooms, Common: g.compatCommon("trench"), Prefix: c.Trench.Prefix, Dialect: c.Trench.Dialect}))
+	}
+	return all, errors.Join(failed...)
+}
 
 // compatRooms are what the facades are made of.
 func (g *Gateway) compatRooms() compat.Rooms {

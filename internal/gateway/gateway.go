@@ -229,9 +229,12 @@ func (g *Gateway) wire(ctx context.Context) error {
 	if err := g.wireTraffic(); err != nil {
 		return err
 	}
-	g.facades = g.newFacades()
+	facades, err := g.newFacades()
+	if err != nil {
+		return err
+	}
 	management, err := g.newAPI(g.sites[0], true)
-	g.admin = management
+	g.admin, g.facades = management, facades
 	return err
 }
 
