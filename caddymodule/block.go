@@ -22,8 +22,8 @@ import (
 //
 // A list is written as arguments, and may be repeated: the singular of its name
 // will do (`group ops`, `realm staff`). A group of values is a block. A map of
-// groups is a block with a name (`realm staff { … }`). Yes-or-no words need no
-// argument.
+// groups is a block with a name (`realm staff { … }`), a map of texts a name and a
+// text. Yes-or-no words need no argument.
 type tree struct {
 	d      *caddyfile.Dispenser
 	places []place
@@ -113,7 +113,7 @@ func fieldsOf(t reflect.Type) (fields []field) {
 			continue
 		}
 		word := field{key: tag, singular: tag, kind: f.Type}
-		if kind := f.Type.Kind(); kind == reflect.Slice || kind == reflect.Map {
+		if kind := f.Type.Kind(); (kind == reflect.Slice || kind == reflect.Map) && tag != "cors" { // which is no plural
 			word.singular = strings.TrimSuffix(tag, "s")
 			if stem, ok := strings.CutSuffix(tag, "ies"); ok {
 				word.singular = stem + "y"
@@ -157,6 +157,9 @@ func (b *tree) value(object map[string]any, key, pointer string, t reflect.Type)
 		object[key] = inner
 		return err
 	case reflect.Map:
+		if t.Elem().Kind() == reflect.String {
+			return b.pair(object, key, pointer)
+		}
 		return b.named(object, key, pointer, t.Elem())
 	case reflect.Slice:
 		return b.list(object, key, pointer, t.Elem())
@@ -193,6 +196,25 @@ func (b *tree) named(object map[string]any, key, pointer string, t reflect.Type)
 	inner := map[string]any{}
 	all[args[0]] = inner
 	return b.block(t, inner, below)
+}
+
+// pair reads NAME TEXT into a map.
+func (b *tree) pair(object map[string]any, key, pointer string) error {
+	word, args := b.d.Val(), b.d.RemainingArgs()
+	if len(args) != 2 {
+		return b.d.Errf("%s: expected a name and a text", word)
+	}
+	all, _ := object[key].(map[string]any)
+	if all == nil {
+		all = map[string]any{}
+		object[key] = all
+	}
+	if _, twice := all[args[0]]; twice {
+		return b.d.Errf("%s %.64q stands twice", word, args[0])
+	}
+	b.note(pointer+"/"+escape.Replace(args[0]), key, word)
+	all[args[0]] = args[1]
+	return b.noBlock(word)
 }
 
 func (b *tree) list(object map[string]any, key, pointer string, t reflect.Type) error {

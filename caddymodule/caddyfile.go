@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/sallyport-auth/sallyport/internal/gateway"
+	"github.com/sallyport-auth/sallyport/internal/web/compat"
 )
 
 // parseGlobal reads the global option:
@@ -127,11 +128,20 @@ func globalConfig(h httpcaddyfile.Helper) gateway.Config {
 		Portal       string                `json:"portal"`
 		CookieDomain gateway.CookieDomains `json:"cookie_domain"`
 		DefaultRealm string                `json:"default_realm"`
+		Compat       struct {
+			Adjure *struct {
+				Realm string `json:"realm"`
+			} `json:"adjure"`
+		} `json:"compat"`
 	}
 	if len(global.Value) > 0 && json.Unmarshal(global.Value, &words) != nil {
 		return gateway.Config{}
 	}
-	return gateway.Config{Portal: words.Portal, CookieDomain: words.CookieDomain, DefaultRealm: words.DefaultRealm}
+	cfg := gateway.Config{Portal: words.Portal, CookieDomain: words.CookieDomain, DefaultRealm: words.DefaultRealm}
+	if a := words.Compat.Adjure; a != nil {
+		cfg.Compat.Adjure = &compat.Adjure{Realm: a.Realm}
+	}
+	return cfg
 }
 
 // Warning becomes a warning of the adapter, which takes them only as values that

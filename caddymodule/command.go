@@ -281,6 +281,9 @@ func check(_ context.Context, g command.Global) (command.Report, error) {
 	if r.Warnings, err = c.app.Remarks(); err != nil {
 		return r, err
 	}
+	if r.Facades, err = c.app.FacadeReports(); err != nil {
+		return r, err
+	}
 	r.Warnings = append(r.Warnings, c.warnings...)
 	for i := range c.sites {
 		s := &c.sites[i]

@@ -115,6 +115,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP guards one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if h.Portal {
+		r = web.MarkForwarded(r)
+	}
 	web.Strip(r.Header) // before any branch: what is refused may go to an application too
 	web.OnlyWebSocket(r.Header)
 	came := restore(r)

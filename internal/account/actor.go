@@ -20,6 +20,7 @@ const (
 	person
 	program
 	system
+	facade
 )
 
 // Actor is who changes something. The zero Actor is nobody and may do nothing.
@@ -33,6 +34,9 @@ type Actor struct {
 	session  string
 	ref      principal.Ref // of a program
 	epoch    uint64        // likewise
+	over     []Grant       // of a facade
+	own      []string      // likewise: realms that it may touch although they have capabilities
+	behalf   string        // likewise: whose call it is
 }
 
 // Local is the command line on the server's machine: it may do everything, even
@@ -62,6 +66,29 @@ func Program(who *Identity) Actor {
 		return Actor{}
 	}
 	return Actor{kind: program, id: who.ID, ref: principal.Ref{Name: who.Name, Realm: who.Realm}, epoch: who.Epoch}
+}
+
+// Facade is a facade of an older system (compat), whose callers were judged by that
+// system's rules: it may do what grants say, but nothing to a realm that has
+// capabilities here, unless the realm is one of own; and there only to what was
+// created through it. name is the facade's.
+func Facade(name string, own []string, grants ...Grant) Actor {
+	return Actor{kind: facade, name: name, own: own, over: grants}
+}
+
+// facade is the name of the facade that acts, "" for everybody else.
+func (a Actor) facade() string {
+	if a.kind == facade {
+		return a.name
+	}
+	return ""
+}
+
+// As returns the actor with the name that events say, for a facade that acts on
+// behalf of a caller of its own.
+func (a Actor) As(name string) Actor {
+	a.behalf = name
+	return a
 }
 
 // From returns the actor with what events say about where it acts from, and with
@@ -112,6 +139,12 @@ func (d *Directory) rightsOf(tx store.Tx, a Actor) (rights, error) {
 			return rights{}, err
 		}
 		return rights{actor: a, name: u.Ref().String(), realm: u.Realm, groups: u.Groups, grants: r.Grants}, nil
+	case facade:
+		name := "compat " + a.name
+		if a.behalf != "" {
+			name += " " + a.behalf
+		}
+		return rights{actor: a, name: name, grants: a.over}, nil
 	case program:
 		return d.rightsOfProgram(tx, a)
 	}
@@ -156,7 +189,7 @@ func (r rights) over(tx store.Tx, c Capability, realm string) error {
 			return err
 		}
 		if target != nil {
-			if err := r.exceeds(target.Grants); err != nil {
+			if err := r.reachesAll(target); err != nil {
 				return err
 			}
 		}
@@ -167,7 +200,7 @@ func (r rights) over(tx store.Tx, c Capability, realm string) error {
 // proved demands of a person two real factors, and for changes that the second is
 // fresh. A program proves with each call all that it can.
 func (r rights) proved(tx store.Tx, c Capability) error {
-	if r.actor.kind == program {
+	if r.actor.kind == program || r.actor.kind == facade {
 		return nil
 	}
 	now, at := tx.Now(), r.actor.factorAt
@@ -180,6 +213,17 @@ func (r rights) proved(tx store.Tx, c Capability) error {
 	// A clock that was set back must not keep a factor fresh.
 	if now.Sub(at) > Fresh || at.Sub(now) > Fresh {
 		return refuse(ErrNotFresh, "changes need a factor that is at most 15 minutes old")
+	}
+	return nil
+}
+
+// reachesAll refuses changes of principals who may do more than the actor.
+func (r rights) reachesAll(target *Realm) error {
+	if r.actor.kind != facade {
+		return r.exceeds(target.Grants)
+	}
+	if len(target.Grants) > 0 && !slices.Contains(r.actor.own, target.Name) {
+		return refuse(ErrForbidden, "the realm %s has capabilities of its own, which no facade hands out", target.Name)
 	}
 	return nil
 }

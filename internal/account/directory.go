@@ -14,7 +14,7 @@ import (
 
 // New returns a Directory. Options that cannot be are found by EnsureReserved.
 func New(o Options) *Directory {
-	d := &Directory{audit: o.Audit, configured: map[string]Settings{}, defaultRealm: DefaultRealm, passwords: o.Passwords, lifetimes: copied(o.Session)}
+	d := &Directory{audit: o.Audit, configured: map[string]Settings{}, defaultRealm: DefaultRealm, passwords: o.Passwords, capable: slices.Clone(o.Capable), lifetimes: copied(o.Session)}
 	if o.Session != nil {
 		d.invalid = o.Session.validate()
 	}
@@ -116,6 +116,11 @@ func (d *Directory) Passwords() secret.PasswordPolicy { return d.passwords }
 // DefaultRealm is the realm of logins that name none.
 func (d *Directory) DefaultRealm() string { return d.defaultRealm }
 
+// CapableInFacade reports whether services of a realm have capabilities within a
+// facade (compat.ungleich). Here they have none, but their tokens are keys, and nobody
+// may try keys by asking whether they are good.
+func (d *Directory) CapableInFacade(realm string) bool { return slices.Contains(d.capable, realm) }
+
 // OnDelete has fn called in the transaction that deletes a user, so that what
 // hangs on the user goes with it. Its error keeps the user.
 func (d *Directory) OnDelete(fn func(tx store.Tx, u *User) error) {
@@ -139,6 +144,7 @@ const (
 	keyService      = "s" // realm, name → Service; the name stands in keyName too
 	keyServiceState = "v" // id → ServiceState
 	keyBurnedSeed   = "w" // realm → burned steps of seeds that are gone
+	keyNumber       = "o" // number → name of a service
 )
 
 // UserKeyPrefix is the start of all users' keys, for Watch and Scan.

@@ -19,9 +19,13 @@ const (
 	maxPhone    = 15  // digits (ITU-T E.164)
 )
 
-// canonicalName is the one spelling of a name.
-func canonicalName(name string) (string, error) {
-	canonical, err := principal.CanonicalName(name)
+// canonicalName is the one spelling of a name in a realm.
+func canonicalName(r Realm, name string) (string, error) {
+	spell := principal.CanonicalName
+	if r.Names == NamesExact {
+		spell = principal.ExactName
+	}
+	canonical, err := spell(name)
 	if err != nil {
 		return "", refuse(ErrInvalid, "%v", err)
 	}

@@ -89,6 +89,10 @@ func (d *Directory) MayEnroll(tx store.Tx, u *User) (ok bool, reason string, err
 		return !since.IsZero() && tx.Now().Sub(since) < span
 	}
 	switch r.Enrollment {
+	case EnrollOpen:
+		if r.Demanded() < 2 {
+			return true, "", nil
+		}
 	case EnrollFirstLogin:
 		if within(u.CreatedAt, FirstLogin) || within(u.InvitedAt, FirstLogin) {
 			return true, "", nil

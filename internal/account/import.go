@@ -104,7 +104,7 @@ func (d *Directory) plan(tx store.Tx, a Actor, n *Imported) (NewUser, error) {
 	if err := r.over(tx, Create, realm); err != nil {
 		return fresh, err
 	}
-	u, err := newUser(tx, realm, fresh) // writes nothing where there is no hash
+	u, err := d.newUser(tx, realm, fresh) // writes nothing where there is no hash
 	if err != nil {
 		return fresh, err
 	}

@@ -25,6 +25,7 @@ type place struct {
 	Realm string `json:"r"`
 	Index string `json:"i"`
 	After string `json:"a,omitempty"`
+	Begun bool   `json:"b,omitempty"` // After counts: a name may be empty
 }
 
 // List pages through the users of a realm (empty: of all realms) whose name or
@@ -59,7 +60,7 @@ func (d *Directory) List(tx store.Tx, realm, q, cursor string, limit int) (users
 				continue
 			}
 			if here.same(p) {
-				here.After = p.After
+				here = p
 			}
 			last, full, err := d.listIndex(tx, here, q, limit, &users)
 			if err != nil {
@@ -78,7 +79,7 @@ func (d *Directory) List(tx store.Tx, realm, q, cursor string, limit int) (users
 func (d *Directory) listIndex(tx store.Tx, p place, q string, limit int, users *[]User) (last place, full bool, err error) {
 	prefix := store.KStart(store.PrefixAccount, p.Index, p.Realm, store.OpenString(q))
 	var from []byte
-	if p.After != "" {
+	if p.Begun {
 		from = store.Next(store.K(store.PrefixAccount, p.Index, p.Realm, p.After))
 	}
 	last, read := p, 0
@@ -95,7 +96,7 @@ func (d *Directory) listIndex(tx store.Tx, p place, q string, limit int, users *
 		if err != nil || !ok || len(parts) != 3 {
 			return last, false, refuse(store.ErrNotFound, "an index record of users cannot be read")
 		}
-		last.After = string(parts[2])
+		last.After, last.Begun = string(parts[2]), true
 		if rec.kind() != principal.User {
 			continue
 		}

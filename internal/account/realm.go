@@ -16,6 +16,7 @@ const (
 	EnrollFirstLogin = "first-login" // within FirstLogin of creation or invitation
 	EnrollInvitation = "invitation"  // within Invitation of an invitation
 	EnrollOff        = "off"
+	EnrollOpen       = "open" // at any time, by whoever has the password: only where one factor is enough
 )
 
 // Values of Settings.Replay and Settings.Names.
@@ -23,13 +24,15 @@ const (
 	ReplayDeny  = "deny"
 	ReplayAllow = "allow"
 	NamesPrecis = "precis" // the one spelling of RFC 8265, at every door
+	NamesExact  = "exact"  // letter for letter: see principal.ExactName
 )
 
 // RecoverySettings say how recovery codes are made.
 type RecoverySettings struct {
-	Count    int    `json:"count"`    // codes in a set
-	Length   int    `json:"length"`   // characters of a code, without hyphens
-	Alphabet string `json:"alphabet"` // letters a to z and digits, each once
+	Count    int    `json:"count"`           // codes in a set
+	Length   int    `json:"length"`          // characters of a code, without hyphens
+	Alphabet string `json:"alphabet"`        // ASCII letters and digits, each once, in the case that is printed
+	Plain    bool   `json:"plain,omitempty"` // printed without hyphens
 }
 
 // Lifetimes of sessions. In JSON they are nanoseconds.
@@ -51,6 +54,15 @@ type Settings struct {
 	Session       *Lifetimes        `json:"session,omitempty"`
 	Replay        string            `json:"replay,omitempty"`
 	Names         string            `json:"names,omitempty"`
+	SecretLength  *int              `json:"secret_length,omitempty"` // base32 characters of a new authenticator's seed
+	Issuer        string            `json:"issuer,omitempty"`        // what authenticator apps show; default: the installation's name
+	MethodLabels  map[string]string `json:"method_labels,omitempty"` // what methods are called, where a client asks
+
+	// What a signed-in person may do with a code, and without: the three settings of
+	// django-trench. The native API always asks for a code.
+	ConfirmDisable    *bool `json:"confirm_disable,omitempty"`
+	ConfirmRegenerate *bool `json:"confirm_regenerate,omitempty"`
+	AllowRegenerate   *bool `json:"allow_regenerate,omitempty"`
 }
 
 // Realm is a namespace of principals.
@@ -175,7 +187,7 @@ func (d *Directory) Configured(name string) Settings { return d.configured[name]
 // over all realms: what a realm demands of its members, others rely on. Grants never
 // exceed the principal's own; those of admin and auth are fixed. ifVersion other than
 // 0: only if the realm has it.
-// Errors: ErrInvalid, ErrConfigured, ErrReserved, ErrVersion, ErrForbidden, ErrNotFresh.
+// Errors: ErrInvalid, ErrConfigured, ErrReserved, ErrNotEmpty, ErrVersion, ErrForbidden, ErrNotFresh.
 func (d *Directory) SetRealm(tx store.Tx, a Actor, name string, s Settings, grants *[]Grant, ifVersion uint64) (Realm, error) {
 	name, err := principal.CanonicalRealm(name)
 	if err != nil {
@@ -209,7 +221,11 @@ func (d *Directory) SetRealm(tx store.Tx, a Actor, name string, s Settings, gran
 	} else {
 		r.Version++
 	}
+	before := d.effective(r).Names
 	if err := d.setSettings(r, s); err != nil {
+		return Realm{}, err
+	}
+	if err := d.keepNames(tx, r, before); err != nil {
 		return Realm{}, err
 	}
 	if grants != nil {
@@ -221,6 +237,19 @@ func (d *Directory) SetRealm(tx store.Tx, a Actor, name string, s Settings, gran
 		return Realm{}, err
 	}
 	return d.effective(r), d.record(tx, rights, audit.Event{Kind: audit.KindRealmSet, Name: "@" + name})
+}
+
+// keepNames refuses another way to spell names while somebody has one: two members
+// could become one, or a member nobody.
+func (d *Directory) keepNames(tx store.Tx, r *Realm, before string) error {
+	if d.effective(r).Names == before {
+		return nil
+	}
+	members, err := loadCount(tx, membersKey(r.Name))
+	if err == nil && members.N > 0 {
+		err = refuse(ErrNotEmpty, "names of the realm %s cannot change while it has %d members", r.Name, members.N)
+	}
+	return err
 }
 
 func (d *Directory) setSettings(r *Realm, s Settings) error {

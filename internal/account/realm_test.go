@@ -132,10 +132,16 @@ func TestBadSettingsAreRefused(t *testing.T) {
 		"replay":            {Replay: "maybe"},
 		"names":             {Names: "any"},
 		"digits":            {OTP: &otp.Params{Algorithm: otp.SHA1, Digits: 4, Period: 30}},
+		"an odd period":     {OTP: &otp.Params{Algorithm: otp.SHA1, Digits: 6, Period: 301}},
 		"skew":              {Skew: number(11)},
 		"a method":          {Methods: []string{"TOTP; rm"}},
 		"a method twice":    {Methods: []string{"totp", "totp"}},
-		"short codes":       {RecoveryCodes: &account.RecoverySettings{Count: 10, Length: 10, Alphabet: "abcdefghjkmnpqrstuvwxyz23456789"}},
+		"short codes":       {RecoveryCodes: &account.RecoverySettings{Count: 10, Length: 5, Alphabet: "abcdefghjkmnpqrstuvwxyz23456789"}},
+		"few bits":          {RecoveryCodes: &account.RecoverySettings{Count: 10, Length: 6, Alphabet: "01234567"}},
+		"few bits, folded":  {RecoveryCodes: &account.RecoverySettings{Count: 10, Length: 6, Alphabet: "abcdefghABCDEFGH"}},
+		"long codes":        {RecoveryCodes: &account.RecoverySettings{Count: 10, Length: 65, Alphabet: "0123456789"}},
+		"a sign":            {RecoveryCodes: &account.RecoverySettings{Count: 10, Length: 16, Alphabet: "0123456789@"}},
+		"a control sign":    {RecoveryCodes: &account.RecoverySettings{Count: 10, Length: 16, Alphabet: "0123456789\x10"}},
 		"one letter":        {RecoveryCodes: &account.RecoverySettings{Count: 10, Length: 64, Alphabet: "a"}},
 		"a letter twice":    {RecoveryCodes: &account.RecoverySettings{Count: 10, Length: 64, Alphabet: "aab"}},
 		"no codes":          {RecoveryCodes: &account.RecoverySettings{Count: 0, Length: 64, Alphabet: "ab"}},
@@ -240,4 +246,49 @@ func TestDefaultRealmMayBeNamedOtherwise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Recovery codes may look as those of older systems do: six digits, upper case,
+// both cases.
+func TestRecoveryCodesOfOlderSystems(t *testing.T) {
+	for _, r := range []account.RecoverySettings{
+		{Count: 5, Length: 6, Alphabet: "0123456789", Plain: true},
+		{Count: 10, Length: 32, Alphabet: "0123456789ABCDEF"},
+		{Count: 5, Length: 12, Alphabet: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"},
+	} {
+		if err := (account.Settings{RecoveryCodes: &r}).Validate("staff"); err != nil {
+			t.Errorf("%+v: %v", r, err)
+		}
+	}
+}
+
+// What a realm answers is the caller's own: writing into it changes nobody else's.
+func TestARealmsLabelsAreItsOwn(t *testing.T) {
+	d := newDirectory(t, nil)
+	length := 52
+	d.must(func(tx store.Tx) error {
+		_, err := d.SetRealm(tx, account.Local(), "staff", account.Settings{SecretLength: &length, MethodLabels: map[string]string{"totp": "App"}}, nil, 0)
+		return err
+	})
+	configured := account.New(account.Options{Realms: map[string]account.Settings{"staff": {Issuer: "Example", MethodLabels: map[string]string{"totp": "Phone"}}, "other": {MethodLabels: map[string]string{}}}})
+	for range 2 {
+		d.must(func(tx store.Tx) error {
+			r, err := configured.Realm(tx, "staff")
+			if err != nil || r.MethodLabels["totp"] != "Phone" || r.Issuer != "Example" || *r.SecretLength != 52 {
+				t.Errorf("%+v: %v", r.Settings, err)
+			}
+			r.MethodLabels["totp"], *r.SecretLength = "mine", 33
+			return err
+		})
+	}
+	d.must(func(tx store.Tx) error { // an empty map sets nothing, so it is not in the way either
+		if _, err := d.SetRealm(tx, account.Local(), "other", account.Settings{MethodLabels: map[string]string{"totp": "App"}}, nil, 0); err != nil {
+			return err
+		}
+		r, err := configured.Realm(tx, "other")
+		if r.MethodLabels["totp"] != "App" {
+			t.Errorf("an empty map took the place of %v", r.MethodLabels)
+		}
+		return err
+	})
 }

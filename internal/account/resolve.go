@@ -48,7 +48,7 @@ func (d *Directory) spellName(tx store.Tx, name, realm string) (spelling, error)
 	if err != nil {
 		return spelling{}, err
 	}
-	canonical, err := canonicalName(name)
+	canonical, err := canonicalName(r, name)
 	if err != nil {
 		return spelling{ref: raw(name, r.Name)}, nil
 	}
@@ -119,4 +119,57 @@ func (d *Directory) Canonical(tx store.Tx, login, realm string) (principal.Ref, 
 		return principal.Ref{}, err
 	}
 	return u.Ref(), nil
+}
+
+// By says how FindIn reads a login.
+type By uint8
+
+const (
+	ByName By = iota
+	ByAddress
+)
+
+// FindIn is Resolve and Canonical for doors that know one realm alone and one way to
+// name its users: nothing in the login leads out of the realm. Where nobody has the
+// name, its canonical form comes back beside ErrUnknownUser, as Canonical returns it.
+func (d *Directory) FindIn(tx store.Tx, login, realm string, by By) (*User, principal.Ref, error) {
+	if len(login) > maxLogin {
+		login = login[:maxLogin]
+	}
+	s, err := spellAddress(login, realm), error(nil)
+	if by == ByName {
+		s, err = d.spellName(tx, login, realm)
+		if errors.Is(err, ErrUnknownRealm) {
+			s, err = spelling{ref: raw(login, realm)}, nil
+		}
+	}
+	if err != nil {
+		return nil, principal.Ref{}, err
+	}
+	u, err := d.find(tx, s)
+	if err != nil {
+		return nil, s.ref, err
+	}
+	return u, u.Ref(), nil
+}
+
+// Ref is the one spelling of a name of a realm, which need not exist yet, as the
+// realm's setting names has it. Errors: ErrInvalid; others: the store failed.
+func (d *Directory) Ref(tx store.Tx, name, realm string) (principal.Ref, error) {
+	r, err := d.RealmToBe(tx, realm)
+	if errors.Is(err, ErrUnknownRealm) {
+		return principal.Ref{}, refuse(ErrInvalid, "%.64q can be no realm", realm)
+	}
+	if err != nil {
+		return principal.Ref{}, err
+	}
+	name, err = canonicalName(r, name)
+	return principal.Ref{Name: name, Realm: r.Name}, err
+}
+
+// SpelledAlike reports whether a name is spelled the same whatever a realm's setting
+// names is: then nobody has to be asked.
+func SpelledAlike(name string) bool {
+	canonical, err := principal.CanonicalName(name)
+	return err == nil && canonical == name
 }

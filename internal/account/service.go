@@ -60,8 +60,11 @@ type Service struct {
 	Use         Use            `json:"use,omitempty"`
 	AllowFrom   []netip.Prefix `json:"allow_from,omitempty"` // empty: everywhere
 	Disabled    bool           `json:"disabled,omitempty"`
-	Epoch       uint64         `json:"epoch"`   // access tokens and streams of an older one are dead
-	Version     uint64         `json:"version"` // for If-Match
+	Epoch       uint64         `json:"epoch"`             // access tokens and streams of an older one are dead
+	Version     uint64         `json:"version"`           // for If-Match
+	Owner       string         `json:"owner,omitempty"`   // whose program it is; a text, no principal
+	Trusted     bool           `json:"trusted,omitempty"` // of an application of compat.ungleich: it may ask about others
+	Via         string         `json:"via,omitempty"`     // the facade through which it was created
 	CreatedAt   time.Time      `json:"created_at"`
 	RotatedAt   time.Time      `json:"rotated_at,omitzero"`
 }

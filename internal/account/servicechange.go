@@ -23,9 +23,9 @@ type NewService struct {
 	Params      *otp.Params // nil: the realm's
 	Use         Use
 	AllowFrom   []string // networks or addresses; empty: everywhere
-	MakeRealm   bool     // make a missing realm, without capabilities
-	Owner       string   // who registered it, where an older system wrote that down
-	Trusted     bool     // an older system let it ask about others' tokens
+	Owner       string
+	Trusted     bool
+	MakeRealm   bool // make a missing realm, without capabilities
 }
 
 // ServiceChange is what UpdateService changes: fields that are nil stay.
@@ -33,6 +33,8 @@ type ServiceChange struct {
 	Description *string
 	Use         *Use
 	AllowFrom   *[]string
+	Owner       *string
+	Trusted     *bool
 	Disabled    *bool // true ends its access tokens and streams
 }
 
@@ -44,7 +46,7 @@ func (d *Directory) CreateService(tx store.Tx, a Actor, n NewService) (*Service,
 	if err != nil {
 		return nil, err
 	}
-	s, seed, err := d.newService(tx, realm, n)
+	s, seed, err := d.newService(tx, a, realm, n)
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +54,9 @@ func (d *Directory) CreateService(tx store.Tx, a Actor, n NewService) (*Service,
 		return nil, err
 	}
 	if s.Number, err = nextNumber(tx); err != nil {
+		return nil, err
+	}
+	if err := saveNumber(tx, s); err != nil {
 		return nil, err
 	}
 	if err := saveService(tx, s); err != nil {
@@ -65,18 +70,13 @@ func (d *Directory) CreateService(tx store.Tx, a Actor, n NewService) (*Service,
 
 // newService is the record of a new service, canonical and within all limits, and
 // its seed. Nothing is written.
-func (d *Directory) newService(tx store.Tx, realm string, n NewService) (*Service, Seed, error) {
-	s := &Service{ID: principal.NewID(), Realm: realm, Epoch: 1, CreatedAt: tx.Now()}
+func (d *Directory) newService(tx store.Tx, a Actor, realm string, n NewService) (*Service, Seed, error) {
+	s := &Service{ID: principal.NewID(), Realm: realm, Epoch: 1, CreatedAt: tx.Now(), Via: a.facade()}
 	var err error
-	if s.Name, err = canonicalName(n.Ref.Name); err != nil {
+	if s.Name, err = d.serviceName(tx, n.Ref.Name, realm); err != nil {
 		return nil, Seed{}, err
 	}
-	// In Basic a name ends at the first colon (RFC 7617 section 2), and OAuth clients
-	// send it with percent signs (RFC 6749 section 2.3.1): it must have one reading.
-	if strings.ContainsAny(s.Name, ":%+*") || strings.ContainsAny(realm, ":%+*") {
-		return nil, Seed{}, refuse(ErrInvalid, "the name and the realm of a service hold no colon, percent sign, plus or star")
-	}
-	change := ServiceChange{Description: &n.Description, Use: &n.Use, AllowFrom: &n.AllowFrom}
+	change := ServiceChange{Description: &n.Description, Use: &n.Use, AllowFrom: &n.AllowFrom, Owner: &n.Owner, Trusted: &n.Trusted}
 	if err := change.apply(s); err != nil {
 		return nil, Seed{}, err
 	}
@@ -89,6 +89,25 @@ func (d *Directory) newService(tx store.Tx, realm string, n NewService) (*Servic
 	return s, seed, nil
 }
 
+// serviceName is the one spelling of a service's name.
+func (d *Directory) serviceName(tx store.Tx, name, realm string) (string, error) {
+	ref, err := d.Ref(tx, name, realm)
+	if err != nil {
+		return "", err
+	}
+	r, err := d.RealmToBe(tx, realm)
+	if err != nil {
+		return "", err
+	}
+	// In Basic a name ends at the first colon (RFC 7617 section 2), and OAuth clients
+	// send it with percent signs (RFC 6749 section 2.3.1): it must have one reading.
+	// Where names are exact, those that have two are good for a facade alone.
+	if r.Names != NamesExact && strings.ContainsAny(ref.Name, ":%+*") || strings.ContainsAny(realm, ":%+*") {
+		return "", refuse(ErrInvalid, "the name and the realm of a service hold no colon, percent sign, plus or star")
+	}
+	return ref.Name, nil
+}
+
 // newSeed makes the seed of a service, or takes one from elsewhere.
 func (d *Directory) newSeed(tx store.Tx, realm string, given []byte, size int, params *otp.Params) (Seed, error) {
 	if params == nil {
@@ -98,7 +117,7 @@ func (d *Directory) newSeed(tx store.Tx, realm string, given []byte, size int, p
 		}
 		params = r.OTP
 	}
-	if err := params.Validate(); err != nil {
+	if err := params.Usual(); err != nil {
 		return Seed{}, refuse(ErrInvalid, "%v", err)
 	}
 	if size > otp.MaxSeed {
@@ -207,7 +226,7 @@ func (d *Directory) DeleteService(tx store.Tx, a Actor, ref principal.Ref) error
 			return err
 		}
 	}
-	for _, key := range []store.Key{serviceKey(s.Ref()), nameKey(s.Ref()), serviceStateKey(s.ID)} {
+	for _, key := range []store.Key{serviceKey(s.Ref()), nameKey(s.Ref()), serviceStateKey(s.ID), numberKey(s.Number)} {
 		if err := tx.Delete(key); err != nil {
 			return err
 		}
@@ -235,6 +254,9 @@ func (d *Directory) serviceTarget(tx store.Tx, a Actor, ref principal.Ref, c Cap
 		return nil, r, err
 	}
 	s, err := d.ServiceByRef(tx, ref)
+	if err == nil {
+		err = d.Reaches(tx, a, s)
+	}
 	return s, r, err
 }
 
@@ -256,6 +278,14 @@ func (c ServiceChange) apply(s *Service) (err error) {
 		if s.AllowFrom, err = canonicalNetworks(*c.AllowFrom); err != nil {
 			return err
 		}
+	}
+	if c.Owner != nil {
+		if s.Owner, err = validText("owner", *c.Owner, principal.MaxName); err != nil {
+			return err
+		}
+	}
+	if c.Trusted != nil {
+		s.Trusted = *c.Trusted
 	}
 	if c.Disabled != nil {
 		s.Disabled = *c.Disabled
@@ -298,6 +328,12 @@ func changedService(a, b *Service) (fields []string) {
 	if !slices.Equal(a.AllowFrom, b.AllowFrom) {
 		fields = append(fields, "allow_from")
 	}
+	if a.Owner != b.Owner {
+		fields = append(fields, "owner")
+	}
+	if a.Trusted != b.Trusted {
+		fields = append(fields, "trusted")
+	}
 	if a.Disabled != b.Disabled {
 		fields = append(fields, "disabled")
 	}
@@ -337,7 +373,7 @@ func (d *Directory) Services(tx store.Tx, realm, q, cursor string, limit int) (s
 			continue
 		}
 		var from []byte
-		if r.Name == p.Realm && p.After != "" {
+		if r.Name == p.Realm && p.Begun {
 			from = store.Next(serviceKey(principal.Ref{Realm: p.Realm, Name: p.After}))
 		}
 		for item, err := range tx.Scan(store.KStart(store.PrefixAccount, keyService, r.Name, store.OpenString(q)), from) {
@@ -346,7 +382,7 @@ func (d *Directory) Services(tx store.Tx, realm, q, cursor string, limit int) (s
 			}
 			if len(services) == limit {
 				last := services[limit-1]
-				return services, place{Realm: last.Realm, Index: keyService, After: last.Name}.String(), nil
+				return services, place{Realm: last.Realm, Index: keyService, After: last.Name, Begun: true}.String(), nil
 			}
 			s, err := store.Decode[Service](item.Value)
 			if err != nil {

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -12,12 +13,19 @@ import (
 
 // Limits of settings.
 const (
-	minRecoveryBits  = 64 // of one code: beyond guessing, even offline
-	maxRecoveryCount = 100
-	maxRecoveryChars = 64
-	maxMethods       = 16
-	maxMethodName    = 32 // bytes
-	maxLifetime      = 366 * 24 * time.Hour
+	// minRecoveryBits is of one code: six digits, as older systems have them. The
+	// throttle and the key of the MAC protect those; the default has 79 bits.
+	minRecoveryBits     = 19
+	maxRecoveryCount    = 100
+	minRecoveryChars    = 6
+	maxRecoveryChars    = 64
+	maxRecoveryAlphabet = 128
+	maxMethods          = 16
+	maxMethodName       = 32 // bytes
+	maxLifetime         = 366 * 24 * time.Hour
+	minSecret           = 32 // base32 characters: 160 bits (RFC 4226 section 4, R6)
+	maxSecret           = 128
+	maxIssuer           = 64 // bytes: a line in an app
 )
 
 // recoveryAlphabet has no look-alikes: no i, l, o, 0, 1.
@@ -25,7 +33,7 @@ const recoveryAlphabet = "abcdefghjkmnpqrstuvwxyz23456789"
 
 // DefaultSettings are the settings of a realm where nothing else is set.
 func DefaultSettings(realm string) Settings {
-	factors, skew := 2, 1
+	factors, skew, secret, yes := 2, 1, minSecret, true
 	params := otp.Default()
 	s := Settings{
 		Factors:       &factors,
@@ -36,7 +44,11 @@ func DefaultSettings(realm string) Settings {
 		Session:       &Lifetimes{Idle: 8 * time.Hour, Absolute: 7 * 24 * time.Hour, Remember: 30 * 24 * time.Hour},
 		Replay:        ReplayDeny,
 		Names:         NamesPrecis,
+		SecretLength:  &secret,
+
+		ConfirmDisable: &yes, ConfirmRegenerate: &yes, AllowRegenerate: &yes,
 	}
+	s = s.clone()
 	if realm == AdminRealm {
 		s.Enrollment = EnrollInvitation
 		s.Session = &Lifetimes{Idle: 30 * time.Minute, Absolute: 8 * time.Hour}
@@ -66,7 +78,7 @@ func (s Settings) over(top Settings) Settings {
 }
 
 func unset(v reflect.Value) bool {
-	return v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0
+	return v.IsZero() || (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0
 }
 
 // without returns s without the fields that fixed sets, or the JSON name of the
@@ -91,7 +103,9 @@ func (s Settings) without(fixed Settings) (rest Settings, conflict string) {
 func (s Settings) clone() Settings {
 	s.Factors, s.Skew = copied(s.Factors), copied(s.Skew)
 	s.OTP, s.RecoveryCodes, s.Session = copied(s.OTP), copied(s.RecoveryCodes), copied(s.Session)
-	s.Methods = slices.Clone(s.Methods)
+	s.Methods, s.MethodLabels = slices.Clone(s.Methods), maps.Clone(s.MethodLabels)
+	s.SecretLength = copied(s.SecretLength)
+	s.ConfirmDisable, s.ConfirmRegenerate, s.AllowRegenerate = copied(s.ConfirmDisable), copied(s.ConfirmRegenerate), copied(s.AllowRegenerate)
 	return s
 }
 
@@ -114,8 +128,11 @@ func (s Settings) validate(realm string) error {
 	if realm == AdminRealm && s.Factors != nil && *s.Factors != 2 {
 		return refuse(ErrInvalid, "the realm admin always has factors 2")
 	}
-	if err := oneOf("enrollment", s.Enrollment, EnrollFirstLogin, EnrollInvitation, EnrollOff); err != nil {
+	if err := oneOf("enrollment", s.Enrollment, EnrollFirstLogin, EnrollInvitation, EnrollOff, EnrollOpen); err != nil {
 		return err
+	}
+	if s.Enrollment == EnrollOpen && (s.Factors == nil || *s.Factors != 1) {
+		return refuse(ErrInvalid, "enrollment open is for realms where factors is 1: with two, whoever learns a password would set up the second")
 	}
 	if realm == AdminRealm && s.Enrollment == EnrollFirstLogin {
 		return refuse(ErrInvalid, "the realm admin enrols by invitation only")
@@ -123,11 +140,11 @@ func (s Settings) validate(realm string) error {
 	if err := oneOf("replay", s.Replay, ReplayDeny, ReplayAllow); err != nil {
 		return err
 	}
-	if err := oneOf("names", s.Names, NamesPrecis); err != nil {
+	if err := oneOf("names", s.Names, NamesPrecis, NamesExact); err != nil {
 		return err
 	}
 	if s.OTP != nil {
-		if err := s.OTP.Validate(); err != nil {
+		if err := s.OTP.Usual(); err != nil {
 			return refuse(ErrInvalid, "otp: %v", err)
 		}
 	}
@@ -142,8 +159,30 @@ func (s Settings) validate(realm string) error {
 			return err
 		}
 	}
+	if err := s.validTexts(); err != nil {
+		return err
+	}
 	if s.Session != nil {
 		return s.Session.validate()
+	}
+	return nil
+}
+
+// validTexts judges what is shown in apps and to clients.
+func (s Settings) validTexts() error {
+	if s.SecretLength != nil && (*s.SecretLength < minSecret || *s.SecretLength > maxSecret) {
+		return refuse(ErrInvalid, "secret_length is %d to %d characters, not %d", minSecret, maxSecret, *s.SecretLength)
+	}
+	if _, err := validText("issuer", s.Issuer, maxIssuer); err != nil {
+		return err
+	}
+	if err := validMethods(slices.Sorted(maps.Keys(s.MethodLabels))); err != nil {
+		return refuse(ErrInvalid, "method_labels: %v", err)
+	}
+	for _, label := range s.MethodLabels {
+		if _, err := validText("method_labels", label, maxIssuer); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -172,15 +211,24 @@ func (r RecoverySettings) validate() error {
 	if r.Count < 1 || r.Count > maxRecoveryCount {
 		return refuse(ErrInvalid, "recovery_codes: a set has 1 to %d codes, not %d", maxRecoveryCount, r.Count)
 	}
+	distinct := map[byte]bool{} // case is ignored when a code is typed: a and A are one character
 	for i := range len(r.Alphabet) {
 		c := r.Alphabet[i]
-		letter := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
+		folded := c | 0x20 // of letters; digits have the bit already
+		letter := folded >= 'a' && folded <= 'z' || c >= '0' && c <= '9'
 		if !letter || strings.IndexByte(r.Alphabet, c) != i {
-			return refuse(ErrInvalid, "recovery_codes: the alphabet has letters a to z and digits, each once")
+			return refuse(ErrInvalid, "recovery_codes: the alphabet has letters A to Z and a to z and digits, each once")
 		}
+		distinct[folded] = true
 	}
-	if r.Length > maxRecoveryChars || len(r.Alphabet) < 2 || float64(r.Length)*math.Log2(float64(len(r.Alphabet))) < minRecoveryBits {
-		return refuse(ErrInvalid, "recovery_codes: codes of %d characters out of %d are not between %d bits and %d characters", r.Length, len(r.Alphabet), minRecoveryBits, maxRecoveryChars)
+	bits := float64(r.Length) * math.Log2(float64(len(distinct)))
+	switch {
+	case len(r.Alphabet) > maxRecoveryAlphabet:
+		return refuse(ErrInvalid, "recovery_codes: the alphabet has at most %d characters", maxRecoveryAlphabet)
+	case r.Length < minRecoveryChars || r.Length > maxRecoveryChars:
+		return refuse(ErrInvalid, "recovery_codes: a code has %d to %d characters, not %d", minRecoveryChars, maxRecoveryChars, r.Length)
+	case len(distinct) < 2 || bits < minRecoveryBits:
+		return refuse(ErrInvalid, "recovery_codes: codes of %d characters out of %d have less than %d bits: more of either are needed", r.Length, len(distinct), minRecoveryBits)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func DecodeIdentity(value []byte) (Identity, error) {
 		Epoch    uint64       `json:"epoch"`
 		Methods  []Method     `json:"methods"`
 	}
-	if json.Unmarshal(value, &u) != nil || u.ID.IsZero() || u.Name == "" || u.Realm == "" {
+	if json.Unmarshal(value, &u) != nil || u.ID.IsZero() || u.Realm == "" {
 		return Identity{}, errors.New("not the record of a user")
 	}
 	return Identity{
@@ -103,7 +103,7 @@ func (d *Directory) Create(tx store.Tx, a Actor, n NewUser) (*User, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := newUser(tx, realm, n)
+	u, err := d.newUser(tx, realm, n)
 	if err != nil {
 		return nil, err
 	}
@@ -151,12 +151,13 @@ func (d *Directory) realmOfNew(tx store.Tx, rights rights, name string, make boo
 }
 
 // newUser is the record of a new user, canonical and within all limits.
-func newUser(tx store.Tx, realm string, n NewUser) (*User, error) {
+func (d *Directory) newUser(tx store.Tx, realm string, n NewUser) (*User, error) {
 	u := &User{ID: principal.NewID(), Realm: realm, Epoch: 1, CreatedAt: tx.Now()}
-	var err error
-	if u.Name, err = canonicalName(n.Ref.Name); err != nil {
+	ref, err := d.Ref(tx, n.Ref.Name, realm)
+	if err != nil {
 		return nil, err
 	}
+	u.Name = ref.Name
 	if u.Email, err = canonicalEmail(n.Email); err != nil {
 		return nil, err
 	}

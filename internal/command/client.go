@@ -230,7 +230,23 @@ func (c *client) ref(text string) (principal.Ref, error) {
 			return principal.Ref{}, err
 		}
 	}
-	return principal.ParseRef(text, fallback)
+	return typed(text, fallback)
+}
+
+// typed reads name@realm, split at the last @, or a bare name of fallback. A name that
+// can be one in no realm but those with exact names stays as it was typed, and so does
+// one that would be folded: the server knows which of the two the realm has.
+func typed(text, fallback string) (principal.Ref, error) {
+	name, realm := text, fallback
+	if at := strings.LastIndexByte(text, '@'); at >= 0 {
+		name, realm = text[:at], text[at+1:]
+	}
+	realm, err := principal.CanonicalRealm(realm)
+	if err != nil {
+		return principal.Ref{}, err
+	}
+	name, err = principal.ExactName(name)
+	return principal.Ref{Name: name, Realm: realm}, err
 }
 
 // defaultRealm is where the server looks for a name without a realm.

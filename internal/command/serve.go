@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -117,13 +118,23 @@ func printReport(cmd *cobra.Command, report Report) error {
 	for _, warning := range report.Warnings {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+clean(warning))
 	}
-	if len(report.Rules) == 0 {
+	if err := printRules(out, report.Rules); err != nil {
+		return err
+	}
+	for _, facade := range report.Facades {
+		fmt.Fprintln(out, clean(facade))
+	}
+	return nil
+}
+
+func printRules(out io.Writer, rules []RuleReport) error {
+	if len(rules) == 0 {
 		fmt.Fprintln(out, "The configuration is good, but it has no rules: every request is denied.")
 		return nil
 	}
 	fmt.Fprintln(out, "The configuration is good. The first rule that matches decides; if none does, the answer is deny.")
 	rows := [][]string{{"RULE", "NAME", "MEANING"}}
-	for _, rule := range report.Rules {
+	for _, rule := range rules {
 		rows = append(rows, []string{strconv.Itoa(rule.Number), rule.Name, rule.Text})
 	}
 	return table(out, rows)

@@ -58,7 +58,7 @@ func serviceRef(text string) (principal.Ref, error) {
 	if !strings.Contains(text, "@") {
 		return principal.Ref{}, usage("NAME@REALM is expected: services have no default realm")
 	}
-	ref, err := principal.ParseRef(text, "")
+	ref, err := typed(text, "")
 	if err != nil {
 		return principal.Ref{}, usage("NAME@REALM is expected: %v", err)
 	}

@@ -83,6 +83,8 @@ type Report struct {
 	File string `json:"file"`
 	// Rules are in the order in which they are asked.
 	Rules []RuleReport `json:"rules"`
+	// Facades are whole sentences: where each is, who may call it, what it shows.
+	Facades []string `json:"facades,omitempty"`
 	// Warnings are whole sentences about what is allowed but probably not
 	// meant. They do not change the exit code.
 	Warnings []string `json:"warnings"`

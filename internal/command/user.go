@@ -49,7 +49,7 @@ func (l *line) user() *cobra.Command {
 	cmd.AddCommand(l.userAdd(), l.userList(), l.userShow(), l.userSet(),
 		l.userToggle("disable", "Disable a user and end all sessions", true),
 		l.userToggle("enable", "Enable a user again", false),
-		l.userDelete(), l.userInvite(), l.userResetPassword(), l.userResetFactors(),
+		l.userDelete(), l.userInvite(), l.userResetPassword(), l.userResetFactors(), l.userRecoveryCodes(),
 		l.userImport(), l.userExport())
 	return cmd
 }
@@ -264,6 +264,28 @@ func (l *line) userResetFactors() *cobra.Command {
 		}
 		return nil
 	})
+}
+
+func (l *line) userRecoveryCodes() *cobra.Command {
+	var asJSON bool
+	cmd := l.onUser("recovery-codes", "Make a user fresh recovery codes; the old ones are dead", func(cmd *cobra.Command, c *client, ref principal.Ref) error {
+		var made struct {
+			RecoveryCodes []string `json:"recovery_codes"`
+		}
+		if err := c.call(http.MethodPost, userPath(ref)+"/recovery-codes", nil, &made); err != nil {
+			return err
+		}
+		if asJSON {
+			return document(cmd.OutOrStdout(), made)
+		}
+		for _, code := range made.RecoveryCodes {
+			fmt.Fprintln(cmd.OutOrStdout(), code)
+		}
+		say(cmd, "Each works once, in place of a code of %s's authenticator. They are not shown again.", ref)
+		return nil
+	})
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	return cmd
 }
 
 // adminRealm is where administrators live.

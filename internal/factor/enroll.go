@@ -1,6 +1,7 @@
 package factor
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // realm's settings say.
 type EnrollOptions struct {
 	Params *otp.Params // nil: the realm's, else SHA1, 6 digits, 30 s
-	Issuer string      // "": the gateway's
+	Issuer string      // "": the realm's, else the gateway's
 	Label  string      // the account in the app; "": name@realm
 	// Confirmed makes the method active at once, without a code: for
 	// administrators, the command line and provisioning services.
@@ -112,8 +113,8 @@ func (d *Draft) Enrollment() *Enrollment {
 // It changes nothing.
 func (d *Draft) Check(code string, at time.Time) (step int64, ok bool) {
 	rec := d.record(-1, at)
-	ok = rec.burn(code, at, d.Skew) == Good
-	return rec.After, ok
+	step, result := rec.burn(code, at, d.Skew)
+	return step, result == Good
 }
 
 func (d *Draft) record(after int64, at time.Time) *seedRecord {
@@ -163,7 +164,7 @@ func (f *Factors) Confirm(tx store.Tx, actor account.Actor, id principal.ID, cod
 	if err != nil {
 		return nil, err
 	}
-	switch pending.burn(code, tx.Now(), skew) {
+	switch _, result := pending.burn(code, tx.Now(), skew); result {
 	case Good:
 		return f.activate(tx, actor, u, rec, pending)
 	case Replayed:
@@ -223,7 +224,8 @@ func (f *Factors) mayBegin(tx store.Tx, actor account.Actor, u *account.User) er
 	return err
 }
 
-// draft makes the record of a new authenticator with a seed of 160 bits.
+// draft makes the record of a new authenticator. Its seed has 160 bits, or more
+// where the realm says so.
 func (f *Factors) draft(tx store.Tx, ref principal.Ref, o EnrollOptions) (*seedRecord, error) {
 	realm, err := f.dir.Realm(tx, ref.Realm)
 	if err != nil {
@@ -244,14 +246,23 @@ func (f *Factors) draft(tx store.Tx, ref principal.Ref, o EnrollOptions) (*seedR
 	}
 	label := otp.Label{Issuer: o.Issuer, Account: o.Label}
 	if label.Issuer == "" {
-		label.Issuer = f.issuer
+		label.Issuer = cmp.Or(realm.Issuer, f.issuer)
 	}
 	if label.Account == "" {
 		label.Account = ref.String()
 	}
 	label = label.Clean()
-	return &seedRecord{Seed: otp.NewSeed(otp.MinNewSeed), Params: params, Issuer: label.Issuer, Label: label.Account,
+	return &seedRecord{Seed: otp.NewSeed(seedSize(realm.SecretLength)), Params: params, Issuer: label.Issuer, Label: label.Account,
 		After: -1, CreatedAt: tx.Now()}, nil
+}
+
+// seedSize is how many bytes of a seed so many base32 characters hold, rounded
+// down; otp.NewSeed bounds it.
+func seedSize(chars *int) int {
+	if chars == nil {
+		return otp.MinNewSeed
+	}
+	return *chars * 5 / 8
 }
 
 // activate makes seed the one confirmed authenticator and raises the epoch.

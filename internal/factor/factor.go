@@ -2,7 +2,7 @@
 // enrolment, and the memory of what was used.
 //
 // Every door asks here, so a code has one memory whatever door it comes
-// through: Confirm, Verify and their kin burn what they accept in the
+// through: Confirm, Try and their kin burn what they accept in the
 // transaction of the caller. Burned is the step, not its text, and it never
 // goes back, whatever the clock does. Who throttles, and what a good code
 // opens, is the business of the caller.
@@ -36,6 +36,9 @@ const (
 	// RecoveryCode is one of the codes on paper. It opens the second door, but
 	// is no method of its own: who has nothing else has no factor.
 	RecoveryCode Name = "recovery_code"
+	// Any is what Try takes for a text that may be either: the authenticator's
+	// code, else a recovery code. It is no method and stands in no record.
+	Any Name = "any"
 )
 
 // Result is what a code was. The zero Result is a refusal.
@@ -79,6 +82,9 @@ var (
 	ErrEnrollmentClosed = errors.New("setting up a second factor needs an invitation: ask your administrator")
 	// ErrLastFactor: the realm demands two factors, and this is the last one.
 	ErrLastFactor = errors.New("the last factor stays, because two are demanded: set up another one first")
+	// ErrNoRegeneration: the realm's setting allow_regenerate lets nobody make
+	// new recovery codes for himself.
+	ErrNoRegeneration = errors.New("new recovery codes are not allowed here: ask your administrator")
 )
 
 const (
@@ -189,32 +195,6 @@ func (f *Factors) SetPrimary(tx store.Tx, actor account.Actor, id principal.ID, 
 		return err
 	}
 	return f.record(tx, u, actor, audit.KindFactorPrimary, method)
-}
-
-// Verify checks a code of one of the person's methods and burns it if it is
-// good. method "" stands for all methods that read digits; RecoveryCode for
-// the recovery codes. Disabled or not is the caller's question; a person who
-// does not exist is Wrong.
-func (f *Factors) Verify(tx store.Tx, id principal.ID, method Name, code string) (Result, error) {
-	switch method {
-	case "", TOTP:
-		return f.verifyTOTP(tx, id, code)
-	case RecoveryCode:
-		result, _, err := f.VerifyRecovery(tx, id, code)
-		return result, err
-	}
-	return Wrong, nil
-}
-
-// NameOf tells by its form what a text wants to be: six or eight digits are a
-// code, everything else a recovery code.
-func NameOf(text string) Name {
-	for _, digits := range []int{6, 8} {
-		if _, ok := otp.Clean(text, digits); ok {
-			return TOTP
-		}
-	}
-	return RecoveryCode
 }
 
 // Remove takes a confirmed method away. Whoever removes his own last factor
@@ -356,21 +336,22 @@ func loadTOTP(tx store.Tx, id principal.ID) (*totpRecord, error) {
 }
 
 // burn checks a text against one authenticator and burns the step that
-// matched: into the record, which the caller saves.
-func (s *seedRecord) burn(text string, now time.Time, skew int) Result {
+// matched: into the record, which the caller saves. The step of a replay is
+// returned too; that of a wrong code is -1.
+func (s *seedRecord) burn(text string, now time.Time, skew int) (step int64, r Result) {
 	code, ok := otp.Clean(text, s.Params.Digits)
 	if !ok {
-		return Wrong
+		return -1, Wrong
 	}
 	step, result := otp.Match(s.Seed, s.Params, code, now, skew, s.After)
 	switch result {
 	case otp.Matched:
 		s.After, s.UsedAt = step, now
-		return Good
+		return step, Good
 	case otp.Replayed:
-		return Replayed
+		return step, Replayed
 	}
-	return Wrong
+	return -1, Wrong
 }
 
 func (s *seedRecord) enrollment() *Enrollment {
@@ -387,30 +368,4 @@ func (f *Factors) skew(tx store.Tx, name string) (int, error) {
 		return defaultSkew, nil
 	}
 	return *realm.Skew, nil
-}
-
-func (f *Factors) verifyTOTP(tx store.Tx, id principal.ID, code string) (Result, error) {
-	u, err := f.dir.ByID(tx, id)
-	if errors.Is(err, account.ErrUnknownUser) {
-		return Wrong, nil
-	}
-	if err != nil {
-		return Wrong, err
-	}
-	rec, err := loadTOTP(tx, id)
-	if err != nil || rec.Confirmed == nil {
-		return Wrong, err
-	}
-	skew, err := f.skew(tx, u.Realm)
-	if err != nil {
-		return Wrong, err
-	}
-	result := rec.Confirmed.burn(code, tx.Now(), skew)
-	if result == Good {
-		err = store.Save(tx, totpKey(id), rec, time.Time{})
-	}
-	if err != nil {
-		return Wrong, err
-	}
-	return result, nil
 }

@@ -323,8 +323,7 @@ func TestM3RecoveryCodeOfSomebodyElse(t *testing.T) {
 	}
 }
 
-// A fresh set kills the old one; the settings of the realm shape it, but never
-// below 64 bits.
+// A fresh set kills the old one; the settings of the realm shape it.
 func TestNewRecoveryCodes(t *testing.T) {
 	h := newHouse(t, map[string]account.Settings{"digits": {RecoveryCodes: &account.RecoverySettings{Count: 3, Length: 20, Alphabet: "0123456789"}}})
 	alice := h.user("alice@digits")

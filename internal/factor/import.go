@@ -2,6 +2,7 @@ package factor
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -14,13 +15,48 @@ import (
 )
 
 // Brought is an authenticator that a person uses elsewhere already, with the
-// recovery codes that they have.
+// recovery codes that they have on paper.
 type Brought struct {
-	Seed            secret.Bytes
-	Params          otp.Params
-	Issuer          string   // what the app shows; empty: ours
-	RecoveryCodes   []string // in clear, in any case, with or without spaces and hyphens
-	RecoveryDigests []string // hashed like passwords, of formats that secret.CheckDigest takes
+	Seed   secret.Bytes
+	Params otp.Params
+	Issuer string // that the app shows; "": the realm's, else the gateway's
+	// RecoveryCodes are in clear: 6 to 64 letters and digits in any case, with
+	// spaces and hyphens or without. They are stored as MACs, like our own.
+	RecoveryCodes []string
+	// RecoveryDigests are password digests of codes, as secret.CheckDigest
+	// takes them: see ForeignRecovery.
+	RecoveryDigests []string
+}
+
+// Validate refuses what cannot be stored, and says which. It needs no store, so
+// that an importer asks before. The sentences repeat no secret.
+// Errors: account.ErrInvalid.
+func (b Brought) Validate() error {
+	if err := b.Params.Validate(); err != nil {
+		return unfit("%v", err)
+	}
+	if n := len(b.Seed.Reveal()); n < otp.MinSeed || n > otp.MaxSeed {
+		return unfit("the seed has %d bytes: %d to %d are allowed", n, otp.MinSeed, otp.MaxSeed)
+	}
+	if n := len(b.RecoveryCodes) + len(b.RecoveryDigests); n > maxRecoveryCount {
+		return unfit("%d recovery codes are too many: at most %d are allowed", n, maxRecoveryCount)
+	}
+	for i, code := range b.RecoveryCodes {
+		clean, ok := cleanRecovery(code)
+		if !ok || len(clean) < minRecoveryLength || len(clean) > maxRecoveryLength {
+			return unfit("recovery code %d is none: %d to %d letters and digits are expected", i+1, minRecoveryLength, maxRecoveryLength)
+		}
+	}
+	for i, digest := range b.RecoveryDigests {
+		if err := secret.CheckDigest(digest); err != nil {
+			return unfit("recovery digest %d: %v", i+1, err)
+		}
+	}
+	return nil
+}
+
+func unfit(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", account.ErrInvalid, fmt.Sprintf(format, args...))
 }
 
 // Offers reports, by ErrUnknownMethod, that a realm does not offer a method. A
@@ -37,12 +73,15 @@ func (f *Factors) Offers(tx store.Tx, realm string, method Name) error {
 }
 
 // Bring gives a person who has no factor the authenticator that they use
-// already, active at once, and the recovery codes that they have. The seed is shown
-// to nobody here, and no recovery codes are made: nobody would see them. The epoch
-// rises.
-// Errors: ErrDenied where there is a factor, invalid Params, ErrUnknownMethod,
-// and those of account.
+// already, active at once, and the recovery codes that they have. The seed is
+// shown to nobody here, and no recovery codes are made: nobody would see them.
+// The epoch rises.
+// Errors: ErrDenied where there is a factor, those of Brought.Validate,
+// ErrUnknownMethod, and those of account.
 func (f *Factors) Bring(tx store.Tx, actor account.Actor, id principal.ID, b Brought) error {
+	if err := b.Validate(); err != nil {
+		return err
+	}
 	u, err := f.dir.ByID(tx, id)
 	if err != nil {
 		return err
@@ -58,7 +97,7 @@ func (f *Factors) Bring(tx store.Tx, actor account.Actor, id principal.ID, b Bro
 	if err := store.Save(tx, totpKey(id), &totpRecord{Confirmed: rec}, time.Time{}); err != nil {
 		return err
 	}
-	if err := f.bringCodes(tx, id, b.RecoveryCodes); err != nil {
+	if err := f.bringRecovery(tx, id, b); err != nil {
 		return err
 	}
 	methods := []account.Method{{Name: string(TOTP), Primary: true, AddedAt: tx.Now(), Label: rec.Label}}
@@ -68,17 +107,25 @@ func (f *Factors) Bring(tx store.Tx, actor account.Actor, id principal.ID, b Bro
 	return f.record(tx, u, actor, audit.KindFactorAdd, TOTP)
 }
 
-func (f *Factors) bringCodes(tx store.Tx, id principal.ID, codes []string) error {
-	if len(codes) == 0 {
+// bringRecovery stores each code once: of two that are alike the second would
+// be good when the first is burned.
+func (f *Factors) bringRecovery(tx store.Tx, id principal.ID, b Brought) error {
+	rec := &recoveryRecord{MadeAt: tx.Now()}
+	for _, code := range b.RecoveryCodes {
+		clean, _ := cleanRecovery(code)
+		sum := f.recoveryMAC(id, clean)
+		rec.take(sum, "")
+		rec.Codes = append(rec.Codes, sum)
+	}
+	for _, digest := range b.RecoveryDigests {
+		rec.take(nil, digest)
+		rec.Foreign = append(rec.Foreign, digest)
+	}
+	if rec.Total = rec.left(); rec.Total == 0 {
 		return nil
 	}
-	rec := &recoveryRecord{Total: len(codes), MadeAt: tx.Now()}
-	for _, code := range codes {
-		clean, ok := cleanRecovery(code)
-		if !ok {
-			return ErrDenied
-		}
-		rec.Codes = append(rec.Codes, f.recoveryMAC(id, clean))
+	if err := store.Save(tx, recoveryKey(id), rec, time.Time{}); err != nil {
+		return fmt.Errorf("store recovery codes: %w", err)
 	}
-	return store.Save(tx, recoveryKey(id), rec, time.Time{})
+	return nil
 }

@@ -3,9 +3,11 @@ package factor
 import (
 	"crypto/hmac"
 	"crypto/rand"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,63 +28,94 @@ const (
 	// alphabet above.
 	recoveryLength = 16
 	// minRecoveryBits is the least entropy of a code, whatever the settings
-	// say: they are stored as a MAC, but there are ten of them.
-	minRecoveryBits = 64
+	// say: six digits. Only the throttle and the key of the MAC protect those.
+	minRecoveryBits = 19
+	// minRecoveryLength is the least number of characters of a code.
+	minRecoveryLength = 6
+	// maxRecoveryLength bounds it.
+	maxRecoveryLength = 64
+	// maxRecoveryCount bounds a set, made here or brought.
+	maxRecoveryCount = 100
 	// recoveryGroup characters stand between hyphens.
 	recoveryGroup = 4
 	// maxRecoveryText bounds a typed code with its separators, in bytes.
 	maxRecoveryText = 128
 )
 
-// recoveryRecord holds the MACs of the codes that are still good.
+// recoveryRecord holds the codes that are still good: as MACs, and as password
+// digests those that an older system had in no other form.
 type recoveryRecord struct {
 	store.Meta
-	Codes  [][]byte  `json:"codes"`
-	Total  int       `json:"total"`
-	MadeAt time.Time `json:"made_at"`
+	Codes   [][]byte  `json:"codes"`
+	Foreign []string  `json:"foreign,omitempty"`
+	Total   int       `json:"total"`
+	MadeAt  time.Time `json:"made_at"`
 }
 
-// VerifyRecovery checks a recovery code of this person, burns it if it is
-// good, and returns how many are left. A code of somebody else is Wrong and is
-// not consumed: the MAC binds it to its owner.
-func (f *Factors) VerifyRecovery(tx store.Tx, id principal.ID, code string) (Result, int, error) {
+// left is how many codes are still good.
+func (r *recoveryRecord) left() int { return len(r.Codes) + len(r.Foreign) }
+
+// take removes the code whose MAC is sum, and the one whose digest is foreign:
+// a code that came in both forms is still good once. Empty: none. All are
+// compared, so the time tells nothing.
+func (r *recoveryRecord) take(sum []byte, foreign string) bool {
+	before := r.left()
+	r.Codes = slices.DeleteFunc(r.Codes, func(known []byte) bool { return hmac.Equal(known, sum) })
+	r.Foreign = slices.DeleteFunc(r.Foreign, func(known string) bool {
+		return foreign != "" && subtle.ConstantTimeCompare([]byte(known), []byte(foreign)) == 1
+	})
+	return r.left() < before
+}
+
+// tryRecovery checks a recovery code of this person and burns it if it is good.
+// A code of somebody else is Wrong and is not consumed: the MAC binds it to its
+// owner, and so does the record that a digest stands in.
+func (f *Factors) tryRecovery(tx store.Tx, id principal.ID, code, foreign string) (Checked, error) {
 	rec, err := loadRecovery(tx, id)
 	if err != nil {
-		return Wrong, 0, err
+		return refused(RecoveryCode), err
 	}
-	clean, ok := cleanRecovery(code)
-	if !ok {
-		return Wrong, len(rec.Codes), nil
+	var sum []byte
+	if clean, ok := cleanRecovery(code); ok {
+		sum = f.recoveryMAC(id, clean)
 	}
-	sum := f.recoveryMAC(id, clean)
-	found := -1
-	for i, known := range rec.Codes { // all of them, so the time tells nothing
-		if hmac.Equal(known, sum) {
-			found = i
+	c := refused(RecoveryCode)
+	if rec.take(sum, foreign) {
+		if err := store.Save(tx, recoveryKey(id), rec, time.Time{}); err != nil {
+			return c, err
 		}
+		c.Result = Good
 	}
-	if found < 0 {
-		return Wrong, len(rec.Codes), nil
-	}
-	rec.Codes = append(rec.Codes[:found:found], rec.Codes[found+1:]...)
-	if err := store.Save(tx, recoveryKey(id), rec, time.Time{}); err != nil {
-		return Wrong, 0, err
-	}
-	return Good, len(rec.Codes), nil
+	c.Left = rec.left()
+	return c, nil
 }
 
-// RecoveryLeft returns how many recovery codes are still good.
+// ForeignRecovery returns the person's recovery codes that came from an older
+// system as password digests. Verifying one is as dear as a password, so it is
+// never done in a transaction: the caller reads the digests here, finds the one
+// that the typed code matches (all of them are tried, within the hash slots),
+// and names it to Try. None: an empty list.
+func (f *Factors) ForeignRecovery(tx store.Tx, id principal.ID) ([]string, error) {
+	rec, err := loadRecovery(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	return rec.Foreign, nil
+}
+
+// RecoveryLeft returns how many recovery codes are still good, of either form.
 func (f *Factors) RecoveryLeft(tx store.Tx, id principal.ID) (int, error) {
 	rec, err := loadRecovery(tx, id)
 	if err != nil {
 		return 0, err
 	}
-	return len(rec.Codes), nil
+	return rec.left(), nil
 }
 
-// NewRecoveryCodes makes a fresh set; the old one is dead. Whoever has no
-// factor has nothing to recover: ErrNoMethod. A fresh proof is the caller's
-// question. Errors also: those of account.
+// NewRecoveryCodes makes a fresh set; the old one is dead, whatever its form.
+// Whoever has no factor has nothing to recover: ErrNoMethod. Whoever makes it for
+// himself where the realm leaves that to administrators: ErrNoRegeneration. A
+// fresh proof is the caller's question. Errors also: those of account.
 func (f *Factors) NewRecoveryCodes(tx store.Tx, actor account.Actor, id principal.ID) ([]string, error) {
 	u, err := f.dir.ByID(tx, id)
 	if err != nil {
@@ -94,11 +127,24 @@ func (f *Factors) NewRecoveryCodes(tx store.Tx, actor account.Actor, id principa
 	if u.Factors() == 0 {
 		return nil, ErrNoMethod
 	}
+	if actor.Is(id) {
+		if err := f.mayRegenerate(tx, u); err != nil {
+			return nil, err
+		}
+	}
 	codes, err := f.freshCodes(tx, u)
 	if err != nil {
 		return nil, err
 	}
 	return codes, f.record(tx, u, actor, audit.KindRecoveryNew, RecoveryCode)
+}
+
+func (f *Factors) mayRegenerate(tx store.Tx, u *account.User) error {
+	realm, err := f.dir.Realm(tx, u.Realm)
+	if err == nil && realm.AllowRegenerate != nil && !*realm.AllowRegenerate {
+		err = ErrNoRegeneration
+	}
+	return err
 }
 
 func (f *Factors) freshCodes(tx store.Tx, u *account.User) ([]string, error) {
@@ -107,13 +153,14 @@ func (f *Factors) freshCodes(tx store.Tx, u *account.User) ([]string, error) {
 		return nil, err
 	}
 	count, length, alphabet := recoveryShape(realm.RecoveryCodes)
+	codes := differentTexts(alphabet, length, count)
 	rec := &recoveryRecord{Total: count, MadeAt: tx.Now()}
-	codes := make([]string, count)
-	for i := range codes {
-		plain := randomText(alphabet, length)
-		codes[i] = grouped(plain)
-		clean, _ := cleanRecovery(plain)
+	for i, code := range codes {
+		clean, _ := cleanRecovery(code)
 		rec.Codes = append(rec.Codes, f.recoveryMAC(u.ID, clean))
+		if realm.RecoveryCodes == nil || !realm.RecoveryCodes.Plain {
+			codes[i] = grouped(code)
+		}
 	}
 	if err := store.Save(tx, recoveryKey(u.ID), rec, time.Time{}); err != nil {
 		return nil, fmt.Errorf("store recovery codes: %w", err)
@@ -129,7 +176,7 @@ func recoveryShape(s *account.RecoverySettings) (count, length int, alphabet str
 		return count, length, alphabet
 	}
 	if s.Count > 0 {
-		count = min(s.Count, 100)
+		count = min(s.Count, maxRecoveryCount)
 	}
 	if own := distinct(s.Alphabet); len(own) >= 2 {
 		alphabet = own
@@ -138,11 +185,11 @@ func recoveryShape(s *account.RecoverySettings) (count, length int, alphabet str
 		length = s.Length
 	}
 	least := int(math.Ceil(minRecoveryBits / math.Log2(float64(len(alphabet)))))
-	return count, min(max(length, least), maxRecoveryText/2), alphabet
+	return count, min(max(length, least, minRecoveryLength), maxRecoveryLength), alphabet
 }
 
-// distinct keeps each ASCII letter and digit of an alphabet once, whatever its
-// case.
+// distinct keeps each ASCII letter and digit of an alphabet once, in the case in
+// which it stands there first.
 func distinct(alphabet string) string {
 	var kept []byte
 	seen := map[byte]bool{}
@@ -165,6 +212,19 @@ func fold(c byte) byte {
 }
 
 func letterOrDigit(c byte) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
+
+// differentTexts draws so many texts, each once: of two that are alike one
+// would be a code that is not there. alphabet and length leave more than half a
+// million.
+func differentTexts(alphabet string, length, count int) []string {
+	texts := make([]string, 0, count)
+	for len(texts) < count {
+		if text := randomText(alphabet, length); !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
 
 // randomText draws each character with the same probability.
 func randomText(alphabet string, length int) string {

@@ -29,7 +29,7 @@ func Check(_ context.Context, g command.Global) (command.Report, error) {
 	if _, _, err := c.StateDir(g.State); err != nil {
 		return command.Report{}, err
 	}
-	r := command.Report{File: c.file, Rules: []command.RuleReport{}, Warnings: slices.Concat(p.warnings, p.hints)}
+	r := command.Report{File: c.file, Rules: []command.RuleReport{}, Facades: p.facadeReports(), Warnings: slices.Concat(p.warnings, p.hints)}
 	if r.Warnings == nil {
 		r.Warnings = []string{}
 	}
@@ -49,6 +49,16 @@ func (c *Config) RuleReports(rules []guard.Rule) []command.RuleReport {
 		reports[i] = command.RuleReport{Number: i + 1, Name: rules[i].Name, Text: sentence(&rules[i])}
 	}
 	return reports
+}
+
+// FacadeReports says of each facade where it is, who may call it and what it shows,
+// for a server with routes of its own.
+func (c *Config) FacadeReports() ([]string, error) {
+	p, err := c.plan(shell{routes: true})
+	if err != nil {
+		return nil, err
+	}
+	return p.facadeReports(), nil
 }
 
 // Remarks are whole sentences about what a good configuration allows but probably

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/otp"
+	"github.com/sallyport-auth/sallyport/internal/web/compat"
 )
 
 // Config is the one configuration of both shells: YAML for the standalone
@@ -83,6 +85,9 @@ type Config struct {
 	// all, for proxies whose snippet strips what is ours.
 	Credentials string `json:"credentials,omitempty"`
 
+	// Compat switches the facades on that speak the wire formats of older systems.
+	Compat compat.Config `json:"compat,omitzero"`
+
 	file     string
 	lines    map[string]int
 	inserted inserted
@@ -133,18 +138,28 @@ type Log struct {
 type Realm struct {
 	Factors       *int           `json:"factors,omitempty"`    // 1 or 2; default 2
 	Methods       []string       `json:"methods,omitempty"`    // second factors that count; default all
-	Enrollment    string         `json:"enrollment,omitempty"` // first-login (default), invitation, off
+	Enrollment    string         `json:"enrollment,omitempty"` // first-login (default), invitation, off, open
 	Replay        string         `json:"replay,omitempty"`     // deny (default) or allow: services' tokens
 	OTP           *otp.Params    `json:"otp,omitempty"`        // what new authenticators get
 	Skew          *int           `json:"skew,omitempty"`       // steps on either side; default 1
 	RecoveryCodes *RecoveryCodes `json:"recovery_codes,omitempty"`
 	Session       *Session       `json:"session,omitempty"`
+
+	Names             string            `json:"names,omitempty"`              // precis (default) or exact: as they came, up to 128 bytes
+	SecretLength      *int              `json:"secret_length,omitempty"`      // characters of new seeds, in base32
+	Issuer            string            `json:"issuer,omitempty"`             // what apps show; default the installation's name
+	ConfirmDisable    *bool             `json:"confirm_disable,omitempty"`    // whether a code is needed to remove a method
+	ConfirmRegenerate *bool             `json:"confirm_regenerate,omitempty"` // and to make recovery codes anew
+	AllowRegenerate   *bool             `json:"allow_regenerate,omitempty"`   // whether they may be made anew at all
+	MethodLabels      map[string]string `json:"method_labels,omitempty"`      // what the clients of facades call a method
 }
 
 // RecoveryCodes holds the form of recovery codes.
 type RecoveryCodes struct {
-	Count  int `json:"count,omitempty"`  // default 10
-	Length int `json:"length,omitempty"` // characters; default 16
+	Count    int    `json:"count,omitempty"`    // default 10
+	Length   int    `json:"length,omitempty"`   // characters; default 16
+	Alphabet string `json:"alphabet,omitempty"` // a to z and digits, each once; plain: A to Z too
+	Plain    *bool  `json:"plain,omitempty"`    // without hyphens, in their own case; default false
 }
 
 // CookieDomain is a domain whose hosts share a login, and the portal for it.
@@ -184,17 +199,24 @@ func (c *Config) At(pointer, format string, args ...any) error {
 func (c *Config) File() string { return c.file }
 
 // settings are the fields that are set. Of a group of values (session,
-// recovery_codes) those that are left out are the defaults of the realm.
-func (r Realm) settings(realm string, base account.Lifetimes) account.Settings {
+// recovery_codes, otp) those that are left out are the defaults of the realm: ours,
+// or of the facade that it belongs to.
+func (r Realm) settings(realm string, base account.Lifetimes, facade account.Settings) account.Settings {
 	s := account.Settings{
-		Factors: r.Factors, Methods: r.Methods, Enrollment: r.Enrollment,
-		Replay: r.Replay, OTP: r.OTP, Skew: r.Skew,
+		Factors: r.Factors, Methods: r.Methods, Enrollment: r.Enrollment, Replay: r.Replay, OTP: r.OTP, Skew: r.Skew,
+		Names: r.Names, SecretLength: r.SecretLength, Issuer: r.Issuer, MethodLabels: r.MethodLabels,
+		ConfirmDisable: r.ConfirmDisable, ConfirmRegenerate: r.ConfirmRegenerate, AllowRegenerate: r.AllowRegenerate,
 	}
 	whole := account.DefaultSettings(realm)
 	if r.RecoveryCodes != nil {
-		s.RecoveryCodes = whole.RecoveryCodes
-		overlay(&s.RecoveryCodes.Count, r.RecoveryCodes.Count)
-		overlay(&s.RecoveryCodes.Length, r.RecoveryCodes.Length)
+		codes := *cmp.Or(facade.RecoveryCodes, whole.RecoveryCodes)
+		overlay(&codes.Count, r.RecoveryCodes.Count)
+		overlay(&codes.Length, r.RecoveryCodes.Length)
+		overlay(&codes.Alphabet, r.RecoveryCodes.Alphabet)
+		if r.RecoveryCodes.Plain != nil {
+			codes.Plain = *r.RecoveryCodes.Plain
+		}
+		s.RecoveryCodes = &codes
 	}
 	if r.Session != nil {
 		if realm != account.AdminRealm {
@@ -204,7 +226,7 @@ func (r Realm) settings(realm string, base account.Lifetimes) account.Settings {
 		s.Session = &l
 	}
 	if s.OTP != nil {
-		p := otp.Default()
+		p := *cmp.Or(facade.OTP, whole.OTP)
 		overlay(&p.Algorithm, s.OTP.Algorithm)
 		overlay(&p.Digits, s.OTP.Digits)
 		overlay(&p.Period, s.OTP.Period)

@@ -31,6 +31,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/web"
 	"github.com/sallyport-auth/sallyport/internal/web/api"
 	"github.com/sallyport-auth/sallyport/internal/web/authz"
+	"github.com/sallyport-auth/sallyport/internal/web/compat"
 	"github.com/sallyport-auth/sallyport/internal/web/portal"
 	"github.com/sallyport-auth/sallyport/internal/web/proxy"
 )
@@ -84,6 +85,7 @@ type Gateway struct {
 	programs *login.Programs
 	guard    *guard.Guard
 	sites    []*site
+	facades  []compat.Facade
 	authz    http.Handler
 	proxy    http.Handler
 	admin    http.Handler
@@ -227,6 +229,7 @@ func (g *Gateway) wire(ctx context.Context) error {
 	if err := g.wireTraffic(); err != nil {
 		return err
 	}
+	g.facades = g.newFacades()
 	management, err := g.newAPI(g.sites[0], true)
 	g.admin = management
 	return err

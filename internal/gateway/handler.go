@@ -26,9 +26,12 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		// passes on.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.bodyTime))
 	}
+	facade := g.facadeOf(r)
 	switch {
 	case authz.Owns(r.RequestURI) && g.ownsAuthz(r):
 		g.authz.ServeHTTP(w, r)
+	case facade != nil:
+		serveFacade(w, r, facade)
 	case Owns(r.RequestURI):
 		g.own(w, r)
 	case g.proxy != nil:

@@ -92,6 +92,9 @@ func (c *converter) expand(value any, at string) (any, error) {
 		}
 	case map[string]any:
 		for key := range v {
+			if v[key] == nil && at == "/compat" { // a facade that is named is on, as in YAML
+				v[key] = map[string]any{}
+			}
 			if v[key], err = c.expand(v[key], at+"/"+pointerEscape.Replace(key)); err != nil {
 				return nil, err
 			}

@@ -24,8 +24,9 @@ var verifying = []struct {
 	functions  []string
 }{
 	{"otp/otp.go", "otp", []string{"Clean", "Match"}},
-	{"factor/factor.go", "factor", []string{"burn", "verifyTOTP"}},
-	{"factor/recovery.go", "factor", []string{"VerifyRecovery", "cleanRecovery"}},
+	{"factor/factor.go", "factor", []string{"burn"}},
+	{"factor/verify.go", "factor", []string{"Try", "Verify", "Again", "tryTOTP", "confirmed"}},
+	{"factor/recovery.go", "factor", []string{"tryRecovery", "cleanRecovery"}},
 	{"login/ephemeral.go", "login", []string{"ticketOf", "owner", "wrong"}},
 	{"login/second.go", "login", []string{"passSecond", "judge"}},
 }

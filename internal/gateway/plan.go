@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/throttle"
 	"github.com/sallyport-auth/sallyport/internal/web"
+	"github.com/sallyport-auth/sallyport/internal/web/compat"
 	"github.com/sallyport-auth/sallyport/internal/web/portal"
 )
 
@@ -48,6 +49,8 @@ type plan struct {
 	throttle  throttle.Policy
 	passwords secret.PasswordPolicy
 	hasher    secret.HasherOptions
+	compat    compat.Config // all defaults filled in
+	facades   []facade      // in the order of the configuration's words
 	warnings  []string
 	hints     []string // what `check` adds: known only here, or known to everybody who runs on loopback
 }
@@ -105,7 +108,7 @@ type shell struct{ demo, routes bool }
 func (c *Config) plan(s shell) (*plan, error) {
 	p := &plan{}
 	for _, step := range []func(*plan, shell) error{
-		c.planStorage, c.planNetwork, c.planMetrics, c.planLog, c.planSites, c.planLook, c.planRealms, c.planThrottle, c.planPasswords, c.planRules, c.planReach, c.planRest,
+		c.planStorage, c.planNetwork, c.planMetrics, c.planLog, c.planSites, c.planLook, c.planCompat, c.planRealms, c.planCompatRealms, c.planThrottle, c.planPasswords, c.planRules, c.planReach, c.planCompatRules, c.planRest,
 	} {
 		if err := step(p, s); err != nil {
 			return nil, c.inserted.hide(err)
@@ -345,7 +348,8 @@ func (c *Config) planRealms(p *plan, _ shell) error {
 		if canonical, err := principal.CanonicalRealm(name); err != nil || canonical != name {
 			return c.At(at, "realms: expected a realm's name in small letters, without dot, comma, @ or /")
 		}
-		settings := c.Realms[name].settings(name, p.base)
+		facade := p.facadeRealm(name)
+		settings := filled(c.Realms[name].settings(name, p.base, facade), facade)
 		if err := settings.Validate(name); err != nil {
 			if name == account.AdminRealm && settings.Factors != nil && *settings.Factors != 2 {
 				return c.At(at+"/factors", "factors: administrators always need two factors")
@@ -466,10 +470,8 @@ func (c *Config) planRest(p *plan, s shell) error {
 	if c.Credentials != "" && c.Credentials != "cookie" && c.Credentials != "all" {
 		return c.At("/credentials", "credentials: expected cookie or all")
 	}
-	for i, o := range c.CORS.AllowOrigins {
-		if err := origin(o); err != nil || strings.HasSuffix(o, "/") || strings.ToLower(o) != o {
-			return c.At(fmt.Sprintf("/cors/allow_origins/%d", i), "allow_origins: expected an exact origin in small letters, such as https://app.example.com")
-		}
+	if err := c.exactOrigins("/cors/allow_origins", "allow_origins", c.CORS.AllowOrigins); err != nil {
+		return err
 	}
 	if c.Portal == "" && len(c.CookieDomain) == 0 {
 		text := "there is no portal: invitations are off, and what is guarded shares its origin with the pages, so it must be trusted"
@@ -480,6 +482,16 @@ func (c *Config) planRest(p *plan, s shell) error {
 		}
 	}
 	return c.planMasterKey()
+}
+
+// exactOrigins demands origins as browsers write them.
+func (c *Config) exactOrigins(at, word string, origins []string) error {
+	for i, o := range origins {
+		if err := origin(o); err != nil || strings.HasSuffix(o, "/") || strings.ToLower(o) != o {
+			return c.At(fmt.Sprintf("%s/%d", at, i), "%s: expected an exact origin in small letters, such as https://app.example.com", word)
+		}
+	}
+	return nil
 }
 
 // planMasterKey looks at the form of the key; whether it is the right one only

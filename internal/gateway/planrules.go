@@ -101,5 +101,5 @@ func (c *Config) compileOptions() guard.CompileOptions {
 func (c *Config) knows(realm string) bool {
 	realm, err := principal.CanonicalRealm(realm)
 	_, configured := c.Realms[realm]
-	return err != nil || configured || slices.Contains([]string{c.defaultRealm(), account.AdminRealm, account.AuthRealm}, realm)
+	return err != nil || configured || slices.Contains(c.facadeRealms(), realm) || slices.Contains([]string{c.defaultRealm(), account.AdminRealm, account.AuthRealm}, realm)
 }

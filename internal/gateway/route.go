@@ -32,6 +32,9 @@ func (g *Gateway) Route(o RouteOptions) (*proxy.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if bad := g.cfg.facadeInRules(o.Rules); bad != nil {
+		return nil, bad
+	}
 	for _, w := range rules.Warnings() {
 		g.log.Warn(w)
 	}
@@ -53,6 +56,9 @@ func (c *Config) CheckRules(written []guard.Rule) (remarks []string, err error) 
 	rules, err := guard.Compile(written, c.compileOptions())
 	if err != nil {
 		return nil, err
+	}
+	if bad := c.facadeInRules(written); bad != nil {
+		return nil, bad
 	}
 	warnings, hints := c.ruleRemarks(written, rules)
 	return append(warnings, hints...), nil

@@ -10,8 +10,7 @@ import (
 // laterWords are words of the manual that this version does not know yet: a
 // silent "unknown key" would send the reader looking for a typing mistake.
 var laterWords = map[string]string{
-	"/mail":   "mail is not available in this version: leave it out",
-	"/compat": "compat is not available in this version: leave it out",
+	"/mail": "mail is not available in this version: leave it out",
 }
 
 // NotForRoutes is the sentence about a word that a server with routes of its own

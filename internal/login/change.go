@@ -28,6 +28,10 @@ func (d *Doors) ChangePassword(ctx context.Context, live session.Live, current, 
 	if err != nil {
 		return d.takeBack(ctx, try, err)
 	}
+	foreign, err := d.foreignOf(ctx, live, code, c)
+	if err != nil {
+		return d.takeBack(ctx, try, err)
+	}
 	var digest string
 	if good {
 		if digest, err = d.hasher.Hash(ctx, next); err != nil {
@@ -46,7 +50,7 @@ func (d *Doors) ChangePassword(ctx context.Context, live session.Live, current, 
 			return nil, err
 		}
 		if u.Factors() > 0 {
-			if err := d.fresh(tx, u, code, c, live.ID); err != nil {
+			if err := d.fresh(tx, u, code, foreign, c, live.ID); err != nil {
 				return nil, err
 			}
 		}

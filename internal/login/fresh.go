@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
@@ -27,6 +28,22 @@ var errUndone = errors.New("the change failed")
 // *throttle.Throttled, ErrCodeNeeded (code is empty; nothing is counted),
 // ErrNoFactor, and those of change.
 func (d *Doors) WithFresh(ctx context.Context, live session.Live, code string, c Client, change func(tx store.Tx, u *account.User) error) error {
+	foreign, err := d.foreignOf(ctx, live, code, c)
+	if err != nil {
+		return err
+	}
+	return d.withProof(ctx, live, code, c, func(tx store.Tx, u *account.User) error {
+		return d.fresh(tx, u, code, foreign, c, live.ID)
+	}, change)
+}
+
+// foreignOf is foreign for the code of somebody who is signed in.
+func (d *Doors) foreignOf(ctx context.Context, live session.Live, code string, c Client) (foreignCode, error) {
+	return d.foreign(ctx, factor.Any, code, c, func(tx store.Tx) (*account.User, error) { return d.self(tx, live) })
+}
+
+// withProof makes a change after prove, in one Update.
+func (d *Doors) withProof(ctx context.Context, live session.Live, code string, c Client, prove, change func(tx store.Tx, u *account.User) error) error {
 	var who principal.ID
 	var name string
 	var undone error
@@ -39,7 +56,10 @@ func (d *Doors) WithFresh(ctx context.Context, live session.Live, code string, c
 		if u.Factors() == 0 {
 			return nil, ErrNoFactor
 		}
-		if err := d.fresh(tx, u, code, c, live.ID); err != nil {
+		if code == "" {
+			return nil, ErrCodeNeeded
+		}
+		if err := prove(tx, u); err != nil {
 			return nil, err
 		}
 		// Under its own name an error of change could pass for a verdict on the

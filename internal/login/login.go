@@ -86,15 +86,42 @@ type Door uint8
 const (
 	Portal Door = iota + 1 // pages: the ephemeral token is in a cookie of its own
 	API                    // programs: the caller holds it
+
+	// The facades of older systems (compat), each a door of its own: what they open is
+	// good for that facade alone, and logins name users of the attempt's realm alone.
+	FastAPI2FA // users by address
+	Trench     // users by name
 )
 
-// String returns "portal" or "api".
+// facade reports whether a door belongs to a facade.
+func (d Door) facade() bool { return d == FastAPI2FA || d == Trench }
+
+// kind is what sessions that a door opens are.
+func (d Door) kind() session.Kind {
+	switch d {
+	case Portal:
+		return session.Browser
+	case API:
+		return session.API
+	case FastAPI2FA:
+		return session.FastAPI2FA
+	case Trench:
+		return session.Trench
+	}
+	return 0
+}
+
+// String returns "portal", "api", the facade's name or "invalid".
 func (d Door) String() string {
 	switch d {
 	case Portal:
 		return "portal"
 	case API:
 		return "api"
+	case FastAPI2FA:
+		return "fastapi2fa"
+	case Trench:
+		return "trench"
 	}
 	return "invalid"
 }
@@ -174,7 +201,7 @@ func New(o Options) *Doors {
 // Attempt is one try at the first door.
 type Attempt struct {
 	Login    string // name, name@realm or address, in any spelling
-	Realm    string // "": the default realm
+	Realm    string // "": the default realm; at a facade's door the only one
 	Password string
 	Door     Door
 	Client   Client
@@ -193,6 +220,8 @@ type Second struct {
 	Method    factor.Name // "": whichever of the person's methods reads digits
 	Door      Door
 	Client    Client
+
+	foreign foreignCode // what was compared outside of the transaction
 }
 
 // Next is the answer of a door that let somebody pass.

@@ -72,8 +72,11 @@ type candidate struct {
 const maxRounds = 3
 
 func (d *Doors) password(ctx context.Context, a Attempt) (*Next, error) {
-	if a.Door != Portal && a.Door != API {
+	if a.Door.kind() == 0 {
 		return nil, fmt.Errorf("log in: no such door")
+	}
+	if a.Door.facade() && a.Realm == "" {
+		return nil, fmt.Errorf("log in: a facade has one realm")
 	}
 	who, try, err := d.countPassword(ctx, a)
 	if err != nil {
@@ -100,7 +103,7 @@ func (d *Doors) countPassword(ctx context.Context, a Attempt) (candidate, thrott
 	var who candidate
 	var try throttle.Try
 	err := d.store.Update(ctx, func(tx store.Tx) (err error) {
-		if who, err = d.named(tx, a.Login, a.Realm); err != nil {
+		if who, err = d.named(tx, a); err != nil {
 			return err
 		}
 		try, err = d.throttle.Count(tx, who.subject, throttle.Password, d.originOf(a.Client))
@@ -111,8 +114,8 @@ func (d *Doors) countPassword(ctx context.Context, a Attempt) (candidate, thrott
 }
 
 // named finds the candidate. Whatever is typed, there is one.
-func (d *Doors) named(tx store.Tx, login, realm string) (candidate, error) {
-	u, err := d.dir.Resolve(tx, login, realm)
+func (d *Doors) named(tx store.Tx, a Attempt) (candidate, error) {
+	u, ref, err := d.whom(tx, a)
 	if err == nil {
 		return candidate{
 			subject: throttle.Of(u.ID), id: u.ID, name: u.Ref().String(), known: true,
@@ -122,15 +125,32 @@ func (d *Doors) named(tx store.Tx, login, realm string) (candidate, error) {
 	if !nobody(err) {
 		return candidate{}, err
 	}
-	ref, err := d.dir.Canonical(tx, login, realm)
-	if err != nil && !nobody(err) {
-		return candidate{}, err
-	}
-	if err != nil { // no name at all, so it has no other spelling
-		ref = principal.Ref{Name: login, Realm: realm}
-	}
 	mac := secret.MAC(d.unknownKey, []byte(ref.Realm), []byte(ref.Name))
 	return candidate{subject: d.throttle.Unknown(ref.Realm, ref.Name), name: audit.Unknown(mac[:])}, nil
+}
+
+// whom finds the user whom a login names. Of what is nobody's the one spelling comes
+// back beside the error, so that all doors count it alike.
+func (d *Doors) whom(tx store.Tx, a Attempt) (*account.User, principal.Ref, error) {
+	if a.Door.facade() {
+		by := account.ByName
+		if a.Door == FastAPI2FA {
+			by = account.ByAddress
+		}
+		return d.dir.FindIn(tx, a.Login, a.Realm, by)
+	}
+	u, err := d.dir.Resolve(tx, a.Login, a.Realm)
+	if err == nil || !nobody(err) {
+		return u, principal.Ref{}, err
+	}
+	ref, canonical := d.dir.Canonical(tx, a.Login, a.Realm)
+	if canonical != nil && !nobody(canonical) {
+		return nil, ref, canonical
+	}
+	if canonical != nil { // no name at all, so it has no other spelling
+		ref = principal.Ref{Name: a.Login, Realm: a.Realm}
+	}
+	return nil, ref, err
 }
 
 // nobody tells a name that finds nobody from a store that failed.

@@ -34,6 +34,17 @@ func (d *Doors) Recovery(ctx context.Context, s Second) (*Next, error) {
 }
 
 func (d *Doors) second(ctx context.Context, s Second) (*Next, error) {
+	var err error
+	s.foreign, err = d.foreign(ctx, s.Method, s.Code, s.Client, func(tx store.Tx) (*account.User, error) {
+		t, err := ticketOf(tx, s.Ephemeral, s.Door, SecondFactor)
+		if err != nil {
+			return nil, err
+		}
+		return d.owner(tx, t)
+	})
+	if err != nil {
+		return nil, err
+	}
 	var id principal.ID
 	var name string
 	next, err := d.decide(ctx, func(tx store.Tx) (*Next, error) {
@@ -70,7 +81,7 @@ func (d *Doors) noteDead(s Second) {
 
 // passSecond counts, compares and burns.
 func (d *Doors) passSecond(tx store.Tx, t ticket, u *account.User, s Second) (*Next, error) {
-	verdict, err := d.judge(tx, u, s.Method, s.Code, s.Client)
+	verdict, err := d.judge(tx, u, asked{method: s.Method, code: s.Code, foreign: s.foreign}, s.Client)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +104,9 @@ func (d *Doors) passSecond(tx store.Tx, t ticket, u *account.User, s Second) (*N
 		return nil, err
 	}
 	next.RecoveryLeft = verdict.left
+	if err := openedBy(tx, s.Door, next.Opened.ID, verdict); err != nil {
+		return nil, err
+	}
 	return next, d.recordCode(tx, u, verdict, s.Client, next.Opened.ID)
 }
 
@@ -112,8 +126,9 @@ func (t ticket) passage(c Client) passage {
 type verdict struct {
 	result factor.Result
 	method factor.Name
-	left   int  // recovery codes
-	door   Door // zero: no login, somebody who is signed in proves it anew
+	step   int64 // of the authenticator, if it was its code
+	left   int   // recovery codes
+	door   Door  // zero: no login, somebody who is signed in proves it anew
 }
 
 func (v verdict) amr() session.AMR {
@@ -123,28 +138,31 @@ func (v verdict) amr() session.AMR {
 	return session.OTP
 }
 
+// asked is a code that has to be judged.
+type asked struct {
+	method  factor.Name
+	code    string
+	foreign foreignCode
+}
+
 // judge counts a try at the person, compares, burns what is good, and settles
 // the count. The caller commits, whatever the verdict.
-func (d *Doors) judge(tx store.Tx, u *account.User, method factor.Name, code string, c Client) (verdict, error) {
-	kind := throttle.Code
-	if method == factor.RecoveryCode {
-		kind = throttle.Recovery
+func (d *Doors) judge(tx store.Tx, u *account.User, a asked, c Client) (verdict, error) {
+	if a.method == "" {
+		a.method = factor.TOTP
 	}
-	if method == "" {
-		method = factor.TOTP
-	}
-	v := verdict{method: method}
-	try, err := d.throttle.Count(tx, throttle.Of(u.ID), kind, d.originOf(c))
+	v := verdict{method: a.method}
+	try, err := d.counted(tx, u, a, c)
 	if err != nil {
 		return v, err
 	}
-	if method == factor.RecoveryCode {
-		v.result, v.left, err = d.factors.VerifyRecovery(tx, u.ID, code)
-	} else {
-		v.result, err = d.factors.Verify(tx, u.ID, method, code)
-	}
+	checked, err := d.factors.Try(tx, u.ID, a.method, a.code, a.foreign.digest)
 	if err != nil {
 		return v, err
+	}
+	v.result, v.step, v.left = checked.Result, checked.Step, checked.Left
+	if checked.Method != "" {
+		v.method = checked.Method
 	}
 	switch v.result {
 	case factor.Replayed:
@@ -153,11 +171,23 @@ func (d *Doors) judge(tx store.Tx, u *account.User, method factor.Name, code str
 		if err := d.throttle.Good(tx, try); err != nil {
 			return v, err
 		}
-		if method == factor.RecoveryCode {
+		if v.method == factor.RecoveryCode {
 			return v, d.throttle.Reset(tx, u.ID)
 		}
 	}
 	return v, nil
+}
+
+// counted is the try that judge settles.
+func (d *Doors) counted(tx store.Tx, u *account.User, a asked, c Client) (throttle.Try, error) {
+	if a.foreign.try != nil {
+		return *a.foreign.try, nil
+	}
+	kind := throttle.Code
+	if a.method == factor.RecoveryCode || a.method == factor.Any && factor.NameOf(a.code) == factor.RecoveryCode {
+		kind = throttle.Recovery // which a place that wrong codes have closed still takes
+	}
+	return d.throttle.Count(tx, throttle.Of(u.ID), kind, d.originOf(c))
 }
 
 // recordCode writes down what a code was. A good one that opened a session is
@@ -194,15 +224,13 @@ func (d *Doors) open(tx store.Tx, u *account.User, p passage) (*Next, error) {
 	}
 	opening := session.Opening{
 		User: u, Proof: session.Proof{AMR: session.PWD | p.amr, PasswordAt: p.provedAt, FactorAt: p.factorAt},
-		Kind: session.Browser, Lifetimes: lifetimes(realm, p, tx.Now()),
+		Kind: p.door.kind(), Lifetimes: lifetimes(realm, p, tx.Now()),
 		Origin:   session.Origin{Client: p.client.Addr, UserAgent: p.client.UserAgent},
-		Domain:   d.cookieDomain,
+		Domain:   d.cookieDomain && !p.door.facade(),
 		Replaces: p.replaces,
 	}
 	opening.Remember = p.remember && opening.Lifetimes.Remember > 0
-	if p.door == API {
-		opening.Kind, opening.Refresh = session.API, true
-	}
+	opening.Refresh = p.door == API
 	opened, err := d.sessions.Open(tx, opening)
 	if err != nil {
 		return nil, err

@@ -60,14 +60,19 @@ func (d *Doors) StepUp(ctx context.Context, live session.Live, c Client, target 
 }
 
 // fresh judges a code in the caller's transaction, which commits in any case.
-func (d *Doors) fresh(tx store.Tx, u *account.User, code string, c Client, sessionID string) error {
+func (d *Doors) fresh(tx store.Tx, u *account.User, code string, foreign foreignCode, c Client, sessionID string) error {
 	if code == "" {
 		return ErrCodeNeeded
 	}
-	v, err := d.judge(tx, u, factor.NameOf(code), code, c)
+	v, err := d.judge(tx, u, asked{method: factor.Any, code: code, foreign: foreign}, c)
 	if err != nil {
 		return err
 	}
+	return d.proved(tx, u, v, c, sessionID)
+}
+
+// proved writes down what a code was that somebody who is signed in sent.
+func (d *Doors) proved(tx store.Tx, u *account.User, v verdict, c Client, sessionID string) error {
 	if err := d.recordCode(tx, u, v, c, sessionID); err != nil {
 		return err
 	}

@@ -18,9 +18,16 @@ type Asking struct {
 	Client netip.Addr    // where the caller is
 	Ref    principal.Ref // about whom, canonical as far as it can be
 	Token  string
+	Facade *FacadeRules // nil: asked at a door of our own
 
 	person *account.User // Nobody
 	cause  string        // likewise
+}
+
+// FacadeRules are what a facade's callers expect of the tokens that they ask about.
+type FacadeRules struct {
+	Replay string // account.ReplayDeny or ReplayAllow, whatever the realm says
+	Skew   int    // steps on either side of now; less than the realm's: the realm's
 }
 
 // Verify answers whether a service's token is good, and burns its step for all who
@@ -79,13 +86,17 @@ func (p *Programs) verify(tx store.Tx, q Asking, s *account.Service, realm accou
 	if err != nil {
 		return false, err
 	}
+	replay, skew := realm.Replay, skewOf(realm)
+	if q.Facade != nil {
+		replay, skew = q.Facade.Replay, max(skew, q.Facade.Skew)
+	}
 	burned := state.BurnedStep
-	if realm.Replay == account.ReplayAllow {
+	if replay == account.ReplayAllow {
 		burned = nil
 	}
-	v := match(s, q.Token, tx.Now(), skewOf(realm), burned)
+	v := match(s, q.Token, tx.Now(), skew, burned)
 	if v.cause == "" {
-		v.cause = refusedSubject(s, realm)
+		v.cause = p.refusedSubject(s, realm, q.Facade != nil)
 	}
 	if e.Cause = v.cause; q.person != nil {
 		e.Cause, e.Principal, e.Name = q.cause, q.person.ID, q.person.Ref().String()
@@ -133,13 +144,13 @@ func (p *Programs) replayed(tx store.Tx, e audit.Event, try throttle.Try, state 
 }
 
 // refusedSubject says why a good token is no proof to others, "" for nothing.
-func refusedSubject(s *account.Service, realm account.Realm) string {
+func (p *Programs) refusedSubject(s *account.Service, realm account.Realm, facade bool) string {
 	switch {
 	case s.Disabled:
 		return causeDisabled
 	case s.Use == account.UseCaller:
 		return causeUse
-	case len(realm.Grants) > 0:
+	case len(realm.Grants) > 0 || !facade && p.dir.CapableInFacade(realm.Name):
 		return causeCapable
 	}
 	return ""

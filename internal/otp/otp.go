@@ -30,10 +30,15 @@ const (
 )
 
 const (
-	// MinPeriod and MaxPeriod bound a step, in seconds: below, people cannot
-	// type fast enough; above, an overseen code is good for too long.
-	MinPeriod = 15
-	MaxPeriod = 300
+	// MinPeriod and MaxPeriod bound a step, in seconds: what older systems hand
+	// out.
+	MinPeriod = 1
+	MaxPeriod = 3600
+	// minUsual and maxUsual bound a step that we hand out ourselves, in seconds:
+	// below, people cannot type fast enough; above, an overseen code is good for
+	// too long.
+	minUsual = 15
+	maxUsual = 300
 	// MaxSkew bounds the steps that Match accepts on either side of now. Each
 	// one is one more code that a guess may hit.
 	MaxSkew = 10
@@ -50,16 +55,26 @@ type Params struct {
 // authenticator apps honour.
 func Default() Params { return Params{Algorithm: SHA1, Digits: 6, Period: 30} }
 
-// Validate returns an error that names the first value out of range.
-func (p Params) Validate() error {
+// Validate returns an error that names the first value out of range: with which
+// codes cannot be computed, or compared.
+func (p Params) Validate() error { return p.within(MinPeriod, MaxPeriod) }
+
+// Usual is Validate with the narrower bounds of what people and programs may
+// ask for here: a period of 15 to 300 seconds. What comes from an older system
+// need not keep them.
+func (p Params) Usual() error {
+	return p.within(minUsual, maxUsual)
+}
+
+func (p Params) within(least, most int) error {
 	if _, err := p.Algorithm.hash(); err != nil {
 		return err
 	}
 	if p.Digits != 6 && p.Digits != 8 {
 		return fmt.Errorf("codes have 6 or 8 digits, not %d", p.Digits)
 	}
-	if p.Period < MinPeriod || p.Period > MaxPeriod {
-		return fmt.Errorf("a period is %d to %d seconds, not %d", MinPeriod, MaxPeriod, p.Period)
+	if p.Period < least || p.Period > most {
+		return fmt.Errorf("a period is %d to %d seconds, not %d", least, most, p.Period)
 	}
 	return nil
 }
@@ -176,11 +191,13 @@ func (r Result) String() string {
 }
 
 // Match compares a code that Clean returned with the codes of the steps
-// now-skew..now+skew (RFC 6238 section 5.2) and returns the step to burn.
+// now-skew..now+skew (RFC 6238 section 5.2) and returns the step to burn;
+// where the code is Replayed, its step, which is burned; else 0.
 //
 // after is the last burned step, -1 if none is: steps up to it are burned, for
 // ever, whatever the clock says now. A code that equals one of theirs is
-// Replayed, even if by chance it is that of a later step as well. Steps before
+// Replayed, even if by chance it is that of a later step as well. Of several
+// steps with one code the first is returned. Steps before
 // the epoch never match. skew is bounded to 0..MaxSkew. All steps are compared
 // in constant time and none is left out, so the time tells nothing. Invalid
 // Params and an empty seed never match.
@@ -190,7 +207,7 @@ func Match(seed []byte, p Params, code string, at time.Time, skew int, after int
 	}
 	skew = min(max(skew, 0), MaxSkew)
 	now := p.Step(at)
-	matched, replayed := int64(-1), false
+	matched, replayed := int64(-1), int64(-1)
 	for step := now + int64(skew); step >= now-int64(skew); step-- {
 		want, err := p.Code(seed, max(step, 0))
 		if err != nil {
@@ -200,14 +217,14 @@ func Match(seed []byte, p Params, code string, at time.Time, skew int, after int
 		switch {
 		case !equal || step < 0:
 		case step <= after:
-			replayed = true
+			replayed = step
 		default:
 			matched = step
 		}
 	}
 	switch {
-	case replayed:
-		return 0, Replayed
+	case replayed >= 0:
+		return replayed, Replayed
 	case matched >= 0:
 		return matched, Matched
 	}

@@ -60,8 +60,8 @@ func TestAgreesWithOathtool(t *testing.T) {
 	}
 	for _, algorithm := range algorithms {
 		for _, digits := range []int{6, 8} {
-			for i, period := range []int{15, 30, 60, 300} {
-				seed := otp.NewSeed(20 + i*13)
+			for i, period := range []int{1, 15, 30, 60, 300, 3600} {
+				seed := otp.NewSeed(20 + i*10)
 				p := otp.Params{Algorithm: algorithm, Digits: digits, Period: period}
 				at := time.Date(2031, 3, 4, 5, 6, 7+i, 0, time.UTC)
 				out, err := exec.Command("oathtool", "--totp="+string(algorithm), "--digits", fmt.Sprint(digits),
@@ -93,19 +93,23 @@ func TestStepRoundsDown(t *testing.T) {
 func TestParamsOutOfRangeAreRefused(t *testing.T) {
 	for _, algorithm := range algorithms {
 		for _, digits := range []int{6, 8} {
-			for _, period := range []int{15, 30, 300} {
-				if err := (otp.Params{Algorithm: algorithm, Digits: digits, Period: period}).Validate(); err != nil {
+			for period, usual := range map[int]bool{1: false, 14: false, 15: true, 30: true, 300: true, 301: false, 3600: false} {
+				p := otp.Params{Algorithm: algorithm, Digits: digits, Period: period}
+				if err := p.Validate(); err != nil {
 					t.Error(err)
+				}
+				if err := p.Usual(); usual != (err == nil) || err != nil && !strings.Contains(err.Error(), "15 to 300 seconds") {
+					t.Errorf("%+v is usual: %v", p, err)
 				}
 			}
 		}
 	}
 	seed := otp.NewSeed(20)
 	for _, p := range []otp.Params{
-		{}, {otp.SHA1, 0, 30}, {otp.SHA1, 5, 30}, {otp.SHA1, 7, 30}, {otp.SHA1, 9, 30}, {otp.SHA1, 6, 0}, {otp.SHA1, 6, 14},
-		{otp.SHA1, 6, 301}, {otp.SHA1, 6, -30}, {"", 6, 30}, {"sha1", 6, 30}, {"MD5", 6, 30},
+		{}, {otp.SHA1, 0, 30}, {otp.SHA1, 5, 30}, {otp.SHA1, 7, 30}, {otp.SHA1, 9, 30}, {otp.SHA1, 6, 0}, {otp.SHA1, 6, -1},
+		{otp.SHA1, 6, 3601}, {otp.SHA1, 6, -30}, {"", 6, 30}, {"sha1", 6, 30}, {"MD5", 6, 30},
 	} {
-		if p.Validate() == nil {
+		if p.Validate() == nil || p.Usual() == nil {
 			t.Errorf("%+v is valid", p)
 		}
 		if code, err := p.Code(seed, 1); err == nil || code != "" {
@@ -194,12 +198,12 @@ func TestABurnedStepAndAllBeforeItAreReplays(t *testing.T) {
 	now := p.Step(at)
 	for off := int64(-1); off <= 1; off++ {
 		for burned := int64(-2); burned <= 2; burned++ {
-			want := otp.Matched
+			want := otp.Matched // a replay tells its step too: what was opened with it may be asked for by it
 			if off <= burned {
 				want = otp.Replayed
 			}
-			if step, r := otp.Match(testSeed, p, mustCode(t, p, testSeed, now+off), at, 1, now+burned); r != want || r == otp.Replayed && step != 0 {
-				t.Errorf("code of step %+d after %+d was burned: %v", off, burned, r)
+			if step, r := otp.Match(testSeed, p, mustCode(t, p, testSeed, now+off), at, 1, now+burned); r != want || step != now+off {
+				t.Errorf("code of step %+d after %+d was burned: step %+d, %v", off, burned, step-now, r)
 			}
 		}
 	}
@@ -227,8 +231,10 @@ func TestACodeOfTwoStepsWorksOnce(t *testing.T) {
 	if r != otp.Matched || step != first {
 		t.Fatalf("the smallest step is burned first: %d, %v", step, r)
 	}
-	if _, r := otp.Match(testSeed, p, code, at, otp.MaxSkew, first); r != otp.Replayed {
-		t.Errorf("the same digits opened the door again: %v", r)
+	for _, after := range []int64{first, second} {
+		if step, r := otp.Match(testSeed, p, code, at, otp.MaxSkew, after); r != otp.Replayed || step != first {
+			t.Errorf("the same digits after step %d was burned: step %d, %v", after, step, r)
+		}
 	}
 }
 

@@ -75,7 +75,8 @@ func escape(s string) string {
 }
 
 // ParseURI reads an otpauth URI of type totp. Missing parameters take their
-// documented defaults, unknown ones are ignored, doubled ones refused; where
+// documented defaults, unknown ones are ignored, doubled ones refused, and so
+// are those that are not Usual; where
 // the label and the parameter name different issuers, the parameter wins.
 // The label comes back clean. The errors never repeat the URI.
 func ParseURI(text string) (Label, []byte, Params, error) {
@@ -141,5 +142,5 @@ func parseParams(query url.Values) (Params, error) {
 			*target = n
 		}
 	}
-	return p, p.Validate()
+	return p, p.Usual()
 }

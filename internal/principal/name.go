@@ -55,6 +55,20 @@ func CanonicalName(s string) (string, error) {
 	return canonical("name", s, precis.UsernameCaseMapped, MaxName)
 }
 
+// ExactName checks the name of a realm whose setting names is exact: at most MaxName
+// bytes of UTF-8 without control characters, taken letter for letter. It may be empty
+// and may hold what separates names elsewhere; a realm's name never does, so that
+// name@realm, split at the last @, still has one reading. Errors: ErrName.
+func ExactName(s string) (string, error) {
+	switch {
+	case len(s) > MaxName:
+		return "", refuse("this name has %d bytes, at most %d are allowed", len(s), MaxName)
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
+		return "", refuse("the name %s has control characters or is not valid UTF-8", quote(s))
+	}
+	return s, nil
+}
+
 // CanonicalRealm is CanonicalName for realms: additionally no dot (so that no
 // realm is ever the domain of an address) and at most MaxRealm bytes.
 // Errors: ErrName.

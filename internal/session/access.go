@@ -98,7 +98,7 @@ func (r *Registry) Audience() string { return r.Issuer() + apiPath }
 // session, or none); others: the store failed.
 func (r *Registry) Access(ctx context.Context, l Live) (jwt string, expires time.Time, err error) {
 	now := r.clock()
-	if l.Identity == nil || l.ID == "" || !l.Portal || !now.Before(l.Until) {
+	if l.Identity == nil || l.ID == "" || !l.Portal || l.Kind.Facade() || !now.Before(l.Until) {
 		return "", time.Time{}, ErrNone
 	}
 	c := r.newClaims(l, r.Audience(), now, min(AccessLife, l.Until.Sub(now)))
@@ -157,7 +157,7 @@ func (r *Registry) VerifyAccess(ctx context.Context, token string) (Live, error)
 	if err != nil {
 		return Live{}, err
 	}
-	if l.Identity.ID.String() != c.Subject || l.Epoch != *c.Epoch {
+	if l.Identity.ID.String() != c.Subject || l.Epoch != *c.Epoch || l.Kind.Facade() {
 		return Live{}, ErrNone
 	}
 	return l, nil

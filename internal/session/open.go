@@ -27,8 +27,10 @@ func (r *Registry) Open(tx store.Tx, o Opening) (*Opened, error) {
 		return nil, errors.New("open session: for somebody disabled")
 	case o.Proof.AMR.Factors() == 0:
 		return nil, errors.New("open session: without a proof")
-	case o.Kind != Browser && o.Kind != API:
+	case o.Kind.String() == "invalid":
 		return nil, errors.New("open session: through no door")
+	case o.Kind.Facade() && (o.Refresh || o.Domain):
+		return nil, errors.New("open session: a facade's has no tokens of ours")
 	}
 	if id, ok := parseID(o.Replaces); ok {
 		if err := r.end(tx, id); err != nil && !errors.Is(err, ErrNone) {
@@ -63,7 +65,10 @@ func (r *Registry) Open(tx store.Tx, o Opening) (*Opened, error) {
 	}
 	who := o.User.Identity()
 	opened.ID, opened.Expires = rec.id().String(), rec.Until.Time()
-	opened.Live = rec.live(&who, true)
+	opened.Live = rec.live(&who, !o.Kind.Facade())
+	if o.Kind.Facade() { // nobody ever has its cookie
+		opened.Cookie = secret.SessionToken{}
+	}
 	return opened, nil
 }
 

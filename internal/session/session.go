@@ -55,15 +55,27 @@ type Kind uint8
 const (
 	Browser Kind = iota + 1 // the portal: a cookie
 	API                     // the JSON API: tokens, and a cookie too
+
+	// Facades of older systems (compat): sessions without cookie and refresh token,
+	// found by FacadeSession alone.
+	FastAPI2FA
+	Trench
 )
 
-// String returns "browser", "api" or "invalid".
+// Facade reports whether a session is good for the calls of one facade alone.
+func (k Kind) Facade() bool { return k == FastAPI2FA || k == Trench }
+
+// String returns "browser", "api", the facade's name or "invalid".
 func (k Kind) String() string {
 	switch k {
 	case Browser:
 		return "browser"
 	case API:
 		return "api"
+	case FastAPI2FA:
+		return "fastapi2fa"
+	case Trench:
+		return "trench"
 	}
 	return "invalid"
 }
@@ -79,7 +91,7 @@ type Opening struct {
 	User      *account.User     // as read in the same transaction
 	Proof     Proof             // at least one factor
 	Remember  bool              // idle and absolute limits are Lifetimes.Remember; ignored for realm admin
-	Kind      Kind              // Browser or API
+	Kind      Kind
 	Lifetimes account.Lifetimes // zero fields: the defaults
 	Origin    Origin
 	Domain    bool   // a second token for the cookie domain, which the guard alone accepts

@@ -29,9 +29,9 @@
 //     A right password forgets none.
 //   - Wrong codes are not forgotten with time, nor by a right password. A good code
 //     or recovery code sets the counter of its place to 0. Closed of them close the
-//     place: only a recovery code (at least 64 bits, so beyond guessing) is still
-//     taken there, at the pace of DelayMax, until Reset, or until the place is no
-//     longer known and counts as elsewhere. Elsewhere stays closed.
+//     place: only a recovery code (beyond guessing, unless a realm has short ones)
+//     is still taken there, at the pace of DelayMax, until Reset, or until the place
+//     is no longer known and counts as elsewhere. Elsewhere stays closed.
 //   - What a caller asks about somebody counts for the two of them: see Between.
 //   - A service's wrong tokens count like passwords where it is known; from
 //     elsewhere Tokens of them are free in each 24 hours that begin with a wrong

@@ -39,6 +39,7 @@ var refusals = [...]struct {
 	{factor.ErrNoMethod, 404, "unknown_method", "No such method is set up."},
 	{factor.ErrUnknownMethod, 404, "unknown_method", "This method is not offered."},
 	{factor.ErrLastFactor, 409, "last_factor", "The last factor stays, because two are demanded: set up another one first."},
+	{factor.ErrNoRegeneration, 409, "no_regeneration", "New recovery codes are not allowed here: ask your administrator."},
 	{account.ErrUnknownUser, 404, "unknown_user", "There is no such user."},
 	{account.ErrUnknownService, 404, "unknown_service", "There is no such service."},
 	{account.ErrUnknownRealm, 404, "unknown_realm", "There is no such realm."},

@@ -1,6 +1,9 @@
 package web
 
-import "net/http"
+import (
+	"context"
+	"net/http"
+)
 
 // forwardingFamilies and forwardingNames say where a request came from, as
 // letters; what an untrusted peer wrote there is no better than a guess.
@@ -47,6 +50,22 @@ func Forwarded(h http.Header) bool {
 		}
 	}
 	return false
+}
+
+type forwardedKey struct{}
+
+// MarkForwarded remembers that a request came forwarded, before Strip takes away
+// what tells so: some of those headers are identity too.
+func MarkForwarded(r *http.Request) *http.Request {
+	if !Forwarded(r.Header) {
+		return r
+	}
+	return r.WithContext(context.WithValue(r.Context(), forwardedKey{}, true))
+}
+
+// WasForwarded is Forwarded, also after Strip.
+func WasForwarded(r *http.Request) bool {
+	return r.Context().Value(forwardedKey{}) != nil || Forwarded(r.Header)
 }
 
 // OurCookie reports whether a Cookie pair or a Set-Cookie line names a cookie

@@ -91,8 +91,8 @@ func (a *API) listSessions(ctx context.Context, c *caller, in *listSessionsInput
 }
 
 func (a *API) sessionsOf(tx store.Tx, c *caller, in *listSessionsInput, out *sessionListOutput) error {
-	ref, err := (&UserPath{Realm: in.Realm, Name: in.Name}).ref()
-	if err != nil {
+	ref, err := a.spelledIn(tx, in.Name, in.Realm)
+	if err = orNobody(ref, err); err != nil {
 		return err
 	}
 	u, err := a.target(tx, c, account.List, ref)

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/factor"
@@ -80,6 +81,9 @@ func (a *API) importUsers(ctx context.Context, c *caller, in *importInput) (*imp
 	users := make([]newcomer, len(in.Body.Users))
 	for i := range users {
 		users[i] = judged(&in.Body.Users[i])
+	}
+	if err := a.named(ctx, users); err != nil {
+		return nil, err
 	}
 	if err := a.hashPlain(ctx, in, users); err != nil {
 		return nil, err
@@ -203,15 +207,54 @@ func (u *ImportUser) brought() (*factor.Brought, *ImportResult) {
 		return nil, refused
 	}
 	b.RecoveryCodes, b.RecoveryDigests = u.RecoveryCodes, u.RecoveryDigests
-	if err := b.Settle(); err != nil {
-		return nil, refusedWith("recovery_code", err.Error())
+	if err := b.Validate(); err != nil { // seed and parameters were found good
+		return nil, refusedWith("recovery_code", strings.TrimPrefix(err.Error(), account.ErrInvalid.Error()+": "))
 	}
 	return b, nil
 }
 
-// misnamed makes the names canonical, or says which cannot be one.
+// named makes the names of users canonical, as their realms have them.
+func (a *API) named(ctx context.Context, users []newcomer) error {
+	return a.Store.View(ctx, func(tx store.Tx) error {
+		for i := range users {
+			n := &users[i]
+			if n.refused != nil {
+				continue
+			}
+			var err error
+			if n.refused, err = a.spelt(tx, &n.Ref); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// spelt makes a name canonical, as its realm has it, or says that it cannot be one.
+func (a *API) spelt(tx store.Tx, ref *principal.Ref) (*ImportResult, error) {
+	canonical, err := a.Directory.Ref(tx, ref.Name, ref.Realm)
+	if errors.Is(err, account.ErrInvalid) {
+		return refusedWith("invalid_name", "the name cannot be one here: at most 128 bytes of letters, digits and punctuation, without spaces, comma, @ and /"), nil
+	}
+	if err == nil {
+		*ref = canonical
+	}
+	return nil, err
+}
+
+// misplaced makes a realm canonical, or says that it cannot be one.
+func misplaced(ref *principal.Ref) *ImportResult {
+	realm, err := principal.CanonicalRealm(ref.Realm)
+	if err != nil {
+		return refusedWith("invalid_realm", "the realm cannot be one: at most 64 bytes of letters, digits and punctuation, without spaces, dot, comma, @ and /")
+	}
+	ref.Realm = realm
+	return nil
+}
+
+// misnamed makes realm, address and groups canonical, or says which cannot be one.
 func misnamed(n *account.Imported) *ImportResult {
-	if refused := misspelt(&n.Ref); refused != nil {
+	if refused := misplaced(&n.Ref); refused != nil {
 		return refused
 	}
 	var err error
@@ -227,18 +270,6 @@ func misnamed(n *account.Imported) *ImportResult {
 		if _, err := principal.CanonicalGroup(g); err != nil {
 			return refusedWith("invalid_group", "a group cannot be one: at most 128 bytes of letters, digits, punctuation and single spaces, without comma, @ and /")
 		}
-	}
-	return nil
-}
-
-// misspelt makes a name and its realm canonical, or says which cannot be one.
-func misspelt(ref *principal.Ref) *ImportResult {
-	var err error
-	if ref.Name, err = principal.CanonicalName(ref.Name); err != nil {
-		return refusedWith("invalid_name", "the name cannot be one here: at most 128 bytes of letters, digits and punctuation, without spaces, comma, @ and /")
-	}
-	if ref.Realm, err = principal.CanonicalRealm(ref.Realm); err != nil {
-		return refusedWith("invalid_realm", "the realm cannot be one: at most 64 bytes of letters, digits and punctuation, without spaces, dot, comma, @ and /")
 	}
 	return nil
 }
@@ -259,7 +290,7 @@ func (t *ImportTOTP) brought() (*factor.Brought, *ImportResult) {
 		params.Algorithm = otp.Algorithm(t.Algorithm)
 	}
 	if params.Validate() != nil {
-		return nil, refusedWith("totp", "totp: digits are 6 or 8, period 15 to 300 seconds, algorithm SHA1, SHA256 or SHA512")
+		return nil, refusedWith("totp", "totp: digits are 6 or 8, period 1 to 3600 seconds, algorithm SHA1, SHA256 or SHA512")
 	}
 	return &factor.Brought{Seed: secret.NewBytes(seed), Params: params}, nil
 }

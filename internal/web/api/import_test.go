@@ -79,13 +79,15 @@ func TestImport(t *testing.T) {
 		{"realm": "users", "name": "plain", "password_hash": "quiet otters paddle"},
 		{"realm": "users", "name": "seed", "totp": fields{"secret": "JBSWY3DP"}},
 		{"realm": "users", "name": "digits", "totp": fields{"secret": oldSeed, "digits": 7}},
+		{"realm": "users", "name": "slow", "totp": fields{"secret": oldSeed, "period": 3600}},
+		{"realm": "users", "name": "slower", "totp": fields{"secret": oldSeed, "period": 3601}},
 		{"realm": "users", "name": "phone", "phone": "044 123"},
 		{"realm": "users", "name": "group", "groups": []string{"a,b"}},
 		{"realm": "users", "name": "mail", "email": "nobody"},
 		{"realm": "users", "name": "whole"},
 	}
 	want := []string{"created", "created", "created", "needs_factor", "created", "exists", "address_taken", "invalid_name", "invalid_realm", "weak_password",
-		"invalid", "password_hash", "totp", "totp", "invalid", "invalid_group", "invalid_email", "exists"}
+		"invalid", "password_hash", "totp", "totp", "created", "totp", "invalid", "invalid_group", "invalid_email", "exists"}
 	before := w.records()
 	dry := w.admin().send("POST", "/users/import", fields{"users": users, "dry_run": true})
 	if got := dry.statuses(); !slices.Equal(got, want) {

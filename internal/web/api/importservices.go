@@ -60,7 +60,7 @@ func arrived(in *ImportService) arrival {
 	n := arrival{in: in, NewService: account.NewService{
 		Ref: principal.Ref{Name: in.Name, Realm: in.Realm}, Description: in.Description, Owner: in.Owner, Trusted: in.Trusted,
 	}}
-	if n.refused = misspelt(&n.Ref); n.refused != nil {
+	if n.refused = misplaced(&n.Ref); n.refused != nil {
 		return n
 	}
 	var err error
@@ -74,6 +74,13 @@ func arrived(in *ImportService) arrival {
 func (a *API) importService(tx store.Tx, c *caller, n arrival, update bool) (ImportResult, error) {
 	if n.refused != nil {
 		return *n.refused, nil
+	}
+	refused, err := a.spelt(tx, &n.Ref)
+	if err != nil {
+		return ImportResult{}, err
+	}
+	if refused != nil {
+		return *refused, nil
 	}
 	params, err := a.params(tx, n.Ref.Realm, n.in.Digits, n.in.Period, n.in.Algorithm)
 	if err != nil {

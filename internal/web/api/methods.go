@@ -310,7 +310,7 @@ type imageOutput struct {
 // qr shows the secret while it may be shown: to its owner until the first good
 // code, to administrators for the first hour after they made it.
 func (a *API) qr(ctx context.Context, c *caller, in *qrInput) (*imageOutput, error) {
-	ref, err := in.ref()
+	ref, err := a.ref(ctx, &in.UserPath)
 	if err != nil {
 		return nil, err
 	}

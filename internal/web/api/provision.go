@@ -101,7 +101,7 @@ func (a *API) verify(ctx context.Context, c *caller, in *verifyInput) (*verdictO
 	if (in.Body.Code == "") == (in.Body.RecoveryCode == "") {
 		return nil, invalid("body", "code or recovery_code is expected, one of the two")
 	}
-	ref, err := in.ref()
+	ref, err := a.ref(ctx, &in.UserPath)
 	if errors.Is(err, account.ErrUnknownRealm) {
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (a *API) userRecoveryCodes(ctx context.Context, c *caller, in *UserPath) (*
 
 // onUser runs one change of one user in a transaction.
 func (a *API) onUser(ctx context.Context, c *caller, in *UserPath, capability account.Capability, fn func(store.Tx, *account.User) error) error {
-	ref, err := in.ref()
+	ref, err := a.ref(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -216,7 +216,7 @@ func (a *API) onUser(ctx context.Context, c *caller, in *UserPath, capability ac
 
 // onceOnUser is onUser for calls that make something for a user: see once.
 func onceOnUser[Out any](ctx context.Context, a *API, c *caller, in *UserPath, do func(store.Tx, *account.User) (*Out, error)) (*Out, error) {
-	ref, err := in.ref()
+	ref, err := a.ref(ctx, in)
 	if err != nil {
 		return nil, err
 	}

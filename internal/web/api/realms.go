@@ -18,13 +18,21 @@ import (
 type RealmSettings struct {
 	Factors       *int           `json:"factors,omitempty" minimum:"1" maximum:"2" doc:"Factors of a full login."`
 	Methods       []string       `json:"methods,omitempty" maxItems:"16" enum:"totp,recovery_code,passkey,email,sms,yubikey" doc:"Second factors that are allowed; none: all."`
-	Enrollment    string         `json:"enrollment,omitempty" enum:"first-login,invitation,off"`
+	Enrollment    string         `json:"enrollment,omitempty" enum:"first-login,invitation,off,open" doc:"open: at any time, where factors is 1."`
 	OTP           *OTPSettings   `json:"otp,omitempty"`
 	Skew          *int           `json:"skew,omitempty" minimum:"0" maximum:"10" doc:"Steps that are accepted on either side of now."`
 	RecoveryCodes *CodeSettings  `json:"recovery_codes,omitempty"`
 	Session       *SessionLives  `json:"session,omitempty"`
 	Replay        string         `json:"replay,omitempty" enum:"deny,allow"`
-	Names         string         `json:"names,omitempty" enum:"precis"`
+	Names         string         `json:"names,omitempty" enum:"precis,exact" doc:"exact: letter for letter. It stays while the realm has members."`
+	SecretLength  *int           `json:"secret_length,omitempty" minimum:"32" maximum:"128" doc:"Base32 characters of a new authenticator's seed."`
+	Issuer        string         `json:"issuer,omitempty" maxLength:"64" doc:"What authenticator apps show."`
+
+	MethodLabels      map[string]string `json:"method_labels,omitempty" doc:"What methods are called towards clients of compat.trench."`
+	ConfirmDisable    *bool             `json:"confirm_disable,omitempty" doc:"compat.trench: a code is needed to switch a method off."`
+	ConfirmRegenerate *bool             `json:"confirm_regenerate,omitempty" doc:"compat.trench: a code is needed for new recovery codes."`
+	AllowRegenerate   *bool             `json:"allow_regenerate,omitempty" doc:"People may make themselves new recovery codes."`
+
 	Capabilities  *[]RealmGrants `json:"capabilities,omitempty" maxItems:"16" doc:"What members may do to others. Left out in PUT: they stay."`
 }
 
@@ -38,8 +46,9 @@ type OTPSettings struct {
 // CodeSettings are those of recovery codes.
 type CodeSettings struct {
 	Count    int    `json:"count" minimum:"1" maximum:"100"`
-	Length   int    `json:"length" minimum:"1" maximum:"64"`
-	Alphabet string `json:"alphabet" maxLength:"64"`
+	Length   int    `json:"length" minimum:"6" maximum:"64"`
+	Alphabet string `json:"alphabet" maxLength:"128" doc:"ASCII letters and digits, each once. Case is ignored when codes are typed."`
+	Plain    bool   `json:"plain,omitempty" doc:"Print codes without hyphens."`
 }
 
 // SessionLives are seconds.
@@ -105,12 +114,14 @@ func (a *API) realmOf(r account.Realm) Realm {
 	out := Realm{Realm: r.Name, Default: r.Name == a.Directory.DefaultRealm(), RealmSettings: RealmSettings{
 		Factors: r.Factors, Methods: r.Methods, Enrollment: r.Enrollment, Skew: r.Skew,
 		Replay: r.Replay, Names: r.Names, Capabilities: &grants,
+		SecretLength: r.SecretLength, Issuer: r.Issuer, MethodLabels: r.MethodLabels,
+		ConfirmDisable: r.ConfirmDisable, ConfirmRegenerate: r.ConfirmRegenerate, AllowRegenerate: r.AllowRegenerate,
 	}}
 	if p := r.OTP; p != nil {
 		out.OTP = &OTPSettings{Algorithm: string(p.Algorithm), Digits: p.Digits, Period: p.Period}
 	}
 	if c := r.RecoveryCodes; c != nil {
-		out.RecoveryCodes = &CodeSettings{Count: c.Count, Length: c.Length, Alphabet: c.Alphabet}
+		out.RecoveryCodes = &CodeSettings{Count: c.Count, Length: c.Length, Alphabet: c.Alphabet, Plain: c.Plain}
 	}
 	if l := r.Session; l != nil {
 		out.Session = &SessionLives{Idle: int64(l.Idle / time.Second), Absolute: int64(l.Absolute / time.Second), Remember: int64(l.Remember / time.Second)}
@@ -120,12 +131,14 @@ func (a *API) realmOf(r account.Realm) Realm {
 
 // settings is the same for the account room.
 func (s *RealmSettings) settings() account.Settings {
-	out := account.Settings{Factors: s.Factors, Methods: s.Methods, Enrollment: s.Enrollment, Skew: s.Skew, Replay: s.Replay, Names: s.Names}
+	out := account.Settings{Factors: s.Factors, Methods: s.Methods, Enrollment: s.Enrollment, Skew: s.Skew, Replay: s.Replay, Names: s.Names,
+		SecretLength: s.SecretLength, Issuer: s.Issuer, MethodLabels: s.MethodLabels,
+		ConfirmDisable: s.ConfirmDisable, ConfirmRegenerate: s.ConfirmRegenerate, AllowRegenerate: s.AllowRegenerate}
 	if p := s.OTP; p != nil {
 		out.OTP = &otp.Params{Algorithm: otp.Algorithm(p.Algorithm), Digits: p.Digits, Period: p.Period}
 	}
 	if c := s.RecoveryCodes; c != nil {
-		out.RecoveryCodes = &account.RecoverySettings{Count: c.Count, Length: c.Length, Alphabet: c.Alphabet}
+		out.RecoveryCodes = &account.RecoverySettings{Count: c.Count, Length: c.Length, Alphabet: c.Alphabet, Plain: c.Plain}
 	}
 	if l := s.Session; l != nil {
 		out.Session = &account.Lifetimes{Idle: time.Duration(l.Idle) * time.Second, Absolute: time.Duration(l.Absolute) * time.Second, Remember: time.Duration(l.Remember) * time.Second}

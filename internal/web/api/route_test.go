@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -267,11 +268,20 @@ func TestDescription(t *testing.T) {
 	}
 }
 
-// Attack: two spellings of one name, of which a door folds one into the other.
-// No realm can be told to keep them apart.
-func TestNoRealmKeepsNamesExact(t *testing.T) {
+// Attack: two spellings of one name, of which a door folds one into the other. Where
+// a realm keeps them apart, every call does.
+func TestARealmMayKeepNamesExact(t *testing.T) {
 	w := newWorld(t, worldOptions{})
-	w.admin().send("PUT", "/realms/adjure", map[string]any{"names": "exact"}).want(422, "invalid")
-	w.admin().send("GET", "/realms/adjure", nil).want(404, "unknown_realm")
-	w.admin().send("PUT", "/realms/adjure", map[string]any{"names": "precis"}).want(200)
+	w.admin().send("PUT", "/realms/adjure", map[string]any{"names": "exact"}).want(200)
+	for _, name := range []string{"Bob", "bob", "b o/b@example.com"} {
+		w.admin().send("POST", "/users", map[string]any{"realm": "adjure", "name": name, "full_name": "I am " + name}).want(201)
+	}
+	for _, name := range []string{"Bob", "bob", "b o/b@example.com"} {
+		if a := w.admin().send("GET", "/users/adjure/"+url.PathEscape(name), nil).want(200); !strings.Contains(a.String(), `"I am `+name+`"`) {
+			t.Errorf("%q is %v", name, a)
+		}
+	}
+	w.admin().send("DELETE", "/users/adjure/Bob", nil).want(204)
+	w.admin().send("GET", "/users/adjure/bob", nil).want(200)
+	w.admin().send("PUT", "/realms/adjure", map[string]any{"names": "precis"}).want(409, "not_empty")
 }

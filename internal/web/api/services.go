@@ -153,10 +153,7 @@ func (a *API) createService(ctx context.Context, c *caller, in *createServiceInp
 	b := in.Body
 	n := account.NewService{Description: b.Description, SeedSize: b.SeedBytes, Use: useOf(b.Use), AllowFrom: b.AllowFrom, MakeRealm: c.local}
 	var err error
-	if n.Ref.Name, err = principal.CanonicalName(b.Name); err != nil {
-		return nil, err
-	}
-	if n.Ref.Realm, err = principal.CanonicalRealm(b.Realm); err != nil {
+	if n.Ref, err = a.spelled(ctx, b.Name, b.Realm); err != nil {
 		return nil, err
 	}
 	if n.Seed, err = seedFrom(b.Seed, b.SeedBytes); err != nil {
@@ -219,7 +216,7 @@ func (a *API) params(tx store.Tx, realm string, digits, period int, algorithm st
 	if algorithm != "" {
 		p.Algorithm = otp.Algorithm(algorithm)
 	}
-	if p.Validate() != nil {
+	if p.Usual() != nil {
 		return nil, invalid("body", "digits, period or algorithm are out of range")
 	}
 	return &p, nil
@@ -249,7 +246,7 @@ func (a *API) serviceTarget(tx store.Tx, c *caller, capability account.Capabilit
 }
 
 func (a *API) showService(ctx context.Context, c *caller, in *UserPath) (*serviceOutput, error) {
-	ref, err := in.service()
+	ref, err := a.serviceRef(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -270,8 +267,8 @@ func (a *API) showService(ctx context.Context, c *caller, in *UserPath) (*servic
 
 // service is the one spelling of a service's path. What cannot be a name is
 // nobody's.
-func (in *UserPath) service() (principal.Ref, error) {
-	ref, err := in.ref()
+func (a *API) serviceRef(ctx context.Context, in *UserPath) (principal.Ref, error) {
+	ref, err := a.ref(ctx, in)
 	if errors.Is(err, account.ErrUnknownUser) {
 		return principal.Ref{}, account.ErrUnknownService
 	}
@@ -289,7 +286,7 @@ type changeServiceInput struct {
 }
 
 func (a *API) changeService(ctx context.Context, c *caller, in *changeServiceInput) (*serviceOutput, error) {
-	ref, err := in.service()
+	ref, err := a.serviceRef(ctx, &in.UserPath)
 	if err != nil {
 		return nil, err
 	}
@@ -328,7 +325,7 @@ type rotateInput struct {
 }
 
 func (a *API) rotateService(ctx context.Context, c *caller, in *rotateInput) (*newSeedOutput, error) {
-	ref, err := in.service()
+	ref, err := a.serviceRef(ctx, &in.UserPath)
 	if err != nil {
 		return nil, err
 	}
@@ -369,7 +366,7 @@ func (a *API) rotateService(ctx context.Context, c *caller, in *rotateInput) (*n
 }
 
 func (a *API) deleteService(ctx context.Context, c *caller, in *UserPath) (*struct{}, error) {
-	ref, err := in.service()
+	ref, err := a.serviceRef(ctx, in)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
@@ -45,16 +46,47 @@ type UserPath struct {
 }
 
 // ref is the one spelling. What cannot be a name is nobody's.
-func (in *UserPath) ref() (principal.Ref, error) {
-	realm, err := principal.CanonicalRealm(in.Realm)
-	if err != nil {
-		return principal.Ref{}, account.ErrUnknownRealm
+func (a *API) ref(ctx context.Context, in *UserPath) (principal.Ref, error) {
+	ref, err := a.spelled(ctx, in.Name, in.Realm)
+	return ref, orNobody(ref, err)
+}
+
+// orNobody turns the refusal of a name into that of somebody who is not there.
+func orNobody(ref principal.Ref, err error) error {
+	switch {
+	case !errors.Is(err, principal.ErrName) && !errors.Is(err, account.ErrInvalid):
+		return err
+	case ref.Realm == "":
+		return account.ErrUnknownRealm
 	}
-	name, err := principal.CanonicalName(in.Name)
-	if err != nil {
-		return principal.Ref{Realm: realm}, account.ErrUnknownUser
+	return account.ErrUnknownUser
+}
+
+// spelled is the one spelling of a name in a realm, as its setting names has it. Of
+// what can be no name there the realm alone comes back beside the error.
+// Errors: principal.ErrName, account.ErrInvalid; others: the store failed.
+func (a *API) spelled(ctx context.Context, name, realm string) (ref principal.Ref, err error) {
+	if canonical, err := principal.CanonicalRealm(realm); err != nil || account.SpelledAlike(name) {
+		return principal.Ref{Name: name, Realm: canonical}, err
 	}
-	return principal.Ref{Name: name, Realm: realm}, nil
+	err = a.Store.View(ctx, func(tx store.Tx) error {
+		ref, err = a.spelledIn(tx, name, realm)
+		return err
+	})
+	return ref, err
+}
+
+// spelledIn is spelled in a transaction.
+func (a *API) spelledIn(tx store.Tx, name, realm string) (principal.Ref, error) {
+	canonical, err := principal.CanonicalRealm(realm)
+	if err != nil {
+		return principal.Ref{}, err
+	}
+	ref, err := a.Directory.Ref(tx, name, canonical)
+	if err != nil {
+		return principal.Ref{Realm: canonical}, err
+	}
+	return ref, nil
 }
 
 // mayOver checks the caller's capability over a realm ("": over all), before
@@ -175,12 +207,8 @@ func userTag(u *account.User) string { return tag(u.Version, u.ID.String()) }
 
 func (a *API) createUser(ctx context.Context, c *caller, in *createUserInput) (*userOutput, error) {
 	b := in.Body
-	ref := principal.Ref{Name: b.Name, Realm: b.Realm}
-	var err error
-	if ref.Name, err = principal.CanonicalName(b.Name); err != nil {
-		return nil, err
-	}
-	if ref.Realm, err = principal.CanonicalRealm(b.Realm); err != nil {
+	ref, err := a.spelled(ctx, b.Name, b.Realm)
+	if err != nil {
 		return nil, err
 	}
 	// Whoever may not create learns so before a hash is computed for them.
@@ -214,7 +242,7 @@ func (a *API) hash(ctx context.Context, password string, words ...string) (strin
 }
 
 func (a *API) showUser(ctx context.Context, c *caller, in *UserPath) (*userOutput, error) {
-	ref, err := in.ref()
+	ref, err := a.ref(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +272,7 @@ type changeUserInput struct {
 
 // changeUser changes what is named, all of it or nothing.
 func (a *API) changeUser(ctx context.Context, c *caller, in *changeUserInput) (*userOutput, error) {
-	ref, err := in.ref()
+	ref, err := a.ref(ctx, &in.UserPath)
 	if err != nil {
 		return nil, err
 	}
@@ -315,7 +343,7 @@ func (a *API) resetPassword(tx store.Tx, c *caller, id principal.ID, hash string
 }
 
 func (a *API) deleteUser(ctx context.Context, c *caller, in *UserPath) (*struct{}, error) {
-	ref, err := in.ref()
+	ref, err := a.ref(ctx, in)
 	if err != nil {
 		return nil, err
 	}

@@ -24,16 +24,19 @@ type verifyTokenInput struct {
 // answers FAIL for everything but a good one, whoever was named; only a caller who
 // may not ask about the realm at all hears so, whether it exists or not.
 func (a *API) verifyToken(ctx context.Context, c *caller, in *verifyTokenInput) (*verdictOutput, error) {
-	ref := principal.Ref{Name: in.Body.Name, Realm: in.Body.Realm}
-	if realm, err := principal.CanonicalRealm(ref.Realm); err == nil {
-		ref.Realm = realm
-	}
-	if name, err := principal.CanonicalName(ref.Name); err == nil {
-		ref.Name = name
+	ref, err := a.spelled(ctx, in.Body.Name, in.Body.Realm)
+	switch {
+	case errors.Is(err, principal.ErrName) || errors.Is(err, account.ErrInvalid): // nobody has it, so it has no other spelling
+		ref.Name = in.Body.Name
+		if ref.Realm == "" {
+			ref.Realm = in.Body.Realm
+		}
+	case err != nil:
+		return nil, err
 	}
 	q := c.asks(ref, in.Body.Token)
 	good := false
-	err := a.Store.Update(ctx, func(tx store.Tx) (err error) {
+	err = a.Store.Update(ctx, func(tx store.Tx) (err error) {
 		good = false
 		if err := a.may(tx, c, account.Authenticate, ref.Realm); err != nil {
 			return err
@@ -50,7 +53,7 @@ func (a *API) verifyToken(ctx context.Context, c *caller, in *verifyTokenInput) 
 		if err != nil {
 			return err
 		}
-		good, err = a.judgeUser(tx, c, u, q, throttle.Code, len(realm.Grants) == 0)
+		good, err = a.judgeUser(tx, c, u, q, throttle.Code, len(realm.Grants) == 0 && !a.Directory.CapableInFacade(realm.Name))
 		return err
 	})
 	if err != nil {

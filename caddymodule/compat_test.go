@@ -1,0 +1,57 @@
+package caddymodule_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// A guarded application keeps its own /api/v1, /verify and /auth (Grafana has the
+// first): facades are mounted where `sallyport portal` stands, and nowhere else.
+func TestGuardedSitesKeepThePathsOfFacades(t *testing.T) {
+	e := newEcho(t)
+	s := newCaddy(t)
+	config := s.file(`sallyport {
+	portal https://auth.example.com:HTTPS_PORT
+	cookie_domain example.com
+	compat {
+		adjure
+		ungleich
+		fastapi2fa
+		trench {
+			dialect 0.2
+		}
+	}
+	`+cheap+`}`, `
+https://auth.example.com:HTTPS_PORT {
+	sallyport portal
+}
+https://app.example.com:HTTPS_PORT {
+	sallyport {
+		factors 0
+	}
+	reverse_proxy `+e.address()+`
+}
+`)
+	s.start(config)
+	app := s.browser("https://app.example.com:" + s.https)
+	for _, path := range []string{"/api/v1/users/users", "/verify", "/register", "/app", "/ungleichotp/", "/user/auth_code?user_id=x", "/healthcheck", "/auth/login/"} {
+		if got := app.fetch(path).seen(t); got.Target != path {
+			t.Errorf("%s reached the application as %q", path, got.Target)
+		}
+	}
+	before := e.hits.Load()
+	for _, path := range []string{"/api/v1/auth/login", "/auth/login/"} {
+		if a := s.browser("https://auth.example.com:" + s.https).fetch(path); a.status == 200 {
+			t.Errorf("%s on the portal's host: %d %s", path, a.status, a.body)
+		}
+	}
+	if e.hits.Load() != before {
+		t.Error("a request to the portal's host reached an application")
+	}
+	checked := s.caddy("sallyport", "check", "--config", s.write(config))
+	for _, want := range []string{"compat.adjure answers /user/* and /healthcheck on https://auth.example.com", "compat.trench answers /auth/*, dialect 0.2"} {
+		if checked.code != 0 || !strings.Contains(checked.out, want) {
+			t.Errorf("check does not say %q: %s", want, checked)
+		}
+	}
+}

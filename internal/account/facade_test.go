@@ -1,0 +1,89 @@
+package account_test
+
+import (
+	"testing"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+var everything = []account.Grant{{Capability: account.Authenticate}, {Capability: account.Create}, {Capability: account.Delete}, {Capability: account.List}, {Capability: account.Update}}
+
+// Attack: an administrator of an older system makes itself a program of the realm
+// admin, and is administrator here.
+func TestAFacadeHandsOutNoCapabilities(t *testing.T) {
+	d := newDirectory(t, nil)
+	at := func(name, realm string) principal.Ref { return principal.Ref{Name: name, Realm: realm} }
+	facade := account.Facade("ungleich", []string{"auth"}, everything...)
+	for _, realm := range []string{"admin", "delegates"} {
+		d.must(func(tx store.Tx) error {
+			_, err := d.CreateService(tx, account.Local(), account.NewService{Ref: at("old", realm), MakeRealm: true})
+			return err
+		})
+	}
+	d.must(func(tx store.Tx) error {
+		grants := []account.Grant{{Capability: account.List}}
+		_, err := d.SetRealm(tx, account.Local(), "delegates", account.Settings{}, &grants, 0)
+		return err
+	})
+	for _, realm := range []string{"admin", "delegates"} {
+		d.want(account.ErrForbidden, "making one of "+realm, func(tx store.Tx) error {
+			_, err := d.CreateService(tx, facade, account.NewService{Ref: at("new", realm)})
+			return err
+		})
+		d.want(account.ErrForbidden, "deleting one of "+realm, func(tx store.Tx) error { return d.DeleteService(tx, facade, at("old", realm)) })
+	}
+	d.must(func(tx store.Tx) error { // a realm that is its own, and only what it made there
+		if _, err := d.CreateService(tx, account.Local(), account.NewService{Ref: at("old", "auth")}); err != nil {
+			return err
+		}
+		s, err := d.CreateService(tx, facade, account.NewService{Ref: at("new", "auth")})
+		if err != nil {
+			return err
+		}
+		if s.Via != "ungleich" {
+			t.Errorf("it came via %q", s.Via)
+		}
+		return d.DeleteService(tx, facade, s.Ref())
+	})
+	d.want(account.ErrForbidden, "deleting what it did not make", func(tx store.Tx) error { return d.DeleteService(tx, facade, at("old", "auth")) })
+	d.want(account.ErrForbidden, "reading beyond its grants", func(tx store.Tx) error {
+		return d.Allowed(tx, account.Facade("adjure", nil, account.Grant{Capability: account.Create, Realms: []string{"adjure"}}), account.Create, "users")
+	})
+}
+
+// A service that is renamed stays the same one: its number, its seed, and what was
+// burned of it. Nobody is found under the old name.
+func TestRenameService(t *testing.T) {
+	d := newDirectory(t, nil)
+	from, to := principal.Ref{Name: "a", Realm: "robots"}, principal.Ref{Name: "b", Realm: "robots"}
+	var before, after *account.Service
+	d.must(func(tx store.Tx) (err error) {
+		if before, err = d.CreateService(tx, account.Local(), account.NewService{Ref: from, MakeRealm: true}); err != nil {
+			return err
+		}
+		if _, err = d.CreateService(tx, account.Local(), account.NewService{Ref: principal.Ref{Name: "c", Realm: "robots"}}); err != nil {
+			return err
+		}
+		after, err = d.RenameService(tx, account.Local(), from, to)
+		return err
+	})
+	if after.ID != before.ID || after.Number != before.Number || after.Epoch == before.Epoch || len(after.Seeds) != 1 {
+		t.Errorf("it became another one: %v %v", before, after)
+	}
+	d.must(func(tx store.Tx) error {
+		s, err := d.ServiceByNumber(tx, before.Number)
+		if err == nil && s.Ref() != to {
+			t.Errorf("its number leads to %s", s.Ref())
+		}
+		return err
+	})
+	d.want(account.ErrUnknownService, "the old name", func(tx store.Tx) error { _, err := d.ServiceByRef(tx, from); return err })
+	d.want(account.ErrExists, "a name that is taken", func(tx store.Tx) error {
+		_, err := d.RenameService(tx, account.Local(), to, principal.Ref{Name: "c", Realm: "robots"})
+		return err
+	})
+	d.must(func(tx store.Tx) error { return d.DeleteService(tx, account.Local(), to) })
+	d.want(account.ErrUnknownService, "the number of what was deleted", func(tx store.Tx) error { _, err := d.ServiceByNumber(tx, before.Number); return err })
+}

@@ -1,0 +1,155 @@
+package gateway
+
+import (
+	"cmp"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/web"
+	"github.com/sallyport-auth/sallyport/internal/web/compat"
+)
+
+// newFacades makes the facades that the configuration switches on. Each is two lines:
+//
+//	if c := g.plan.compat.Adjure; c != nil {
+//		all = append(all, adjure.New(g.compatRooms(), g.compatCommon("adjure"), *c))
+//	}
+func (g *Gateway) newFacades() (all []compat.Facade) { return all }
+
+// compatRooms are what the facades are made of.
+func (g *Gateway) compatRooms() compat.Rooms {
+	st := g.state.Store
+	return compat.Rooms{
+		Store: st, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Doors: g.sites[0].doors, Programs: g.programs,
+		Throttle: g.throttle, Hasher: g.hasher, Audit: g.audit, Derive: st.Derive, Clock: g.clock, Logger: g.log, Client: g.client,
+		Name: cmp.Or(g.cfg.Name, "Sallyport"),
+	}
+}
+
+// compatCommon is what the configuration says of every facade. A facade that is off
+// has the zero one, with nothing in it that opens a door.
+func (g *Gateway) compatCommon(name string) compat.Common {
+	for i := range g.plan.facades {
+		if f := &g.plan.facades[i]; f.Facade == name {
+			common := f.Common
+			common.OwnHost, common.Scheme = g.ownHost, g.scheme
+			return common
+		}
+	}
+	return compat.Common{Facade: name, AllowFrom: []netip.Prefix{}}
+}
+
+// ownHost reports whether a canonical host is a portal's, or the address on which
+// the standalone server listens: a name that the configuration does not hold may be
+// one that somebody else made point to us.
+func (g *Gateway) ownHost(host string) bool {
+	for _, s := range g.sites {
+		if s.host == host && host != "" {
+			return true
+		}
+	}
+	listen, _, err := net.SplitHostPort(g.cfg.ListenAddress())
+	if err != nil || listen == "" {
+		return false
+	}
+	if strings.Contains(listen, ":") {
+		listen = "[" + listen + "]"
+	}
+	listen, err = guard.CanonicalHost(listen)
+	return err == nil && listen == host && !anywhere(strings.Trim(listen, "[]"))
+}
+
+// facadeOf finds the facade that answers a request; nil: none. Paths are the raw ones
+// of the request line: what only looks like one after decoding is not a facade's, and
+// neither is a target that names a host (absolute-form), as everywhere here.
+func (g *Gateway) facadeOf(r *http.Request) compat.Facade {
+	if len(g.facades) == 0 || !g.facadesOn(r.Host) {
+		return nil
+	}
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	if !strings.HasPrefix(path, "/") {
+		return nil
+	}
+	for _, f := range g.facades {
+		if f.Owns(path) {
+			return f
+		}
+	}
+	return nil
+}
+
+// facadesOn reports whether facades answer on a host: on the portal's, and on every
+// one where there is no portal. On guarded hosts their paths are the upstream's. A
+// server that passes nothing on guards no loopback host, so there they answer too:
+// that is how programs on this machine reach what is for them alone.
+func (g *Gateway) facadesOn(host string) bool {
+	if _, guarded := g.site(host); !guarded {
+		return true
+	}
+	name, err := guard.RequestHost(host)
+	return err == nil && g.proxy == nil && compat.LoopbackHost(name)
+}
+
+// serveFacade takes from a request what no facade may see, and sets what every answer
+// of one carries. No more than that: their clients are older than other headers.
+func serveFacade(w http.ResponseWriter, r *http.Request, f compat.Facade) {
+	r = web.MarkForwarded(r)
+	web.Strip(r.Header)
+	delete(r.Header, "Cookie")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	f.ServeHTTP(w, r)
+}
+
+// facadeReports are one sentence for each facade.
+func (p *plan) facadeReports() (texts []string) {
+	where := "every host of this listener"
+	if portals := portalsOf(p.sites); len(portals) > 0 {
+		origins := make([]string, len(portals))
+		for i := range portals {
+			origins[i] = portals[i].Origin
+		}
+		where = strings.Join(origins, " and ")
+	}
+	for i := range p.facades {
+		f := &p.facades[i]
+		paths, from, shows := p.facadeWords(f)
+		if f.AllowFrom != nil {
+			from = "from " + either(f.access.AllowFrom)
+		}
+		if !f.Require.IsZero() {
+			from += " with the token of the service " + f.Require.String()
+		}
+		texts = append(texts, "compat."+f.Facade+" answers "+paths+" on "+where+"; it may be called "+from+"; "+shows+".")
+	}
+	return texts
+}
+
+// facadeWords says which paths a facade has, from where it may be called when
+// allow_from says nothing, and what it shows.
+func (p *plan) facadeWords(f *facade) (paths, from, shows string) {
+	const here, everywhere = "from this machine alone", "from everywhere"
+	switch f.Facade {
+	case "adjure":
+		if p.compat.Adjure.CodeOracle {
+			return "/user/* and /healthcheck", here, "whoever calls it can read users' codes and seeds (code_oracle)"
+		}
+		return "/user/* and /healthcheck", here, "a user's seed is shown until its first good code, and codes never"
+	case "ungleich":
+		shows = "seeds are never shown again"
+		if p.compat.Ungleich.ShowSeeds {
+			shows = "seeds are shown to its administrators and to their owners (show_seeds)"
+		}
+		return "/verify, /register, /app/* and /ungleichotp/*", here, shows
+	case "fastapi2fa":
+		shows = "a user's seed is shown to himself alone, after a fresh factor"
+		if p.compat.Fastapi2FA.Signup {
+			return "/api/v1/*", everywhere + ", and anybody may sign up (signup)", shows
+		}
+		return "/api/v1/*", everywhere + ", but for signup, users and tasks, which are for this machine alone", shows
+	}
+	return p.compat.Trench.Prefix + "/*, dialect " + string(p.compat.Trench.Dialect), everywhere, "a user's seed is shown to himself alone, until its first good code"
+}

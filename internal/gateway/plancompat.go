@@ -1,0 +1,344 @@
+package gateway
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/otp"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/web/compat"
+)
+
+// facade is one block below compat that was understood.
+type facade struct {
+	compat.Common
+	access compat.Access // as written, replay with its default
+	realms []ownRealm
+}
+
+// ownRealm is a realm of a facade, and what holds there where the configuration
+// says nothing else.
+type ownRealm struct {
+	word, name string
+	defaults   account.Settings
+}
+
+// at is where a word of the facade stands.
+func (f *facade) at(word string) string { return "/compat/" + f.Facade + "/" + word }
+
+// planCompat understands the facades and fills in their defaults.
+func (c *Config) planCompat(p *plan, s shell) error {
+	if c.Compat == (compat.Config{}) {
+		return nil
+	}
+	if s.routes && len(portalsOf(p.sites)) == 0 {
+		return c.At("/compat", "compat: facades answer on the portal's host: set portal")
+	}
+	p.facades = c.facades(p)
+	for i := range p.facades {
+		if err := c.planFacade(&p.facades[i]); err != nil {
+			return err
+		}
+	}
+	if t := p.compat.Trench; t != nil && !cleanPrefix(t.Prefix) {
+		return c.At("/compat/trench/prefix", "prefix: expected a path such as /auth, without a slash at its end, that nothing of ours has (%s)", strings.Join(takenPaths, ", "))
+	}
+	return c.planOwnRealms(p)
+}
+
+// facades are those that are on, with their defaults.
+func (c *Config) facades(p *plan) (all []facade) {
+	if c.Compat.Adjure != nil {
+		a := *c.Compat.Adjure
+		a.Realm = cmp.Or(a.Realm, "adjure")
+		p.compat.Adjure = &a
+		all = append(all, personal("adjure", a.Realm, a.Access, adjureRealm()))
+	}
+	if c.Compat.Ungleich != nil {
+		u := *c.Compat.Ungleich
+		u.AdminRealm, u.AuthRealm, u.AppRealm = cmp.Or(u.AdminRealm, "ungleich-admin"), cmp.Or(u.AuthRealm, "ungleich-auth"), cmp.Or(u.AppRealm, "ungleich-apps")
+		u.Replay = cmp.Or(u.Replay, account.ReplayAllow)
+		p.compat.Ungleich = &u
+		f := facade{Common: compat.Common{Facade: "ungleich"}, access: u.Access}
+		for _, r := range []ownRealm{{word: "admin_realm", name: u.AdminRealm}, {word: "auth_realm", name: u.AuthRealm}, {word: "app_realm", name: u.AppRealm}} {
+			r.defaults = ungleichRealm()
+			f.realms = append(f.realms, r)
+		}
+		all = append(all, f)
+	}
+	if c.Compat.Fastapi2FA != nil {
+		a := *c.Compat.Fastapi2FA
+		a.Realm = cmp.Or(a.Realm, "fastapi2fa")
+		p.compat.Fastapi2FA = &a
+		all = append(all, personal("fastapi2fa", a.Realm, a.Access, fastapiRealm()))
+	}
+	if c.Compat.Trench != nil {
+		t := *c.Compat.Trench
+		t.Realm, t.Prefix, t.Dialect = cmp.Or(t.Realm, "trench"), cmp.Or(t.Prefix, "/auth"), cmp.Or(t.Dialect, compat.Dialect03)
+		p.compat.Trench = &t
+		all = append(all, personal("trench", t.Realm, t.Access, trenchRealm(t.Dialect)))
+	}
+	return all
+}
+
+// personal is a facade with one realm, of people.
+func personal(name, realm string, access compat.Access, defaults account.Settings) facade {
+	return facade{Common: compat.Common{Facade: name, Realm: realm}, access: access, realms: []ownRealm{{"realm", realm, defaults}}}
+}
+
+// What holds in a facade's realm is what its original does.
+
+func adjureRealm() account.Settings {
+	return account.Settings{
+		Factors: new(2), Enrollment: account.EnrollOff, Skew: new(1), Names: account.NamesExact,
+		OTP:           &otp.Params{Algorithm: otp.SHA256, Digits: 6, Period: 30},
+		RecoveryCodes: &account.RecoverySettings{Count: 10, Length: 32, Alphabet: "0123456789abcdef", Plain: true},
+	}
+}
+
+func ungleichRealm() account.Settings {
+	return account.Settings{Skew: new(3), Replay: account.ReplayAllow, Names: account.NamesExact, OTP: &otp.Params{Algorithm: otp.SHA1, Digits: 6, Period: 30}}
+}
+
+func fastapiRealm() account.Settings {
+	return account.Settings{
+		Factors: new(1), Enrollment: account.EnrollOpen, Skew: new(2),
+		RecoveryCodes: &account.RecoverySettings{Count: 5, Length: 6, Alphabet: "0123456789", Plain: true},
+	}
+}
+
+func trenchRealm(d compat.Dialect) account.Settings {
+	skew := 0
+	if d == compat.Dialect02 {
+		skew = 1
+	}
+	return account.Settings{
+		Factors: new(1), Enrollment: account.EnrollOpen, Skew: &skew,
+		ConfirmDisable: new(false), ConfirmRegenerate: new(true), AllowRegenerate: new(true),
+		RecoveryCodes: &account.RecoverySettings{Count: 5, Length: 12, Plain: true,
+			Alphabet: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"},
+	}
+}
+
+// planFacade understands what all facades have.
+func (c *Config) planFacade(f *facade) error {
+	if f.access.AllowFrom != nil {
+		networks, i, err := prefixes(f.access.AllowFrom)
+		if err != nil {
+			return c.At(fmt.Sprintf("%s/%d", f.at("allow_from"), i), "allow_from: %v", err)
+		}
+		if len(networks) == 0 {
+			return c.At(f.at("allow_from"), "allow_from: nobody could call: name a network, or leave it out")
+		}
+		f.AllowFrom = networks
+	}
+	if f.access.Require != nil {
+		ref, err := principal.ParseRef(*f.access.Require, "")
+		if err != nil {
+			return c.At(f.at("require"), "require: expected a service, as name@realm")
+		}
+		f.Require = ref
+	}
+	if n := f.access.Skew; n != nil && (*n < 0 || *n > otp.MaxSkew) {
+		return c.At(f.at("skew"), "skew: expected 0 to %d steps", otp.MaxSkew)
+	}
+	switch replay := f.access.Replay; {
+	case replay == "" || replay == account.ReplayDeny || replay == account.ReplayAllow && f.Facade == "ungleich":
+	case f.Facade == "ungleich":
+		return c.At(f.at("replay"), "replay: expected allow or deny")
+	default:
+		return c.At(f.at("replay"), "replay: people's codes are good once: expected deny")
+	}
+	f.CORS = f.access.CORS
+	return c.exactOrigins(f.at("cors"), "cors", f.CORS)
+}
+
+// takenPaths are those of this gateway and of the other facades.
+var takenPaths = []string{"/sallyport", "/api", "/user", "/healthcheck", "/verify", "/register", "/app", "/ungleichotp"}
+
+// maxPrefix bounds the prefix of trench, in bytes.
+const maxPrefix = 64
+
+func cleanPrefix(prefix string) bool {
+	odd := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("/-_.", r)
+	}
+	if len(prefix) < 2 || len(prefix) > maxPrefix || prefix[0] != '/' || path.Clean(prefix) != prefix || strings.ContainsFunc(prefix, odd) {
+		return false
+	}
+	first, _, _ := strings.Cut(prefix[1:], "/")
+	return !slices.ContainsFunc(takenPaths, func(taken string) bool { return strings.EqualFold(taken[1:], first) })
+}
+
+// planOwnRealms finds realms that two would share, and says skew and replay for
+// those that the configuration says nothing else about.
+func (c *Config) planOwnRealms(p *plan) error {
+	owner := map[string]string{}
+	for i := range p.facades {
+		f := &p.facades[i]
+		for j := range f.realms {
+			r := &f.realms[j]
+			if name, err := principal.CanonicalRealm(r.name); err != nil || name != r.name {
+				return c.At(f.at(r.word), "%s: expected a realm's name in small letters, without dot, comma, @ or /", r.word)
+			}
+			if c.reservedRealm(r.name) && (r.name == c.defaultRealm() || r.word != "admin_realm" && r.word != "auth_realm") {
+				return c.At(f.at(r.word), "%s: the realm %s is for other doors too: name one of this facade's own", r.word, r.name)
+			}
+			if other := owner[r.name]; other != "" {
+				return c.At(f.at(r.word), "%s: compat.%s has the realm %s already: name another one", r.word, other, r.name)
+			}
+			owner[r.name] = f.Facade
+			if err := c.planOwnRealm(f, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// planOwnRealm puts skew and replay of the facade over its defaults. The realms admin
+// and auth keep what they have: people sign in there.
+func (c *Config) planOwnRealm(f *facade, r *ownRealm) error {
+	if c.reservedRealm(r.name) {
+		r.defaults = account.Settings{}
+		return nil
+	}
+	said := c.Realms[r.name]
+	if n := f.access.Skew; n != nil {
+		if said.Skew != nil && *said.Skew != *n {
+			return c.At(f.at("skew"), "skew: realms says otherwise for %s: leave one of the two out", r.name)
+		}
+		r.defaults.Skew = n
+	}
+	if written := c.replayWritten(f); written != "" {
+		if said.Replay != "" && said.Replay != written {
+			return c.At(f.at("replay"), "replay: realms says otherwise for %s: leave one of the two out", r.name)
+		}
+		r.defaults.Replay = written
+	}
+	return nil
+}
+
+// replayWritten is what the configuration itself says, without a default.
+func (c *Config) replayWritten(f *facade) string {
+	if f.Facade == "ungleich" {
+		return c.Compat.Ungleich.Replay
+	}
+	return f.access.Replay
+}
+
+func (c *Config) reservedRealm(name string) bool {
+	return name == account.AdminRealm || name == account.AuthRealm || name == c.defaultRealm()
+}
+
+// facadeRealm is what a facade says about a realm; nothing about others.
+func (p *plan) facadeRealm(name string) account.Settings {
+	for i := range p.facades {
+		for _, r := range p.facades[i].realms {
+			if r.name == name {
+				return r.defaults
+			}
+		}
+	}
+	return account.Settings{}
+}
+
+// planCompatRealms makes the facades' realms part of the configuration, and warns of
+// what is allowed and probably not meant.
+func (c *Config) planCompatRealms(p *plan, _ shell) error {
+	for i := range p.facades {
+		f := &p.facades[i]
+		for _, r := range f.realms {
+			if _, said := p.realms[r.name]; !said && !c.reservedRealm(r.name) {
+				if err := r.defaults.Validate(r.name); err != nil {
+					return c.At(f.at(r.word), "realm %s: %v", r.name, err)
+				}
+				p.realms[r.name] = r.defaults
+			}
+			if one := r.defaults.Factors; one != nil && *one == 1 && *p.realms[r.name].Factors != 1 {
+				p.warnings = append(p.warnings, fmt.Sprintf("realm %s: factors must be 1: the clients of compat.%s know no forced enrolment, so who has no second factor yet cannot sign in through it", r.name, f.Facade))
+			}
+		}
+		if !f.Require.IsZero() && !c.knows(f.Require.Realm) {
+			p.hints = append(p.hints, fmt.Sprintf("compat.%s: the realm %.64s of require is not configured here: until `service add` or `realm set` makes it, nobody may call", f.Facade, f.Require.Realm))
+		}
+	}
+	if a := p.compat.Adjure; a != nil && p.facades[0].Require.IsZero() && slices.ContainsFunc(p.facades[0].AllowFrom, beyondLoopback) {
+		may := "make users and try codes"
+		if a.CodeOracle {
+			may = "read the code of every user"
+		}
+		p.warnings = append(p.warnings, "compat.adjure: everybody in the networks of allow_from can "+may+" without a login: set require, or leave allow_from out")
+	}
+	return nil
+}
+
+func beyondLoopback(n netip.Prefix) bool {
+	return n != netip.MustParsePrefix("::1/128") && !(n.Bits() >= 8 && netip.MustParsePrefix("127.0.0.0/8").Contains(n.Addr()))
+}
+
+// filled returns s with the fields of defaults that s leaves open.
+func filled(s, defaults account.Settings) account.Settings {
+	to, from := reflect.ValueOf(&s).Elem(), reflect.ValueOf(defaults)
+	for i := range from.NumField() {
+		if to.Field(i).IsZero() {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	return s
+}
+
+// planCompatRules refuses rules that admit people whom a facade does not authenticate.
+func (c *Config) planCompatRules(p *plan, _ shell) error {
+	if bad := c.facadeInRules(p.written); bad != nil {
+		return c.At(rulePointer(bad), "rule %d: %s: %s", bad.Rule, bad.Field, bad.Text)
+	}
+	return nil
+}
+
+// facadeInRules finds a rule that admits the realm of adjure. Whoever may call that
+// facade makes users there and reads their codes, so being one of them proves
+// nothing. nil: there is none.
+func (c *Config) facadeInRules(rules []guard.Rule) *guard.Error {
+	if c.Compat.Adjure == nil {
+		return nil
+	}
+	realm := cmp.Or(c.Compat.Adjure.Realm, "adjure")
+	for i := range rules {
+		r := &rules[i]
+		if r.Deny {
+			continue
+		}
+		for _, list := range []struct {
+			field string
+			texts []string
+		}{{"realms", r.Realms}, {"users", r.Users}, {"services", r.Services}} {
+			for j, text := range list.texts {
+				named, err := principal.CanonicalRealm(text[strings.LastIndexByte(text, '@')+1:])
+				if err == nil && named == realm && (list.field == "realms" || strings.Contains(text, "@")) {
+					return &guard.Error{Rule: i + 1, Field: list.field, Item: j + 1,
+						Text: "the realm " + realm + " is compat.adjure's, which authenticates nobody: a rule may not admit it"}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// facadeRealms are the names of all realms of facades, for those who look for a
+// realm that is not configured.
+func (c *Config) facadeRealms() (names []string) {
+	for _, f := range c.facades(&plan{}) {
+		for _, r := range f.realms {
+			names = append(names, r.name)
+		}
+	}
+	return names
+}

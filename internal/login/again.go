@@ -1,0 +1,105 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/factor"
+	"github.com/sallyport-auth/sallyport/internal/session"
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+// Purpose is what a code is asked for by somebody who is signed in.
+type Purpose string
+
+// Purposes of django-trench's protected calls.
+const (
+	Deactivate Purpose = "deactivate"
+	Regenerate Purpose = "regenerate"
+	Primary    Purpose = "primary"
+)
+
+// again remembers the step whose code opened a session, and for which purposes the
+// same session has used it once more. Clients of django-trench log in and send the
+// same code with the next call (security-model section 6).
+type again struct {
+	store.Meta
+	Step int64     `json:"step"`
+	Used []Purpose `json:"used,omitempty"`
+	End  time.Time `json:"end"`
+}
+
+// againLife is longer than any window of a code that people use.
+const againLife = 15 * time.Minute
+
+func againKey(session string) store.Key { return store.K(store.PrefixLogin, "again", session) }
+
+// openedBy notes which code opened a session of a door that takes it once more.
+func openedBy(tx store.Tx, door Door, sessionID string, v verdict) error {
+	if door != Trench || v.method != factor.TOTP {
+		return nil
+	}
+	end := tx.Now().Add(againLife)
+	return store.Save(tx, againKey(sessionID), &again{Step: v.step, End: end}, end)
+}
+
+// oncemore reports whether a burned code is the one that opened this session, and
+// was not yet used for this purpose. It is now.
+func (d *Doors) onceMore(tx store.Tx, u *account.User, sessionID, code string, purpose Purpose) (bool, error) {
+	rec, err := store.Load[again](tx, againKey(sessionID))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil || slices.Contains(rec.Used, purpose) {
+		return false, err
+	}
+	same, err := d.factors.Again(tx, u.ID, code, rec.Step)
+	if err != nil || !same {
+		return false, err
+	}
+	rec.Used = append(rec.Used, purpose)
+	return true, store.Save(tx, againKey(sessionID), rec, rec.End)
+}
+
+// WithCode is WithFresh for the protected calls of django-trench: it takes a code of
+// the authenticator or a recovery code, whichever the text is, and once for each
+// purpose the code that opened this session, although it is burned.
+// Errors: as WithFresh.
+func (d *Doors) WithCode(ctx context.Context, live session.Live, purpose Purpose, code string, c Client, change func(tx store.Tx, u *account.User) error) error {
+	foreign, err := d.foreign(ctx, factor.Any, code, c, func(tx store.Tx) (*account.User, error) { return d.self(tx, live) })
+	if err != nil {
+		return err
+	}
+	return d.withProof(ctx, live, code, c, func(tx store.Tx, u *account.User) error {
+		v, err := d.judge(tx, u, asked{method: factor.Any, code: code, foreign: foreign}, c)
+		if err != nil {
+			return err
+		}
+		if v.result == factor.Replayed {
+			good, err := d.onceMore(tx, u, live.ID, code, purpose)
+			if err != nil {
+				return err
+			}
+			if good {
+				return nil
+			}
+		}
+		return d.proved(tx, u, v, c, live.ID)
+	}, change)
+}
+
+// WithSession makes a change of somebody who is signed in without asking for a code:
+// for what a realm's settings allow so. That the session lives and the change are
+// decided in one Update. Errors: ErrDenied (the session is over), and those of change.
+func (d *Doors) WithSession(ctx context.Context, live session.Live, change func(tx store.Tx, u *account.User) error) error {
+	return d.store.Update(ctx, func(tx store.Tx) error {
+		u, err := d.self(tx, live)
+		if err != nil {
+			return err
+		}
+		return change(tx, u)
+	})
+}
