@@ -154,15 +154,9 @@ func (d *Directory) rightsOf(tx store.Tx, a Actor) (rights, error) {
 // rightsOfProgram: one that was disabled, rotated, deleted or replaced since it
 // proved itself may do nothing.
 func (d *Directory) rightsOfProgram(tx store.Tx, a Actor) (rights, error) {
-	s, err := d.ServiceByRef(tx, a.ref)
-	if errors.Is(err, ErrUnknownService) {
-		return rights{}, ErrForbidden
-	}
+	s, err := d.Still(tx, &Identity{ID: a.id, Kind: principal.Service, Name: a.ref.Name, Realm: a.ref.Realm, Epoch: a.epoch})
 	if err != nil {
 		return rights{}, err
-	}
-	if who := s.Identity(); who.ID != a.id || who.Epoch != a.epoch || !who.Enabled {
-		return rights{}, ErrForbidden
 	}
 	r, err := loadRealm(tx, s.Realm)
 	if err != nil {

@@ -58,7 +58,7 @@ func (d *Directory) planService(tx store.Tx, a Actor, n NewService) (principal.R
 	if n.Seed == nil {
 		return principal.Ref{}, refuse(ErrInvalid, "a service that is imported brings its seed: a new one would be shown to nobody")
 	}
-	s, _, err := d.newService(tx, a, realm, n)
+	s, _, err := d.newService(tx, realm, n)
 	if err != nil {
 		return principal.Ref{}, err
 	}

@@ -46,10 +46,11 @@ func (d *Directory) CreateService(tx store.Tx, a Actor, n NewService) (*Service,
 	if err != nil {
 		return nil, err
 	}
-	s, seed, err := d.newService(tx, a, realm, n)
+	s, seed, err := d.newService(tx, realm, n)
 	if err != nil {
 		return nil, err
 	}
+	s.Via = a.facade()
 	if err := claimName(tx, s.Ref(), s.ID, principal.Service); err != nil {
 		return nil, err
 	}
@@ -68,10 +69,28 @@ func (d *Directory) CreateService(tx store.Tx, a Actor, n NewService) (*Service,
 	return s, d.record(tx, rights, aboutService(s, audit.KindServiceCreate))
 }
 
+// serviceName is the one spelling of a service's name.
+func (d *Directory) serviceName(tx store.Tx, name, realm string) (string, error) {
+	r, err := d.RealmToBe(tx, realm)
+	if err != nil {
+		return "", err
+	}
+	if name, err = canonicalName(r, name); err != nil {
+		return "", err
+	}
+	// In Basic a name ends at the first colon (RFC 7617 section 2), and OAuth clients
+	// send it with percent signs (RFC 6749 section 2.3.1): it must have one reading.
+	// Where names are exact, those that have two are good for a facade alone.
+	if r.Names != NamesExact && strings.ContainsAny(name, ":%+*") || strings.ContainsAny(realm, ":%+*") {
+		return "", refuse(ErrInvalid, "the name and the realm of a service hold no colon, percent sign, plus or star")
+	}
+	return name, nil
+}
+
 // newService is the record of a new service, canonical and within all limits, and
 // its seed. Nothing is written.
-func (d *Directory) newService(tx store.Tx, a Actor, realm string, n NewService) (*Service, Seed, error) {
-	s := &Service{ID: principal.NewID(), Realm: realm, Epoch: 1, CreatedAt: tx.Now(), Via: a.facade()}
+func (d *Directory) newService(tx store.Tx, realm string, n NewService) (*Service, Seed, error) {
+	s := &Service{ID: principal.NewID(), Realm: realm, Epoch: 1, CreatedAt: tx.Now()}
 	var err error
 	if s.Name, err = d.serviceName(tx, n.Ref.Name, realm); err != nil {
 		return nil, Seed{}, err
@@ -87,25 +106,6 @@ func (d *Directory) newService(tx store.Tx, a Actor, realm string, n NewService)
 	seed.ID = 1
 	s.Seeds = []Seed{seed}
 	return s, seed, nil
-}
-
-// serviceName is the one spelling of a service's name.
-func (d *Directory) serviceName(tx store.Tx, name, realm string) (string, error) {
-	ref, err := d.Ref(tx, name, realm)
-	if err != nil {
-		return "", err
-	}
-	r, err := d.RealmToBe(tx, realm)
-	if err != nil {
-		return "", err
-	}
-	// In Basic a name ends at the first colon (RFC 7617 section 2), and OAuth clients
-	// send it with percent signs (RFC 6749 section 2.3.1): it must have one reading.
-	// Where names are exact, those that have two are good for a facade alone.
-	if r.Names != NamesExact && strings.ContainsAny(ref.Name, ":%+*") || strings.ContainsAny(realm, ":%+*") {
-		return "", refuse(ErrInvalid, "the name and the realm of a service hold no colon, percent sign, plus or star")
-	}
-	return ref.Name, nil
 }
 
 // newSeed makes the seed of a service, or takes one from elsewhere.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ type service struct {
 	Algorithm    string    `json:"algorithm"`
 	Digits       int       `json:"digits"`
 	Period       int       `json:"period"`
+	Owner        string    `json:"owner,omitempty"`
+	Trusted      bool      `json:"trusted,omitempty"`
 	CreatedAt    time.Time `json:"created_at,omitzero"`
 	RotatedAt    time.Time `json:"rotated_at,omitzero"`
 	OldSeedUntil time.Time `json:"old_seed_until,omitzero"`
@@ -40,6 +43,8 @@ type serviceChange struct {
 	Description *string   `json:"description,omitempty"`
 	Use         *string   `json:"use,omitempty"`
 	AllowFrom   *[]string `json:"allow_from,omitempty"`
+	Owner       *string   `json:"owner,omitempty"`
+	Trusted     *bool     `json:"trusted,omitempty"`
 	Disabled    *bool     `json:"disabled,omitempty"`
 }
 
@@ -131,13 +136,17 @@ func (l *line) serviceShow() *cobra.Command {
 		if asJSON {
 			return document(cmd.OutOrStdout(), s)
 		}
-		return table(cmd.OutOrStdout(), [][]string{
+		rows := [][]string{
 			{"Service:", s.Name + "@" + s.Realm}, {"Number:", fmt.Sprint(s.Number)}, {"Id:", s.ID},
 			{"Description:", s.Description}, {"Use:", s.Use}, {"From:", s.from()}, {"State:", s.state()},
 			{"Tokens:", fmt.Sprintf("%d digits, %d s, %s", s.Digits, s.Period, s.Algorithm)},
 			{"Created:", when(s.CreatedAt)}, {"Rotated:", when(s.RotatedAt)}, {"Old seed until:", when(s.OldSeedUntil)},
 			{"Last seen:", when(s.LastSeenAt)},
-		})
+		}
+		if s.Owner != "" || s.Trusted {
+			rows = append(rows, []string{"Owner:", s.Owner}, []string{"Trusted:", strconv.FormatBool(s.Trusted)})
+		}
+		return table(cmd.OutOrStdout(), rows)
 	})
 	jsonFlag(cmd, &asJSON)
 	return cmd
@@ -145,8 +154,9 @@ func (l *line) serviceShow() *cobra.Command {
 
 // serviceDetails are the flags that `service add` and `service set` share.
 type serviceDetails struct {
-	description, use string
-	allowFrom        []string
+	description, use, owner string
+	allowFrom               []string
+	trusted                 bool
 }
 
 func (d *serviceDetails) flags(cmd *cobra.Command) {
@@ -154,6 +164,8 @@ func (d *serviceDetails) flags(cmd *cobra.Command) {
 	f.StringVar(&d.description, "description", "", "what the service is, in a few `words`")
 	f.StringVar(&d.use, "use", "both", "`caller`: it calls, and nobody may ask about its tokens; subject: others ask, and its tokens open nothing; both")
 	f.StringSliceVar(&d.allowFrom, "allow-from", nil, "networks that it may call from, such as `10.0.0.0/8,192.0.2.1`; \"\": everywhere")
+	f.StringVar(&d.owner, "owner", "", "of an application of compat.ungleich: the `user` whom it belongs to")
+	f.BoolVar(&d.trusted, "trusted", false, "of an application of compat.ungleich: it may ask about others, and register applications for anybody")
 }
 
 // check refuses a use that cannot be, before a state is opened or made.
@@ -182,13 +194,15 @@ func (l *line) serviceSet() *cobra.Command {
 			"description": func() { change.Description = &d.description },
 			"use":         func() { change.Use = &d.use },
 			"allow-from":  func() { networks := append([]string{}, d.allowFrom...); change.AllowFrom = &networks },
+			"owner":       func() { change.Owner = &d.owner },
+			"trusted":     func() { change.Trusted = &d.trusted },
 		} {
 			if cmd.Flags().Changed(flag) {
 				set()
 			}
 		}
 		if change == (serviceChange{}) {
-			return usage("say what to change: --description, --use or --allow-from (an empty value removes it)")
+			return usage("say what to change: --description, --use, --allow-from, --owner or --trusted (an empty value removes it)")
 		}
 		return l.with(cmd.Context(), func(c *client) error {
 			var s service

@@ -28,6 +28,8 @@ type newService struct {
 	Algorithm   string   `json:"algorithm,omitempty"`
 	Use         string   `json:"use,omitempty"`
 	AllowFrom   []string `json:"allow_from,omitempty"`
+	Owner       string   `json:"owner,omitempty"`
+	Trusted     bool     `json:"trusted,omitempty"`
 }
 
 // take fills in what a seed's URI says and no flag does.
@@ -135,6 +137,7 @@ func (l *line) serviceAdd() *cobra.Command {
 			body.take(params)
 			body.Realm, body.Name, body.SeedBytes = ref.Realm, ref.Name, seed.bytes
 			body.Description, body.Use, body.AllowFrom = d.description, d.use, d.allowFrom
+			body.Owner, body.Trusted = d.owner, d.trusted
 			return l.withNew(cmd.Context(), func(c *client) error { return c.addService(cmd, ref, body, &seed) })
 		},
 	}

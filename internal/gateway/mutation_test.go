@@ -29,6 +29,10 @@ var verifying = []struct {
 	{"factor/recovery.go", "factor", []string{"tryRecovery", "cleanRecovery"}},
 	{"login/ephemeral.go", "login", []string{"ticketOf", "owner", "wrong"}},
 	{"login/second.go", "login", []string{"passSecond", "judge"}},
+	{"login/again.go", "login", []string{"onceMore", "openedBy"}},
+	{"login/prove.go", "login", []string{"Prove"}},
+	{"session/facade.go", "session", []string{"FacadeSession"}},
+	{"web/compat/gate.go", "web/compat", []string{"from", "page", "required"}},
 }
 
 // A condition in the verifier is the wrong way round, and no test says so: any

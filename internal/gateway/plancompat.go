@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/guard"
@@ -109,7 +110,7 @@ func ungleichRealm() account.Settings {
 
 func fastapiRealm() account.Settings {
 	return account.Settings{
-		Factors: new(1), Enrollment: account.EnrollOpen, Skew: new(2),
+		Factors: new(1), Enrollment: account.EnrollOpen, Skew: new(2), Session: refreshing(),
 		RecoveryCodes: &account.RecoverySettings{Count: 5, Length: 6, Alphabet: "0123456789", Plain: true},
 	}
 }
@@ -120,11 +121,17 @@ func trenchRealm(d compat.Dialect) account.Settings {
 		skew = 1
 	}
 	return account.Settings{
-		Factors: new(1), Enrollment: account.EnrollOpen, Skew: &skew,
+		Factors: new(1), Enrollment: account.EnrollOpen, Skew: &skew, Session: refreshing(),
 		ConfirmDisable: new(false), ConfirmRegenerate: new(true), AllowRegenerate: new(true),
 		RecoveryCodes: &account.RecoverySettings{Count: 5, Length: 12, Plain: true,
 			Alphabet: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"},
 	}
+}
+
+// refreshing are the lives of sessions whose refresh tokens are good for a day: they
+// slide with each refresh.
+func refreshing() *account.Lifetimes {
+	return &account.Lifetimes{Idle: 24 * time.Hour, Absolute: 7 * 24 * time.Hour}
 }
 
 // planFacade understands what all facades have.
@@ -280,12 +287,23 @@ func (c *Config) planCompatRealms(p *plan, _ shell) error {
 	return nil
 }
 
+// capable are the realms whose services may do something within a facade.
+func (p *plan) capable() []string {
+	if u := p.compat.Ungleich; u != nil {
+		return []string{u.AdminRealm, u.AuthRealm}
+	}
+	return nil
+}
+
 func beyondLoopback(n netip.Prefix) bool {
 	return n != netip.MustParsePrefix("::1/128") && !(n.Bits() >= 8 && netip.MustParsePrefix("127.0.0.0/8").Contains(n.Addr()))
 }
 
 // filled returns s with the fields of defaults that s leaves open.
 func filled(s, defaults account.Settings) account.Settings {
+	if s.Factors != nil && *s.Factors > 1 && defaults.Enrollment == account.EnrollOpen {
+		defaults.Enrollment = "" // nobody sets up a second factor at any time where it is demanded
+	}
 	to, from := reflect.ValueOf(&s).Elem(), reflect.ValueOf(defaults)
 	for i := range from.NumField() {
 		if to.Field(i).IsZero() {

@@ -270,8 +270,15 @@ func TestProve(t *testing.T) {
 	}
 	code := alice.code()
 	must(t, prove(ref, code))
+	stored := h.storedEvents()
 	h.wantDenied(prove(ref, code), "the code again")
+	if n := h.storedEvents(); n != stored {
+		t.Error("repeating a code fills the store")
+	}
 	h.wantDenied(prove(ref, alice.wrongCode()), "a wrong code")
+	if n := h.storedEvents(); n != stored+1 {
+		t.Error("a wrong code left no event")
+	}
 	if err := prove(principal.Ref{Name: "nobody", Realm: "users"}, code); !errors.Is(err, account.ErrUnknownUser) {
 		t.Errorf("nobody: %v", err)
 	}
@@ -289,4 +296,19 @@ func TestProve(t *testing.T) {
 	if err := prove(ref, alice.wrongCode()); err == nil || errors.Is(err, login.ErrDenied) {
 		t.Errorf("after twenty wrong codes: %v", err)
 	}
+}
+
+// storedEvents counts what the log of events holds.
+func (h *house) storedEvents() (n int) {
+	h.Helper()
+	must(h, h.sealed.View(h.Context(), func(tx store.Tx) error {
+		for _, err := range tx.Scan([]byte(store.PrefixAudit), nil) {
+			if err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	}))
+	return n
 }

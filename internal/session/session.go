@@ -88,9 +88,9 @@ type Origin struct {
 
 // Opening is what Open makes a session of.
 type Opening struct {
-	User      *account.User     // as read in the same transaction
-	Proof     Proof             // at least one factor
-	Remember  bool              // idle and absolute limits are Lifetimes.Remember; ignored for realm admin
+	User      *account.User // as read in the same transaction
+	Proof     Proof         // at least one factor
+	Remember  bool          // idle and absolute limits are Lifetimes.Remember; ignored for realm admin
 	Kind      Kind
 	Lifetimes account.Lifetimes // zero fields: the defaults
 	Origin    Origin

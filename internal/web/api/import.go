@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/factor"
@@ -194,6 +193,35 @@ func judged(in *ImportUser) newcomer {
 	return n
 }
 
+// named makes the names of users canonical, as their realms have them.
+func (a *API) named(ctx context.Context, users []newcomer) error {
+	return a.Store.View(ctx, func(tx store.Tx) error {
+		for i := range users {
+			if err := a.nameOne(tx, &users[i].Ref, &users[i].refused); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// nameOne makes one name canonical, or refuses it. Who is refused already stays so.
+func (a *API) nameOne(tx store.Tx, ref *principal.Ref, refused **ImportResult) error {
+	if *refused != nil {
+		return nil
+	}
+	spelled, err := a.Directory.Ref(tx, ref.Name, ref.Realm)
+	switch {
+	case errors.Is(err, account.ErrInvalid):
+		*refused = refusedWith("invalid_name", "the name cannot be one here: at most 128 bytes of letters, digits and punctuation, without spaces, comma, @ and /")
+	case err != nil:
+		return err
+	default:
+		*ref = spelled
+	}
+	return nil
+}
+
 // brought is the authenticator with its recovery codes; nil: there is none.
 func (u *ImportUser) brought() (*factor.Brought, *ImportResult) {
 	if u.TOTP == nil {
@@ -207,57 +235,18 @@ func (u *ImportUser) brought() (*factor.Brought, *ImportResult) {
 		return nil, refused
 	}
 	b.RecoveryCodes, b.RecoveryDigests = u.RecoveryCodes, u.RecoveryDigests
-	if err := b.Validate(); err != nil { // seed and parameters were found good
-		return nil, refusedWith("recovery_code", strings.TrimPrefix(err.Error(), account.ErrInvalid.Error()+": "))
+	if err := b.Validate(); err != nil {
+		return nil, refusedWith("recovery_code", err.Error())
 	}
 	return b, nil
 }
 
-// named makes the names of users canonical, as their realms have them.
-func (a *API) named(ctx context.Context, users []newcomer) error {
-	return a.Store.View(ctx, func(tx store.Tx) error {
-		for i := range users {
-			n := &users[i]
-			if n.refused != nil {
-				continue
-			}
-			var err error
-			if n.refused, err = a.spelt(tx, &n.Ref); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// spelt makes a name canonical, as its realm has it, or says that it cannot be one.
-func (a *API) spelt(tx store.Tx, ref *principal.Ref) (*ImportResult, error) {
-	canonical, err := a.Directory.Ref(tx, ref.Name, ref.Realm)
-	if errors.Is(err, account.ErrInvalid) {
-		return refusedWith("invalid_name", "the name cannot be one here: at most 128 bytes of letters, digits and punctuation, without spaces, comma, @ and /"), nil
-	}
-	if err == nil {
-		*ref = canonical
-	}
-	return nil, err
-}
-
-// misplaced makes a realm canonical, or says that it cannot be one.
-func misplaced(ref *principal.Ref) *ImportResult {
-	realm, err := principal.CanonicalRealm(ref.Realm)
-	if err != nil {
-		return refusedWith("invalid_realm", "the realm cannot be one: at most 64 bytes of letters, digits and punctuation, without spaces, dot, comma, @ and /")
-	}
-	ref.Realm = realm
-	return nil
-}
-
-// misnamed makes realm, address and groups canonical, or says which cannot be one.
+// misnamed makes the names canonical, or says which cannot be one.
 func misnamed(n *account.Imported) *ImportResult {
-	if refused := misplaced(&n.Ref); refused != nil {
-		return refused
-	}
 	var err error
+	if n.Ref.Realm, err = principal.CanonicalRealm(n.Ref.Realm); err != nil {
+		return invalidRealm()
+	}
 	if n.Email != "" {
 		if n.Email, err = principal.CanonicalAddress(n.Email); err != nil {
 			return refusedWith("invalid_email", "the e-mail address cannot be one: a name, @ and a domain are expected")
@@ -272,6 +261,10 @@ func misnamed(n *account.Imported) *ImportResult {
 		}
 	}
 	return nil
+}
+
+func invalidRealm() *ImportResult {
+	return refusedWith("invalid_realm", "the realm cannot be one: at most 64 bytes of letters, digits and punctuation, without spaces, dot, comma, @ and /")
 }
 
 func (t *ImportTOTP) brought() (*factor.Brought, *ImportResult) {

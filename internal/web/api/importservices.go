@@ -60,10 +60,11 @@ func arrived(in *ImportService) arrival {
 	n := arrival{in: in, NewService: account.NewService{
 		Ref: principal.Ref{Name: in.Name, Realm: in.Realm}, Description: in.Description, Owner: in.Owner, Trusted: in.Trusted,
 	}}
-	if n.refused = misplaced(&n.Ref); n.refused != nil {
+	var err error
+	if n.Ref.Realm, err = principal.CanonicalRealm(n.Ref.Realm); err != nil {
+		n.refused = invalidRealm()
 		return n
 	}
-	var err error
 	if n.Seed, err = otp.ParseSeed(in.Seed); err != nil {
 		n.refused = refusedWith("seed", err.Error())
 	}
@@ -72,15 +73,11 @@ func arrived(in *ImportService) arrival {
 
 // importService makes one service. An error is a failure and ends the whole batch.
 func (a *API) importService(tx store.Tx, c *caller, n arrival, update bool) (ImportResult, error) {
-	if n.refused != nil {
-		return *n.refused, nil
-	}
-	refused, err := a.spelt(tx, &n.Ref)
-	if err != nil {
+	if err := a.nameOne(tx, &n.Ref, &n.refused); err != nil {
 		return ImportResult{}, err
 	}
-	if refused != nil {
-		return *refused, nil
+	if n.refused != nil {
+		return *n.refused, nil
 	}
 	params, err := a.params(tx, n.Ref.Realm, n.in.Digits, n.in.Period, n.in.Algorithm)
 	if err != nil {

@@ -16,24 +16,24 @@ import (
 // RealmSettings is what a realm demands. A field that is left out has the
 // server's default.
 type RealmSettings struct {
-	Factors       *int           `json:"factors,omitempty" minimum:"1" maximum:"2" doc:"Factors of a full login."`
-	Methods       []string       `json:"methods,omitempty" maxItems:"16" enum:"totp,recovery_code,passkey,email,sms,yubikey" doc:"Second factors that are allowed; none: all."`
-	Enrollment    string         `json:"enrollment,omitempty" enum:"first-login,invitation,off,open" doc:"open: at any time, where factors is 1."`
-	OTP           *OTPSettings   `json:"otp,omitempty"`
-	Skew          *int           `json:"skew,omitempty" minimum:"0" maximum:"10" doc:"Steps that are accepted on either side of now."`
-	RecoveryCodes *CodeSettings  `json:"recovery_codes,omitempty"`
-	Session       *SessionLives  `json:"session,omitempty"`
-	Replay        string         `json:"replay,omitempty" enum:"deny,allow"`
-	Names         string         `json:"names,omitempty" enum:"precis,exact" doc:"exact: letter for letter. It stays while the realm has members."`
-	SecretLength  *int           `json:"secret_length,omitempty" minimum:"32" maximum:"128" doc:"Base32 characters of a new authenticator's seed."`
-	Issuer        string         `json:"issuer,omitempty" maxLength:"64" doc:"What authenticator apps show."`
+	Factors       *int          `json:"factors,omitempty" minimum:"1" maximum:"2" doc:"Factors of a full login."`
+	Methods       []string      `json:"methods,omitempty" maxItems:"16" enum:"totp,recovery_code,passkey,email,sms,yubikey" doc:"Second factors that are allowed; none: all."`
+	Enrollment    string        `json:"enrollment,omitempty" enum:"first-login,invitation,off,open" doc:"open: at any time, where factors is 1."`
+	OTP           *OTPSettings  `json:"otp,omitempty"`
+	Skew          *int          `json:"skew,omitempty" minimum:"0" maximum:"10" doc:"Steps that are accepted on either side of now."`
+	RecoveryCodes *CodeSettings `json:"recovery_codes,omitempty"`
+	Session       *SessionLives `json:"session,omitempty"`
+	Replay        string        `json:"replay,omitempty" enum:"deny,allow"`
+	Names         string        `json:"names,omitempty" enum:"precis,exact" doc:"exact: letter for letter. It stays while the realm has members."`
+	SecretLength  *int          `json:"secret_length,omitempty" minimum:"32" maximum:"128" doc:"Base32 characters of a new authenticator's seed."`
+	Issuer        string        `json:"issuer,omitempty" maxLength:"64" doc:"What authenticator apps show."`
 
 	MethodLabels      map[string]string `json:"method_labels,omitempty" doc:"What methods are called towards clients of compat.trench."`
 	ConfirmDisable    *bool             `json:"confirm_disable,omitempty" doc:"compat.trench: a code is needed to switch a method off."`
 	ConfirmRegenerate *bool             `json:"confirm_regenerate,omitempty" doc:"compat.trench: a code is needed for new recovery codes."`
 	AllowRegenerate   *bool             `json:"allow_regenerate,omitempty" doc:"People may make themselves new recovery codes."`
 
-	Capabilities  *[]RealmGrants `json:"capabilities,omitempty" maxItems:"16" doc:"What members may do to others. Left out in PUT: they stay."`
+	Capabilities *[]RealmGrants `json:"capabilities,omitempty" maxItems:"16" doc:"What members may do to others. Left out in PUT: they stay."`
 }
 
 // OTPSettings are those of new authenticators.

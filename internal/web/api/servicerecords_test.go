@@ -189,3 +189,26 @@ func TestCallsForProgramsOfferBasic(t *testing.T) {
 		t.Errorf("offered to persons %v", got)
 	}
 }
+
+// An application of compat.ungleich belongs to somebody and may be trusted: both can
+// be said when it is made and changed later, and nobody else's record shows them.
+func TestOwnerAndTrust(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	v := w.admin()
+	v.send("PUT", "/realms/apps", map[string]any{}).want(200)
+	v.send("POST", "/services", map[string]any{"realm": "apps", "name": "portal", "owner": " nico ", "trusted": true}).want(201)
+	v.send("POST", "/services", map[string]any{"realm": "apps", "name": "plain"}).want(201)
+	if got := v.send("GET", "/services/apps/portal", nil).want(200); got.text("owner") != "nico" || got.fields["trusted"] != true {
+		t.Errorf("%v", got.fields)
+	}
+	got := v.send("PATCH", "/services/apps/portal", map[string]any{"owner": "sanghee", "trusted": false}).want(200)
+	if got.text("owner") != "sanghee" || got.fields["trusted"] != nil {
+		t.Errorf("%v", got.fields)
+	}
+	got = v.send("GET", "/services/apps/plain", nil).want(200)
+	if got.fields["owner"] != nil || got.fields["trusted"] != nil {
+		t.Errorf("%v", got.fields)
+	}
+	v.send("POST", "/services", map[string]any{"realm": "apps", "name": "bad", "owner": "a\nb"}).want(422, "invalid")
+	v.send("PATCH", "/services/apps/plain", map[string]any{"owner": strings.Repeat("x", 129)}).want(422, "invalid")
+}

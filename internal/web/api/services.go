@@ -25,6 +25,8 @@ type Service struct {
 	Algorithm    string     `json:"algorithm" enum:"SHA1,SHA256,SHA512"`
 	Digits       int        `json:"digits" enum:"6,8"`
 	Period       int        `json:"period" doc:"Seconds of a token."`
+	Owner        string     `json:"owner,omitempty" doc:"Whose program it is, where it is an application of compat.ungleich: a text, no user."`
+	Trusted      bool       `json:"trusted,omitempty" doc:"Whether such an application may ask about others."`
 	CreatedAt    time.Time  `json:"created_at"`
 	RotatedAt    *time.Time `json:"rotated_at,omitempty"`
 	OldSeedUntil *time.Time `json:"old_seed_until,omitempty" doc:"During an overlap: until when the seed before works too."`
@@ -44,6 +46,7 @@ func (a *API) serviceOf(tx store.Tx, s *account.Service) (Service, error) {
 	out := Service{
 		ID: s.ID.String(), Number: s.Number, Realm: s.Realm, Name: s.Name, Description: s.Description, Disabled: s.Disabled, Use: use,
 		AllowFrom: networks(s.AllowFrom), Algorithm: string(newest.Params.Algorithm), Digits: newest.Params.Digits, Period: newest.Params.Period,
+		Owner: s.Owner, Trusted: s.Trusted,
 		CreatedAt: s.CreatedAt, RotatedAt: moment(s.RotatedAt), LastSeenAt: moment(state.SeenAt),
 	}
 	if working := s.Working(tx.Now()); len(working) > 1 {
@@ -117,6 +120,8 @@ type createServiceInput struct {
 		Algorithm   string   `json:"algorithm,omitempty" enum:"SHA1,SHA256,SHA512"`
 		Use         string   `json:"use,omitempty" enum:"both,caller,subject"`
 		AllowFrom   []string `json:"allow_from,omitempty" maxItems:"64"`
+		Owner       string   `json:"owner,omitempty" maxLength:"512" doc:"Whose program it is, where it is an application of compat.ungleich."`
+		Trusted     bool     `json:"trusted,omitempty" doc:"Whether such an application may ask about others."`
 	}
 }
 
@@ -151,7 +156,8 @@ func serviceTag(s *account.Service) string { return tag(s.Version, s.ID.String()
 
 func (a *API) createService(ctx context.Context, c *caller, in *createServiceInput) (*newSeedOutput, error) {
 	b := in.Body
-	n := account.NewService{Description: b.Description, SeedSize: b.SeedBytes, Use: useOf(b.Use), AllowFrom: b.AllowFrom, MakeRealm: c.local}
+	n := account.NewService{Description: b.Description, SeedSize: b.SeedBytes, Use: useOf(b.Use), AllowFrom: b.AllowFrom,
+		Owner: b.Owner, Trusted: b.Trusted, MakeRealm: c.local}
 	var err error
 	if n.Ref, err = a.spelled(ctx, b.Name, b.Realm); err != nil {
 		return nil, err
@@ -281,6 +287,8 @@ type changeServiceInput struct {
 		Description *string   `json:"description,omitempty" maxLength:"512"`
 		Use         *string   `json:"use,omitempty" enum:"both,caller,subject"`
 		AllowFrom   *[]string `json:"allow_from,omitempty" maxItems:"64" doc:"Empty: everywhere."`
+		Owner       *string   `json:"owner,omitempty" maxLength:"512" doc:"Empty: nobody."`
+		Trusted     *bool     `json:"trusted,omitempty" doc:"Whether an application of compat.ungleich may ask about others."`
 		Disabled    *bool     `json:"disabled,omitempty" doc:"true ends its access tokens and streams."`
 	}
 }
@@ -290,7 +298,8 @@ func (a *API) changeService(ctx context.Context, c *caller, in *changeServiceInp
 	if err != nil {
 		return nil, err
 	}
-	change := account.ServiceChange{Description: in.Body.Description, AllowFrom: in.Body.AllowFrom, Disabled: in.Body.Disabled}
+	change := account.ServiceChange{Description: in.Body.Description, AllowFrom: in.Body.AllowFrom,
+		Owner: in.Body.Owner, Trusted: in.Body.Trusted, Disabled: in.Body.Disabled}
 	if in.Body.Use != nil {
 		use := useOf(*in.Body.Use)
 		change.Use = &use

@@ -17,7 +17,7 @@ import (
 // Server is a running gateway with all four facades, as Words configures them.
 type Server struct {
 	testing.TB
-	URL string                                     // http://localhost:PORT, where the facades answer
+	URL string                                    // http://localhost:PORT, where the facades answer
 	Run func(stdin string, args ...string) string // its command line; a failure ends the test
 }
 

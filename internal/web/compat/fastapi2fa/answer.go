@@ -1,0 +1,109 @@
+package fastapi2fa
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/web"
+)
+
+// Texts that stand in more than one answer.
+const (
+	textCredentials = "Could not validate credentials, if TFA is enabled, please confirm token first"
+	textExpired     = "Token expired"
+	textPreExpired  = "Token expired, login again and validate TFA token within 5 minutes"
+	textInvalid     = "Invalid token"
+)
+
+// reply is an answer other than success: `{"detail": …}`.
+type reply struct {
+	status    int
+	detail    any // a text, or []invalid
+	challenge string
+	wait      time.Duration
+}
+
+func (r *reply) Error() string { return http.StatusText(r.status) }
+
+func detail(status int, text string) error { return &reply{status: status, detail: text} }
+
+// challenged is detail with WWW-Authenticate.
+func challenged(status int, text string) error {
+	return &reply{status: status, detail: text, challenge: "Bearer"}
+}
+
+// errBody is said of a body that cannot be read at all.
+func errBody() error {
+	return detail(http.StatusBadRequest, "There was an error parsing the body")
+}
+
+// invalid is one finding of pydantic 1.
+type invalid struct {
+	Loc  []any  `json:"loc"`
+	Msg  string `json:"msg"`
+	Type string `json:"type"`
+	Ctx  any    `json:"ctx,omitempty"`
+}
+
+// unprocessable answers with findings, in their order.
+func unprocessable(found ...invalid) error {
+	return &reply{status: http.StatusUnprocessableEntity, detail: found}
+}
+
+// fail answers an error, of ours or of a room.
+func (x *exchange) fail(err error) {
+	if r, ok := errors.AsType[*reply](err); ok {
+		x.refuse(r)
+		return
+	}
+	status, _, text, wait := web.Answer(err)
+	if web.Failed(err) && x.r.Context().Err() == nil {
+		path := ""
+		if x.route != nil {
+			path = x.route.path
+		}
+		x.log.ErrorContext(x.r.Context(), "a call failed", "facade", "fastapi2fa", "call", path, "error", err)
+	}
+	switch {
+	case status == http.StatusServiceUnavailable:
+		wait = max(wait, time.Second)
+	case status >= http.StatusInternalServerError:
+		h := x.w.Header()
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		x.w.WriteHeader(http.StatusInternalServerError)
+		_, _ = x.w.Write([]byte("Internal Server Error"))
+		return
+	}
+	x.refuse(&reply{status: status, detail: text, wait: wait})
+}
+
+func (x *exchange) refuse(r *reply) {
+	h := x.w.Header()
+	if r.challenge != "" {
+		h.Set("WWW-Authenticate", r.challenge)
+	}
+	web.SetRetryAfter(h, r.wait)
+	x.json(r.status, struct {
+		Detail any `json:"detail"`
+	}{r.detail})
+}
+
+// json writes what encoding/json cannot fail at.
+func (x *exchange) json(status int, v any) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v)
+	x.w.Header().Set("Content-Type", "application/json")
+	x.w.WriteHeader(status)
+	_, _ = x.w.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+}
+
+func (x *exchange) png(picture []byte) {
+	x.w.Header().Set("Content-Type", "image/png")
+	x.w.WriteHeader(http.StatusOK)
+	_, _ = x.w.Write(picture)
+}

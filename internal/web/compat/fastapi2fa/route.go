@@ -1,0 +1,120 @@
+package fastapi2fa
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/web"
+	"github.com/sallyport-auth/sallyport/internal/web/compat"
+)
+
+// reach says who may make a call.
+type reach uint8
+
+const (
+	byItself  reach = iota // the call proves who calls by what it brings, or tells nothing
+	byToken                // likewise, by Authorization
+	byNetwork              // it authenticates nobody: this host, or everybody where signup is open
+	byLister               // likewise, but beyond this host for holders of a token alone
+)
+
+// route is one call.
+type route struct {
+	method, path string
+	reach        reach
+	handle       func(*exchange) error
+}
+
+// routeOf finds the route of a path, raw as it stands in the request line; nil: none.
+func routeOf(path string) *route {
+	all := routes()
+	for i := range all {
+		if prefix+all[i].path == path {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// routes are all calls.
+func routes() []route {
+	return []route{
+		{http.MethodGet, "/openapi.json", byItself, (*exchange).openAPI},
+		{http.MethodPost, "/auth/signup", byNetwork, (*exchange).signup},
+		{http.MethodPost, "/auth/login", byItself, (*exchange).login},
+		{http.MethodGet, "/auth/test-token", byToken, (*exchange).testToken},
+		{http.MethodPost, "/auth/refresh", byItself, (*exchange).refreshTokens},
+		{http.MethodPost, "/tfa/login_tfa", byToken, (*exchange).loginTFA},
+		{http.MethodPost, "/tfa/recover_tfa", byToken, (*exchange).recoverTFA},
+		{http.MethodGet, "/tfa/get_my_qrcode", byToken, (*exchange).myQRCode},
+		{http.MethodPut, "/tfa/enable_tfa", byToken, (*exchange).enableTFA},
+		{http.MethodGet, "/users/users", byLister, (*exchange).users},
+		{http.MethodGet, "/tasks/test-celery", byLister, (*exchange).testCelery},
+		{http.MethodGet, "/tasks/taskstatus", byLister, (*exchange).taskStatus},
+	}
+}
+
+// admit asks the gate, before anything else is looked at.
+func (x *exchange) admit() error {
+	var call compat.Call
+	open := false
+	if x.route != nil {
+		open = x.route.reach == byNetwork || x.route.reach == byLister
+		call = compat.Call{Open: open, Loopback: open && !x.o.Signup, Authorization: x.route.reach == byToken}
+	}
+	client, refused := x.gate.Admit(x.r, call)
+	if refused != nil {
+		return &reply{status: refused.Status, detail: refused.Text, challenge: refused.Challenge, wait: refused.Wait}
+	}
+	x.client = client
+	if !open || x.here() {
+		return nil
+	}
+	if !x.o.Signup { // allow_from alone does not open these
+		return detail(http.StatusForbidden, "This may not be called from there.")
+	}
+	if x.route.reach == byNetwork || !x.o.Require.IsZero() {
+		return nil
+	}
+	_, err := x.bearer()
+	return err
+}
+
+// here reports whether this host itself calls: see compat.Gate.Admit.
+func (x *exchange) here() bool {
+	return x.client.Addr.IsLoopback() && !web.Forwarded(x.r.Header)
+}
+
+// redirect sends to the same call without the slashes at its end.
+func (x *exchange) redirect(path string) {
+	to := path
+	if x.r.URL.RawQuery != "" {
+		to += "?" + x.r.URL.RawQuery
+	}
+	if _, err := guard.RequestHost(x.r.Host); err == nil {
+		scheme := web.Scheme(x.r)
+		if x.o.Scheme != nil {
+			scheme = x.o.Scheme(x.r)
+		}
+		to = scheme + "://" + x.r.Host + to
+	}
+	x.w.Header().Set("Location", quoted(to))
+	x.w.WriteHeader(http.StatusTemporaryRedirect)
+}
+
+// quoted percent-encodes what a Location must not hold.
+func quoted(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if letter || strings.IndexByte("_.-~:/%#?=@[]!$&'()*+,;", c) >= 0 {
+			b.WriteByte(c)
+			continue
+		}
+		b.WriteString("%" + hex[c>>4:c>>4+1] + hex[c&15:c&15+1])
+	}
+	return b.String()
+}

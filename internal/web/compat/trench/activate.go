@@ -1,0 +1,263 @@
+package trench
+
+import (
+	"errors"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
+	"github.com/sallyport-auth/sallyport/internal/factor"
+	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/otp"
+	"github.com/sallyport-auth/sallyport/internal/store"
+)
+
+// The original's words about methods and codes.
+const (
+	noMethod      = "Requested MFA method does not exist."
+	alreadyActive = "MFA method already active."
+	notEnabled    = "2FA is not enabled."
+	badCode       = "Code invalid or expired."
+	noCode        = "OTP code not provided."
+)
+
+// self is who changes the own record, in this session.
+func (c *call) self() account.Actor {
+	return account.Self(c.live.Identity.ID).From(c.client.Addr, c.live.ID)
+}
+
+// goOn follows a change of the own factors, which raised the epoch: all other sessions
+// end with it, the one that made it goes on.
+func (f *Facade) goOn(tx store.Tx, c *call) error {
+	u, err := f.Directory.ByID(tx, c.live.Identity.ID)
+	if err != nil {
+		return err
+	}
+	return f.Sessions.Raise(tx, c.live.ID, u.Epoch)
+}
+
+// active reports whether somebody has a method.
+func active(u *account.User, method factor.Name) bool {
+	for _, m := range u.Methods {
+		if m.Name == string(method) {
+			return true
+		}
+	}
+	return false
+}
+
+// fresh demands a factor of at most account.Fresh from whoever has one, before there
+// is a further one: otherwise a stolen token makes itself a factor of its own.
+func fresh(tx store.Tx, c *call, u *account.User) error {
+	if u.Factors() > 0 && !c.live.Proof.Fresh(tx.Now(), account.Fresh) {
+		return account.ErrNotFresh
+	}
+	return nil
+}
+
+type qrBody struct {
+	Link string `json:"qr_link"`
+}
+
+type detailsBody struct {
+	Details string `json:"details"`
+}
+
+// seed is the answer that shows what an authenticator app needs.
+func (f *Facade) seed(e *factor.Enrollment, username string) (*answer, error) {
+	uri, err := pyotpURI(e, username)
+	if f.old {
+		return ok(qrBody{uri}), err
+	}
+	return ok(detailsBody{uri}), err
+}
+
+// pyotpURI is the otpauth URI of an enrolment in the writing of the original's
+// library: the label is issuer and name, and what is as usual is left out.
+func pyotpURI(e *factor.Enrollment, username string) (string, error) {
+	label, seed, params, err := otp.ParseURI(e.URI)
+	if err != nil {
+		return "", err
+	}
+	label.Account = username
+	label = label.Clean()
+	uri := "otpauth://totp/" + escape(label.Issuer) + ":" + escape(label.Account) + "?secret=" + otp.FormatSeed(seed) +
+		"&issuer=" + strings.ReplaceAll(url.QueryEscape(label.Issuer), "+", "%20")
+	if params.Algorithm != otp.SHA1 {
+		uri += "&algorithm=" + string(params.Algorithm)
+	}
+	if params.Digits != 6 {
+		uri += "&digits=" + strconv.Itoa(params.Digits)
+	}
+	if params.Period != 30 {
+		uri += "&period=" + strconv.Itoa(params.Period)
+	}
+	return uri, nil
+}
+
+// escape is Python's quote: it leaves slashes.
+func escape(s string) string {
+	return strings.NewReplacer("+", "%20", "%2F", "/").Replace(url.QueryEscape(s))
+}
+
+// activate makes a new authenticator, which waits for its first code.
+func (f *Facade) activate(c *call) (*answer, error) {
+	if f.old { // 0.3 does not read the body
+		if _, refused := c.fields(); refused != nil {
+			return refused, nil
+		}
+	}
+	method, known := factorOf(c.method)
+	if !known {
+		return failed(noMethod), nil
+	}
+	var e *factor.Enrollment
+	var err error
+	var username string
+	if c.enrolling != "" {
+		username = c.state.Name
+		e, err = f.Doors.EnrollStart(c.r.Context(), c.enrolling, login.Trench, method)
+	} else {
+		username = c.live.Identity.Name
+		e, err = f.begin(c, method)
+	}
+	switch {
+	case errors.Is(err, factor.ErrUnknownMethod):
+		return failed(noMethod), nil
+	case err != nil:
+		return nil, err
+	}
+	return f.seed(e, username)
+}
+
+// begin is the enrolment of somebody who has a session.
+func (f *Facade) begin(c *call, method factor.Name) (e *factor.Enrollment, err error) {
+	err = f.Doors.WithSession(c.r.Context(), c.live, func(tx store.Tx, u *account.User) (err error) {
+		if active(u, method) {
+			return failed(alreadyActive)
+		}
+		if err := fresh(tx, c, u); err != nil {
+			return err
+		}
+		e, err = f.Factors.Enroll(tx, c.self(), u.ID, factor.EnrollOptions{Label: u.Name})
+		return err
+	})
+	f.noteClosed(c, err)
+	return e, err
+}
+
+// noteClosed notes that somebody with a password alone tried to set up a first factor
+// where the realm does not let them.
+func (f *Facade) noteClosed(c *call, err error) {
+	if !errors.Is(err, factor.ErrEnrollmentClosed) {
+		return
+	}
+	who := c.live.Identity
+	f.Audit.Note(audit.Event{Time: f.Clock(), Kind: audit.KindFactorAdd, Outcome: audit.Denied, Cause: "enrollment_closed",
+		Principal: who.ID, Name: who.Name + "@" + who.Realm, Client: c.client.Addr, Session: c.live.ID, Method: string(factor.TOTP)})
+}
+
+type codesBody struct {
+	Codes []string `json:"backup_codes"`
+}
+
+// backup is the answer that shows recovery codes.
+func backup(codes []string) *answer {
+	if codes == nil {
+		codes = []string{}
+	}
+	return ok(codesBody{codes})
+}
+
+// aboutCode is the form of a refused code: 0.3 says all under the field.
+func (f *Facade) aboutCode(text string) *answer {
+	if f.old {
+		return fieldAnswer(nonField, text)
+	}
+	return fieldAnswer("code", text)
+}
+
+// confirm checks the first code of what activate made. In 0.2 the code of a method
+// that is active already makes new backup codes.
+func (f *Facade) confirm(c *call) (*answer, error) {
+	method, known := factorOf(c.method)
+	v, err := f.look(c, c.method)
+	if err != nil {
+		return nil, err
+	}
+	if f.old && v.has == absent {
+		return notFound(), nil
+	}
+	code, refused := f.code(c, !f.old)
+	switch {
+	case refused != nil:
+		return refused, nil
+	case code == "":
+		return f.aboutCode(noCode), nil
+	case !known || v.has == absent:
+		return f.aboutCode(noMethod), nil
+	case v.has == isActive && f.old:
+		return f.renew(c, code)
+	case v.has == isActive:
+		return f.aboutCode(alreadyActive), nil
+	}
+	if c.enrolling != "" {
+		return f.confirmEnrolling(c, method, code)
+	}
+	var codes []string
+	err = f.Doors.WithSession(c.r.Context(), c.live, func(tx store.Tx, u *account.User) error {
+		if err := fresh(tx, c, u); err != nil {
+			return err
+		}
+		if codes, err = f.Factors.Confirm(tx, c.self(), u.ID, code); err != nil {
+			return err
+		}
+		return f.goOn(tx, c)
+	})
+	switch {
+	case errors.Is(err, factor.ErrDenied), errors.Is(err, factor.ErrReplay), errors.Is(err, factor.ErrNoPending):
+		return f.aboutCode(badCode), nil
+	case err != nil:
+		f.noteClosed(c, err)
+		return nil, err
+	}
+	return backup(codes), nil
+}
+
+// confirmEnrolling ends the enrolment of somebody who must have a factor. The session
+// that it opens ends at once: none of the original's answers has a place for its
+// tokens, so whoever enrolled logs in anew.
+func (f *Facade) confirmEnrolling(c *call, method factor.Name, code string) (*answer, error) {
+	next, err := f.Doors.EnrollConfirm(c.r.Context(), login.Second{
+		Ephemeral: c.enrolling, Code: code, Method: method, Door: login.Trench, Client: c.client,
+	})
+	if denied(err) {
+		return f.aboutCode(badCode), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Doors.Logout(c.r.Context(), next.Opened.Live); err != nil { // nobody holds it: it ends by itself
+		f.log.Warn("a session that nobody holds was not ended", "error", err)
+	}
+	return backup(next.RecoveryCodes), nil
+}
+
+// code reads the code of a body, as the original compares it; "": there is none, and
+// none must be.
+func (f *Facade) code(c *call, must bool) (string, *answer) {
+	in, refused := c.fields()
+	if refused != nil {
+		return "", refused
+	}
+	code, sent := in.text("code", must)
+	if refused := in.refused(); refused != nil {
+		return "", refused
+	}
+	if !sent {
+		return "", nil
+	}
+	return typed(code), nil
+}
