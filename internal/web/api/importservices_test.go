@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/sallyport-auth/sallyport/internal/otp"
+	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
 const shortSeed = "JBSWY3DPEHPK3PXP" // 80 bits
@@ -74,6 +76,13 @@ func TestImportServices(t *testing.T) {
 	if a := w.admin().send("GET", "/services/ungleich-apps/6b0c8bd4-0000-4000-8000-000000000001", nil).want(200); a.text("description") != "The shop" {
 		t.Errorf("an app: %v", a)
 	}
+	must(t, w.store.View(t.Context(), func(tx store.Tx) error {
+		s, err := w.dir.ServiceByRef(tx, principal.Ref{Name: "6b0c8bd4-0000-4000-8000-000000000001", Realm: "ungleich-apps"})
+		if err == nil && (s.Owner != "nico" || !s.Trusted) {
+			t.Errorf("an app of %q, trusted %v", s.Owner, s.Trusted)
+		}
+		return err
+	}))
 	for _, secret := range []string{shortSeed, oldSeed, "JBSWY3DP"} {
 		if strings.Contains(w.log.String(), secret) || strings.Contains(w.said.String(), secret) {
 			t.Errorf("the seed %s stands in an answer or in the log", secret)
