@@ -10,10 +10,11 @@ TOOL    := $(GO) tool -modfile=tools/go.mod
 # codes, oathtool makes codes), a browser, npm for the judge of its pages
 # (axe-core), two proxies (the third, Caddy, is built from its module), a
 # PostgreSQL server (tests start their own, throw-away ones), SQLite's shell, in
-# which the manual's queries run, curl as the manual's programs use it, the compiler
-# of the race detector, and the load generator of `make bench`. The modules of the tests' tools and of the client that a test
-# generates are fetched before too, so that no test waits for a network.
-TEST_PACKAGES  := chromium zbar-tools oathtool npm nginx-light haproxy postgresql sqlite3 curl gcc libc6-dev
+# which the manual's queries run, curl and Python's requests, with which the manual's
+# programs and those of older systems call, the compiler of the race detector, and the
+# load generator of `make bench`. The modules of the tests' tools and of the client
+# that a test generates are fetched before too, so that no test waits for a network.
+TEST_PACKAGES  := chromium zbar-tools oathtool npm nginx-light haproxy postgresql sqlite3 python3-requests curl gcc libc6-dev
 BENCH_PACKAGES := wrk postgresql curl
 
 .PHONY: help run standalone caddy test race-free lint bench fuzz screenshots deps-test deps-bench clean

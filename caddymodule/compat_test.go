@@ -3,6 +3,8 @@ package caddymodule_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/sallyport-auth/sallyport/internal/web/compat/compattest"
 )
 
 // A guarded application keeps its own /api/v1, /verify and /auth (Grafana has the
@@ -54,4 +56,17 @@ https://app.example.com:HTTPS_PORT {
 			t.Errorf("check does not say %q: %s", want, checked)
 		}
 	}
+}
+
+// The examples of the four older systems' documents, against a real Caddy.
+func TestDocumentsOfTheOlderSystems(t *testing.T) {
+	s := newCaddy(t)
+	s.start(s.file("sallyport {\n\tportal http://localhost:HTTP_PORT\n"+compattest.Caddyfile+cheap+"}", "http://localhost:HTTP_PORT {\n\tsallyport portal\n}\n"))
+	compattest.Server{TB: t, URL: "http://localhost:" + s.http, Run: func(stdin string, args ...string) string {
+		done := s.caddyIn(stdin, append([]string{"sallyport"}, args...)...)
+		if done.code != 0 {
+			t.Fatalf("caddy sallyport %v: %v", args, done)
+		}
+		return done.out
+	}}.Documents()
 }

@@ -11,6 +11,7 @@ have() { # is the package, or what it brings, there?
     nginx-light) [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null ;;
     haproxy) [ -x /usr/sbin/haproxy ] || command -v haproxy >/dev/null ;;
     postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null ;;
+    python3-requests) python3 -c 'import requests' 2>/dev/null ;;
     libc6-dev) [ -e /usr/include/stdio.h ] ;;
     *) command -v "$1" >/dev/null ;;
   esac
