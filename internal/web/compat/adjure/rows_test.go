@@ -273,6 +273,11 @@ func TestPagesOfTheFramework(t *testing.T) {
 		}
 		h.page(path+" too large", h.Do("POST", path, object("user_id", strings.Repeat("x", 64<<10))), 413, pageLarge)
 	}
+	h.page("65 lists", h.Do("POST", "/user/provision", strings.Repeat("[", 66)+strings.Repeat("]", 66)), 400, pageBad)
+	h.problem("64 lists", h.Do("POST", "/user/provision", strings.Repeat("[", 65)+strings.Repeat("]", 65)), 400, "INVALID_PARAMS", strings.Repeat("[", 65)+strings.Repeat("]", 65)+" is not of type 'object'")
+	if a := h.Do("POST", "/user/recovery/regenerate", object("user_id", "<é&>")); a.Body != "{\n  \"error_code\": \"USER_NOT_FOUND\",\n  \"error_message\": \"User <\\u00e9&> has not been provisioned\"\n}\n" {
+		t.Errorf("JSON is written as %s", a.Body)
+	}
 	h.empty("an escaped path", h.Do("GET", "/healthcheck?x=%zz&;", ""))
 	if a := h.Do("GET", "/user/%71rcode", ""); a.Status != 400 {
 		t.Errorf("an escaped path: %d", a.Status)
@@ -289,6 +294,7 @@ func TestTheLibrarysMessage(t *testing.T) {
 		{"POST", "/user/provision", `{"user_id": "x", "key_length": 7}`, "7 is not one of [6, 8]\n\nFailed validating 'enum' in schema['properties']['key_length']:\n    {'enum': [6, 8], 'type': 'number'}\n\nOn instance['key_length']:\n    7"},
 		{"POST", "/user/recovery/regenerate", `[1, {"b": 1e5, "a": "it's"}]`, "[1, {'b': 100000.0, 'a': \"it's\"}] is not of type 'object'\n\nFailed validating 'type' in schema:\n    {'properties': {'user_id': {'type': 'string'}},\n     'required': ['user_id'],\n     'type': 'object'}\n\nOn instance:\n    [1, {'a': \"it's\", 'b': 100000.0}]"},
 		{"GET", "/user/auth_code?a=b&c=", "", "'user_id' is a required property\n\nFailed validating 'required' in schema:\n    {'properties': {'user_id': {'type': 'string'}},\n     'required': ['user_id'],\n     'type': 'object'}\n\nOn instance:\n    ImmutableMultiDict([('a', '[secret]'), ('c', '[secret]')])"},
+		{"POST", "/user/authenticate", `{"user_id": "x", "auth_code": 314159}`, "314159 is not of type 'string'\n\nFailed validating 'type' in schema['properties']['auth_code']:\n    {'type': 'string'}\n\nOn instance['auth_code']:\n    '[secret]'"},
 		{"POST", "/user/authenticate", `{"auth_code": "314159"}`, "'user_id' is a required property\n\nFailed validating 'required' in schema:\n    {'properties': {'auth_code': {'type': 'string'},\n                    'user_id': {'type': 'string'}},\n     'required': ['user_id', 'auth_code'],\n     'type': 'object'}\n\nOn instance:\n    {'auth_code': '[secret]'}"},
 	} {
 		a := h.Do(c.method, c.path, c.body)
