@@ -72,8 +72,10 @@ func (p *page) write(w http.ResponseWriter) {
 		p.status, p.name, p.name, html.EscapeString(p.text))
 }
 
-// errNobody is the one failure that the original says in plain words.
-var errNobody = errors.New("User not found")
+// errNobody is the one refusal that the original says in plain words.
+var errNobody = errors.New("nobody to draw a QR code for")
+
+const nobody = "User not found"
 
 // fail writes an error in the original's form. Refusals of the rooms have the status
 // 400 and the endpoint's error_code, as everything here has; throttling and a house
@@ -82,7 +84,7 @@ func (f *Facade) fail(w http.ResponseWriter, r *http.Request, code string, err e
 	if errors.Is(err, errNobody) {
 		w.Header().Set("Content-Type", htmlUTF8)
 		w.WriteHeader(http.StatusNotFound)
-		_, _ = w.Write([]byte(errNobody.Error()))
+		_, _ = w.Write([]byte(nobody))
 		return
 	}
 	if own, ok := errors.AsType[*refusal](err); ok {

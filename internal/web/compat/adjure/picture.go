@@ -24,7 +24,7 @@ func (f *Facade) qrcode(c *call) error {
 	if err != nil {
 		return err
 	}
-	issuer, username := params.text("issuer"), params.text("username")
+	issuer, username := valid(params.text("issuer")), valid(params.text("username"))
 	if len(issuer) > maxLabel || len(username) > maxLabel {
 		return refuse(invalidParams, "issuer and username have at most %d bytes each.", maxLabel)
 	}
@@ -54,10 +54,12 @@ func (f *Facade) qrcode(c *call) error {
 	return nil
 }
 
+// valid is a text of a query as the original has it: what is no UTF-8 is replaced.
+func valid(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
+
 // uri is an authenticator as the original writes it: its own order of parameters, in
 // which a space is a plus, and a label in which it is %20. The issuer may be empty.
 func uri(issuer, username string, e *factor.Enrollment) string {
-	issuer, username = strings.ToValidUTF8(issuer, "\ufffd"), strings.ToValidUTF8(username, "\ufffd")
 	label := escape(username, "/")
 	if issuer != "" {
 		label = escape(issuer, "/") + ":" + label
