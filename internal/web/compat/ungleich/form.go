@@ -170,7 +170,7 @@ func (f *Facade) refusalOf(r *http.Request, form form, err error) *refusal {
 	if own, ok := errors.AsType[*refusal](err); ok {
 		return own
 	}
-	status, code, text, wait := web.Answer(err)
+	status, _, text, wait := web.Answer(err)
 	if status >= http.StatusInternalServerError {
 		if web.Failed(err) && r.Context().Err() == nil {
 			f.log.Error("compat.ungleich could not answer", "error", err)
@@ -199,7 +199,6 @@ func (f *Facade) refusalOf(r *http.Request, form form, err error) *refusal {
 	case errors.Is(err, account.ErrExists):
 		return nonField(notUnique)
 	}
-	f.log.Debug("compat.ungleich refused a value", "code", code)
 	return nonField(text)
 }
 

@@ -239,6 +239,7 @@ func (s *scanner) digits() (n int) {
 	return n
 }
 
+// numberText writes a number as Python's str does.
 func numberText(text string) string {
 	if text == "-0" {
 		return "0"
@@ -247,13 +248,19 @@ func numberText(text string) string {
 		return text
 	}
 	n, err := strconv.ParseFloat(text, 64)
-	if err != nil {
+	if err != nil { // out of range
 		return "inf"
 	}
-	if whole := strconv.FormatFloat(n, 'f', -1, 64); !strings.Contains(whole, ".") {
-		return whole + ".0"
+	short := strconv.FormatFloat(n, 'e', -1, 64)
+	_, exponent, _ := strings.Cut(short, "e")
+	if e, err := strconv.Atoi(exponent); err != nil || e < -4 || e >= 16 {
+		return short
 	}
-	return strconv.FormatFloat(n, 'f', -1, 64)
+	long := strconv.FormatFloat(n, 'f', -1, 64)
+	if !strings.Contains(long, ".") {
+		long += ".0"
+	}
+	return long
 }
 
 // string reads a string from its first quote.
@@ -298,11 +305,11 @@ func (s *scanner) escape(begin int) (rune, error) {
 		return r, nil
 	}
 	r, ok := s.hex(s.at + 1)
-	if !ok {
-		return 0, s.fail("Invalid \\uXXXX escape", s.at+1)
+	if !ok || s.at+5 >= len(s.text) { // at the end even a good one is no escape
+		return 0, s.fail("Invalid \\uXXXX escape", s.at)
 	}
 	s.at += 4
-	if utf16.IsSurrogate(r) && s.at+6 < len(s.text) && s.text[s.at+1] == '\\' && s.text[s.at+2] == 'u' {
+	if utf16.IsSurrogate(r) && s.at+7 < len(s.text) && s.text[s.at+1] == '\\' && s.text[s.at+2] == 'u' {
 		if low, ok := s.hex(s.at + 3); ok {
 			if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
 				s.at += 6

@@ -74,7 +74,7 @@ func TestJSONErrors(t *testing.T) {
 		`{"name": "x`:            `Unterminated string starting at: line 1 column 10 (char 9)`,
 		"{\"name\": \"\n\"}":     `Invalid control character at: line 1 column 11 (char 10)`,
 		`{"name": "\x"}`:         `Invalid \\escape: line 1 column 11 (char 10)`,
-		`{"name": "\u00g0"}`:     `Invalid \\uXXXX escape: line 1 column 13 (char 12)`,
+		`{"name": "\u00g0"}`:     `Invalid \\uXXXX escape: line 1 column 12 (char 11)`,
 		`{"a": "b"} x`:           `Extra data: line 1 column 12 (char 11)`,
 		`nope`:                   `Expecting value: line 1 column 1 (char 0)`,
 		`[1,`:                    `Expecting value: line 1 column 4 (char 3)`,
