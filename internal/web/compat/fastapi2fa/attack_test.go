@@ -74,11 +74,16 @@ func TestM1ForgedTokens(t *testing.T) {
 		"a published key":          sign([]byte("secret"), num(ann), claims["sid"]),
 		"an empty key":             sign([]byte{0}, num(ann), claims["sid"]),
 		"another kind's key":       sign(h.Derive("compat fastapi2fa refresh"), num(ann), claims["sid"]),
+		"the pre-tfa key":          sign(h.Derive("compat fastapi2fa pre-tfa"), num(ann), claims["sid"]),
 		"no algorithm":             none + "." + parts[1] + ".",
 		"no algorithm, signed":     none + "." + parts[1] + "." + hmacOf(key, none+"."+parts[1]),
 	} {
 		h.challenged(what, h.testToken(token), 403, credentials)
 	}
+	pre := jwt.MapClaims{"sub": "1", "eph": ephemeral(h, h.pre(h.person("eve"))), "exp": h.Time.Now().Add(time.Minute).Unix()}
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, pre).SignedString(key)
+	h.Must(err)
+	h.challenged("a pre-tfa token by the access key", h.tfa(token, "1"), 403, credentials)
 }
 
 func hmacOf(key []byte, text string) string {
@@ -93,6 +98,40 @@ func TestM3BackupTokensAreTheirOwners(t *testing.T) {
 	ann, bob := h.person("ann"), h.person("bob")
 	h.want("another's", h.recover(h.pre(bob), ann.codes[0]), 403, `{"detail":"TOTP backup token not found"}`)
 	h.pair(h.recover(h.pre(ann), ann.codes[0]), 200)
+}
+
+// Spaces and hyphens, which the native doors drop, were none of the original's tokens.
+func TestO1BackupTokensAreExact(t *testing.T) {
+	h := newHouse(t)
+	bob := h.person("bob")
+	code := bob.codes[0]
+	pre := h.pre(bob)
+	for _, s := range []string{" " + code, code[:3] + " " + code[3:], code[:3] + "-" + code[3:], strings.Map(func(r rune) rune { return r - '0' + '０' }, code)} {
+		h.want(fmt.Sprintf("%q", s), h.recover(pre, s), 403, `{"detail":"TOTP backup token not found"}`)
+	}
+	h.pair(h.recover(pre, code), 200)
+}
+
+// No token outlives its session.
+func TestTokensEndWithTheirSession(t *testing.T) {
+	h := newHouse(t)
+	h.User("ann", realm, "ann@example.com", password)
+	p := h.pair(h.login("ann@example.com", password), 200)
+	end := h.Time.Now().Add(7 * 24 * time.Hour)
+	for range 7 {
+		h.Time.Advance(23*time.Hour + 55*time.Minute)
+		p = h.pair(h.refresh(p.Refresh), 200)
+	}
+	h.Time.Set(end.Add(-10 * time.Minute))
+	p = h.pair(h.refresh(p.Refresh), 200)
+	for _, token := range []string{p.Access, p.Refresh} {
+		claims := jwt.MapClaims{}
+		_, _, err := jwt.NewParser().ParseUnverified(token, claims)
+		h.Must(err)
+		if exp, err := claims.GetExpirationTime(); err != nil || !exp.Equal(end) {
+			t.Errorf("a token ends %v, the session %v", exp, end)
+		}
+	}
 }
 
 // Attack: a code that is missing, empty, of another type or name, or sent elsewhere.

@@ -57,6 +57,8 @@ func TestSignupOpen(t *testing.T) {
 			t.Errorf("%s with a token: %d", path, a.Status)
 		}
 	}
+	proxied := newHouse(t, signupOpen) // by a proxy on this host that says nothing true
+	proxied.challenged("a list through a proxy", proxied.Do("GET", api+"/users/users", "", "X-Forwarded-For: 127.0.0.1"), 401, `{"detail":"Not authenticated"}`)
 	h = newHouse(t, from("203.0.113.9"), signupOpen, func(o *fastapi2fa.Options) { o.AllowFrom = networks("10.0.0.0/8") })
 	h.want("signup from another network", h.signup(`{}`), 403, elsewhere)
 	h.want("login from another network", h.login("a@example.com", password), 403, elsewhere)
