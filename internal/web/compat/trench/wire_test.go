@@ -243,3 +243,19 @@ func TestURI(t *testing.T) {
 		t.Error(uri)
 	}
 }
+
+// Without a store nobody gets in, and nobody is told why.
+func TestNoStoreNoAnswer(t *testing.T) {
+	h := build(t, compat.Dialect03)
+	h.User("admin", "trench", "", password)
+	auth := h.login("/auth/token/", "admin")
+	h.Must(h.Store.Close())
+	for path, body := range map[string]string{
+		"/auth/login/": h.form("username", "admin", "password", password), "/auth/login/code/": "ephemeral_token=x&code=1", "/auth/app/activate/": "",
+		"/auth/app/deactivate/": "code=123456", "/auth/logout/": "", "/auth/code/request/": "",
+	} {
+		if got := h.post(path, body, auth); got.Status/100 == 2 || got.Status == 500 || strings.Contains(got.Body, "store") {
+			t.Errorf("%s: %d %s", path, got.Status, got.Body)
+		}
+	}
+}
