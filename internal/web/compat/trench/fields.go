@@ -90,8 +90,8 @@ func (f *fields) bad(field, text string) (string, bool) {
 // there, which is wrong if it must be, and where it is wrong.
 func (f *fields) text(field string, must bool) (text string, sent bool) {
 	value, there := f.object[field]
-	if there && !must && f.form && value == "" {
-		there = false
+	if !must && f.form && value == "" {
+		value, there = nil, false
 	}
 	switch v := value.(type) {
 	case nil:
