@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +15,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/command"
 	"github.com/sallyport-auth/sallyport/internal/store/postgres/pgtest"
+	"github.com/sallyport-auth/sallyport/internal/web/compat"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/adjure"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/fastapi2fa"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/trench"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/ungleich"
 )
 
 const (
@@ -230,6 +237,57 @@ func (v *mover) realm(name string, args ...string) {
 	}
 }
 
+// later is the code of a step that is just beginning.
+func (v *mover) later(seed string, after time.Duration, flags ...string) string {
+	v.Helper()
+	return v.oathtool(seed, append(flags, "--now", time.Now().Add(after).UTC().Format("2006-01-02 15:04:05 UTC"))...)
+}
+
+const (
+	asJSON = "application/json"
+	asForm = "application/x-www-form-urlencoded"
+)
+
+// oldClient is a client of an older system, which knows nothing of the move.
+type oldClient struct {
+	*mover
+	facade compat.Facade
+}
+
+func (v *mover) client(f compat.Facade, err error) oldClient {
+	v.Helper()
+	if err != nil {
+		v.Fatal(err)
+	}
+	return oldClient{v, f}
+}
+
+func (o oldClient) post(path, contentType, body string, status int, headers ...string) map[string]any {
+	o.Helper()
+	r := httptest.NewRequestWithContext(o.Context(), http.MethodPost, "http://localhost"+path, strings.NewReader(body))
+	r.RequestURI, r.RemoteAddr = path, "127.0.0.1:40000"
+	r.Header.Set("Content-Type", contentType)
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Set(name, value)
+	}
+	rec := httptest.NewRecorder()
+	o.facade.ServeHTTP(rec, r)
+	if rec.Code != status {
+		o.Errorf("%s: %d %s, want %d", path, rec.Code, rec.Body, status)
+	}
+	answer := map[string]any{}
+	_ = json.Unmarshal(rec.Body.Bytes(), &answer)
+	return answer
+}
+
+// once fails unless a proof is good the first time, and not the second.
+func (o oldClient) once(path, contentType, body string) {
+	o.Helper()
+	o.post(path, contentType, body, 200)
+	o.post(path, contentType, body, 400)
+}
+
 const adjureSchema = `
 create table adjure_auth_user (id integer not null, user_id varchar(128) not null, secret %s not null, key_length integer not null,
   key_valid_duration integer not null, hash_algorithm varchar(8) not null, primary key (id), unique (user_id));
@@ -238,7 +296,7 @@ create table adjure_recovery_code (id integer not null, user_id varchar(128) not
 insert into adjure_auth_user values (1, 'alice', %s, 6, 30, 'SHA256'), (2, 'bob', %s, 8, 60, 'SHA512'), (3, 'two words', %s, 6, 30, 'SHA1'), (4, 'fork', %s, 6, 0, 'SHA1'),
   (5, 'Alice', %s, 6, 30, 'SHA1');
 insert into adjure_recovery_code values (1, 'alice', '0123456789abcdef0123456789abcdef', false), (2, 'alice', '11111111111111111111111111111111', true),
-  (3, 'bob', '22222222222222222222222222222222', false);
+  (3, 'bob', '22222222222222222222222222222222', false), (4, 'alice', '33333333333333333333333333333333', false);
 `
 
 // adjured is what must have come from Adjure, whatever database it had.
@@ -275,6 +333,9 @@ func (v *mover) adjured() {
 	if a := v.show("/users/adjure/alice"); a["has_password"] != false {
 		v.Errorf("alice: %v", a)
 	}
+	old := v.client(adjure.New(adjure.Options{Rooms: v.m.rooms, Common: compat.Common{Facade: "adjure", Realm: "adjure"}}))
+	old.once("/user/authenticate", asJSON, `{"user_id": "bob", "auth_code": "`+v.later(oldSeed, time.Minute, "--totp=sha512", "--digits=8", "--time-step-size=60s")+`"}`)
+	old.once("/user/recovery/authenticate", asJSON, `{"user_id": "alice", "recovery_code": "33333333333333333333333333333333"}`)
 }
 
 func TestMovingFromAdjure(t *testing.T) {
@@ -323,6 +384,14 @@ func (v *mover) ungleiched() {
 	if a := v.show("/services/ungleich-apps/" + app); a["description"] != "shop" {
 		v.Errorf("an app: %v", a)
 	}
+	old := v.client(ungleich.New(ungleich.Options{Rooms: v.m.rooms, Common: compat.Common{Facade: "ungleich"}}))
+	mine := `{"auth_name": "deploy", "auth_realm": "ungleich-admin", "auth_token": "` + v.oathtool(shortSeed, "--totp") + `", "name": "deploy", "realm": "ungleich-auth", "token": `
+	old.post("/ungleichotp/verify/", asJSON, mine+`"`+v.oathtool(oldSeed, "--totp")+`"}`, 200)
+	old.post("/ungleichotp/verify/", asJSON, mine+`"000000"}`, 403)
+	theirs := `{"version": "1", "appid": "` + app + `", "token": "` + v.oathtool(shortSeed, "--totp") + `"`
+	if got := old.post("/verify", asJSON, theirs+`, "appidtoverify": "`+app+`", "tokentoverify": "`+v.oathtool(shortSeed, "--totp")+`"}`, 200); got["status"] != "OK" {
+		v.Errorf("a trusted app asks: %v", got)
+	}
 	// All of them into one realm: names that were two are one.
 	v.want(v.move("ungleich", "ungleich.jsonl", "--realm", "robots"), 3, 0, "line 4 seed", "line 5 duplicate")
 }
@@ -350,7 +419,7 @@ insert into "user" (email, full_name, hashed_password, tfa_enabled) values
   ('plain@example.com', null, 'HASH', false), ('mail@example.com', 'Mail', 'HASH', true), ('Visitor@example.com', null, 'HASH', null),
   ('bob@example.com', 'Bob', 'HASH', true), ('bob@other.example', 'Other Bob', 'HASH', false), ('a"b c@example.com', null, 'HASH', false), ('crypt@example.com', null, 'no hash', false);
 insert into device (key, device_type, user_id) values ('TOKEN', 'EMAIL', 2), ('TOKEN', 'CODE_GENERATOR', 4);
-insert into backuptoken (device_id, token) values (1, '111111'), (2, '418908'), (2, '000001');
+insert into backuptoken (device_id, token) values (1, '111111'), (2, '418908'), (2, '000001'), (2, '777777');
 `
 
 func TestMovingFromFastAPI2FA(t *testing.T) {
@@ -402,6 +471,20 @@ func TestMovingFromFastAPI2FA(t *testing.T) {
 	if c := v.move("fastapi2fa", "fastapi2fa.jsonl", "--fernet-key-file", key, "--on-conflict", "update"); c.Updated != 0 || c.Exists != 5 {
 		t.Errorf("with update: %+v", c)
 	}
+	old := v.client(fastapi2fa.New(fastapi2fa.Options{Rooms: v.m.rooms, Common: compat.Common{Facade: "fastapi2fa", Realm: "fastapi2fa"}}))
+	login := "username=bob%40example.com&password=" + url.QueryEscape(oldPhrase)
+	for _, c := range []struct {
+		path, code string
+		again      int // of a code that was used; of the last backup token nothing is left
+	}{
+		{"/api/v1/tfa/login_tfa?tfa_token=", v.later(oldSeed, 30*time.Second, "--totp"), 403},
+		{"/api/v1/tfa/recover_tfa?tfa_backup_token=", "777777", 404},
+	} {
+		for _, status := range []int{200, c.again} {
+			half := old.post("/api/v1/auth/login", asForm, login, 202)
+			old.post(c.path+c.code, asForm, "", status, "Authorization: Bearer "+fmt.Sprint(half["access_token"]))
+		}
+	}
 	if a := v.show("/users/fastapi2fa/visitor"); a["email"] != nil && a["email"] != "" {
 		t.Errorf("visitor: %v", a)
 	}
@@ -414,21 +497,21 @@ create table trench_mfamethod (id integer primary key, name varchar(255) not nul
   _backup_codes text not null, user_id integer not null references auth_user (id));
 insert into auth_user values (1, 'HASH', true, 'Alice', 'Al', 'Ice', 'alice@example.com', true, true), (2, 'HASH', false, 'plain', '', '', '', false, true),
   (3, 'HASH', false, 'gone', '', '', '', false, false), (4, '!x', false, 'mail', '', '', 'mail@example.com', false, true), (5, 'HASH', false, 'x@y', '', '', '', false, true),
-  (6, 'secret', false, 'bad', '', '', '', false, true);
+  (6, 'secret', false, 'bad', '', '', '', false, true), (7, 'HASH', false, 'hashed', '', '', '', false, true);
 insert into trench_mfamethod values (1, 'app', 'JBSWY3DPEHPK3PXP', true, true, 'BACKUP', 1), (2, 'email', 'ABCDEFGHIJKLMNOP', false, true, 'BACKUP', 1),
   (3, 'app', 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP', true, true, 'a1B2c3D4e5F6,aaaaBBBBcccc', 2), (4, 'email', 'ABCDEFGHIJKLMNOP', true, true, '', 4),
-  (5, 'app', 'JBSWY3DPEHPK3PXP', false, false, '', 4);
+  (5, 'app', 'JBSWY3DPEHPK3PXP', false, false, '', 4), (6, 'app', 'JBSWY3DPEHPK3PXP', true, true, 'BACKUP', 7);
 `
 
 func (v *mover) trenched() {
 	v.Helper()
 	v.realm("trench", "--factors", "1")
 	c := v.move("trench", "trench.jsonl")
-	v.want(c, 4, 0, "line 5 invalid_name", "line 6 not_hashed")
+	v.want(c, 5, 0, "line 5 invalid_name", "line 6 not_hashed")
 	if len(c.Notes) != 2 || !strings.HasPrefix(c.Notes[0], "2 users have the method email") || !strings.HasPrefix(c.Notes[1], "1 user has no other") {
 		v.Errorf("notes %q", c.Notes)
 	}
-	v.want(v.move("trench", "trench.jsonl"), 0, 4, "line 5 invalid_name", "line 6 not_hashed")
+	v.want(v.move("trench", "trench.jsonl"), 0, 5, "line 5 invalid_name", "line 6 not_hashed")
 	who := func(name string) map[string]any { return map[string]any{"name": name, "realm": "trench"} }
 	v.once(who("alice"), "code", v.oathtool(shortSeed, "--totp"))
 	v.once(who("alice"), "recovery_code", "a1B2c3D4e5F6") // hashed there
@@ -439,6 +522,18 @@ func (v *mover) trenched() {
 	}
 	if a := v.show("/users/trench/mail"); a["has_password"] != false {
 		v.Errorf("mail: %v", a)
+	}
+	for _, dialect := range []compat.Dialect{compat.Dialect02, compat.Dialect03} {
+		old := v.client(trench.New(trench.Options{Rooms: v.m.rooms, Common: compat.Common{Facade: "trench", Realm: "trench"}, Dialect: dialect}))
+		codes := map[string]string{"alice": v.later(shortSeed, 30*time.Second, "--totp"), "plain": "aaaaBBBBcccc", "hashed": "a1B2c3D4e5F6"}
+		first := map[compat.Dialect]int{compat.Dialect02: 200, compat.Dialect03: 401}[dialect] // the older dialect came first
+		refused := map[compat.Dialect]int{compat.Dialect02: 400, compat.Dialect03: 401}[dialect]
+		for name, code := range codes {
+			for _, status := range []int{first, refused} {
+				half := old.post("/auth/login/", asForm, "username="+name+"&password="+url.QueryEscape(oldPhrase), 200)
+				old.post("/auth/login/code/", asForm, "code="+code+"&ephemeral_token="+fmt.Sprint(half["ephemeral_token"]), status)
+			}
+		}
 	}
 	gone := who("gone")
 	gone["password"] = oldPhrase

@@ -27,7 +27,9 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/store/storetest"
 	"github.com/sallyport-auth/sallyport/internal/throttle"
+	"github.com/sallyport-auth/sallyport/internal/web"
 	"github.com/sallyport-auth/sallyport/internal/web/api"
+	"github.com/sallyport-auth/sallyport/internal/web/compat"
 )
 
 // machine is what the command line finds: a store with the real API in front,
@@ -37,6 +39,7 @@ type machine struct {
 	admin    http.Handler
 	homeless http.Handler // the same without a portal, so without invitations
 	network  http.Handler // what everybody may call
+	rooms    compat.Rooms // of the facades
 	server   bool         // AdminDial finds one
 	refuses  bool         // the socket is there, and is not ours
 	locked   bool         // the store cannot be opened
@@ -84,7 +87,10 @@ func newMachine(t testing.TB) *machine {
 	options.Portal = ""
 	homeless, err := api.New(options)
 	must(err)
-	m := &machine{store: st, admin: admin, homeless: homeless, network: network, server: true}
+	trusted := web.Loopback()
+	rooms := compat.Rooms{Store: st, Directory: dir, Factors: factors, Sessions: sessions, Doors: doors, Programs: programs, Throttle: counters, Hasher: hasher,
+		Audit: log, Derive: st.Derive, Clock: time.Now, Client: trusted.Client, Name: "Sallyport"}
+	m := &machine{rooms: rooms, store: st, admin: admin, homeless: homeless, network: network, server: true}
 	for range 2 { // sessions to list and to end
 		must(m.openSession(t.Context(), dir, sessions))
 	}
