@@ -140,6 +140,9 @@ func TestLogin(t *testing.T) {
 	h.want("no password", h.Do("POST", api+"/auth/login", "username=a&password=", formType), 422, found(`{"loc":["body","password"],`+missingField))
 	h.want("another grant", h.Do("POST", api+"/auth/login", "grant_type=client&username=a&password=b", formType), 422,
 		found(`{"loc":["body","grant_type"],"msg":"string does not match regex \"password\"","type":"value_error.str.regex","ctx":{"pattern":"password"}}`))
+	h.want("no parts", h.Do("POST", api+"/auth/login", "x", "Content-Type: multipart/form-data; boundary=b"), 400, `{"detail":"There was an error parsing the body"}`)
+	h.want("a file", h.Do("POST", api+"/auth/login", strings.Replace(multi, `"username"`, `"username"; filename="x"`, 1), "Content-Type: multipart/form-data; boundary=b"), 422,
+		found(`{"loc":["body","username"],"msg":"str type expected","type":"type_error.str"}`))
 	h.want("no boundary", h.Do("POST", api+"/auth/login", multi, "Content-Type: multipart/form-data"), 400, `{"detail":"There was an error parsing the body"}`)
 }
 
