@@ -56,7 +56,8 @@ func unhex(c byte) int {
 // multipartForm reads multipart/form-data. Errors: a reply.
 func multipartForm(body []byte, boundary string) (values map[string]string, files map[string]bool, err error) {
 	values, files = map[string]string{}, map[string]bool{}
-	if boundary == "" {
+	begins := bytes.HasPrefix(bytes.TrimLeft(body, "\r\n"), []byte("--"+boundary))
+	if boundary == "" || len(body) > 0 && !begins {
 		return nil, nil, errBody()
 	}
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)

@@ -41,6 +41,9 @@ func TestSignup(t *testing.T) {
 			`{"detail":"when enabling two factor authentication, also a device_type should be provided"}`},
 		{"bad device", `{"email":"f@example.com","full_name":"F","password":"` + password + `","tfa_enabled":true,"device":{"device_type":"sms"}}`, 422,
 			found(`{"loc":["body","device","device_type"],` + badDevice)},
+		{"a long name", `{"email":"f@example.com","full_name":"` + strings.Repeat("x", 300) + `","password":"` + password + `","tfa_enabled":false}`, 422,
+			found(`{"loc":["body","full_name"],"msg":"at most 256 printable bytes are allowed","type":"value_error"}`)},
+		{"bytes that are no text", "{\"email\":\"\xff\"}", 400, `{"detail":"There was an error parsing the body"}`},
 		{"bad address", `{"email":"nobody","full_name":"F","password":"` + password + `","tfa_enabled":false}`, 422,
 			found(`{"loc":["body","email"],"msg":"value is not a valid email address","type":"value_error.email"}`)},
 		{"nothing", `{}`, 422, found(`{"loc":["body","email"],`+missingField, `{"loc":["body","tfa_enabled"],`+missingField, `{"loc":["body","full_name"],`+missingField, `{"loc":["body","password"],`+missingField)},
@@ -137,6 +140,9 @@ func TestLogin(t *testing.T) {
 	h.want("no password", h.Do("POST", api+"/auth/login", "username=a&password=", formType), 422, found(`{"loc":["body","password"],`+missingField))
 	h.want("another grant", h.Do("POST", api+"/auth/login", "grant_type=client&username=a&password=b", formType), 422,
 		found(`{"loc":["body","grant_type"],"msg":"string does not match regex \"password\"","type":"value_error.str.regex","ctx":{"pattern":"password"}}`))
+	h.want("no parts", h.Do("POST", api+"/auth/login", "x", "Content-Type: multipart/form-data; boundary=b"), 400, `{"detail":"There was an error parsing the body"}`)
+	h.want("a file", h.Do("POST", api+"/auth/login", strings.Replace(multi, `"username"`, `"username"; filename="x"`, 1), "Content-Type: multipart/form-data; boundary=b"), 422,
+		found(`{"loc":["body","username"],"msg":"str type expected","type":"type_error.str"}`))
 	h.want("no boundary", h.Do("POST", api+"/auth/login", multi, "Content-Type: multipart/form-data"), 400, `{"detail":"There was an error parsing the body"}`)
 }
 
