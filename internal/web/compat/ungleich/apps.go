@@ -204,7 +204,7 @@ func (f *Facade) registerApp(c *call) (int, any, error) {
 		if err != nil {
 			return err
 		}
-		if !reach.all && !s.Trusted && (reach.owner == "" || reach.owner != app.Owner) {
+		if !reach.all && !s.Trusted && reach.owner != app.Owner {
 			return fail("This application may register applications of its own user alone.")
 		}
 		app.Ref = principal.Ref{Name: principal.NewID().String(), Realm: f.apps}

@@ -42,6 +42,7 @@ func TestVerifyApp(t *testing.T) {
 	h := newHouse(t, nil)
 	trusted, plain := h.app(firstApp, "nico", true), h.app(secondApp, "nico", false)
 	asker, root, sub := h.service("your-name", askers), h.service("root", admins), h.service("sub", others)
+	odd := h.service("odd", others, func(n *account.NewService) { n.Trusted = true })
 	a := func(s *service, key string, more ...any) func() body {
 		return func() body {
 			return s.app(key).and(key+"toverify", plain.name, "tokentoverify", plain.token()).and(more...)
@@ -71,6 +72,7 @@ func TestVerifyApp(t *testing.T) {
 		{"A: one that is not trusted", a(plain, "appid"), 200, failed},
 		{"A: one that is not trusted, about itself", func() body { return a(plain, "appid")().and("appidtoverify", plain.name) }, 200, failed},
 		{"B: another realm", b(sub), 200, failed},
+		{"B: another realm, and trusted", b(odd), 200, failed},
 		{"A: another version", a(trusted, "appid", "version", "2"), 200, failed},
 		{"A: caller unknown", a(trusted, "appid", "appid", thirdApp), 200, failed},
 		{"A: caller's token", a(trusted, "appid", "token", trusted.wrongToken()), 200, failed},
@@ -93,6 +95,8 @@ func TestRegisterApps(t *testing.T) {
 	h := newHouse(t, nil)
 	trusted, plain, foreign := h.app(firstApp, "nico", true), h.app(secondApp, "nico", false), h.app(thirdApp, "sanghee", false)
 	lone, root, asker := h.app("lone", "", false), h.service("root", admins), h.service("asker", askers)
+
+	h.app("lone too", "", false)
 
 	made := h.registered(plain.app("appid").and("username", "nico", "appname", "shop"), "/app/register")
 	if !uuid.MatchString(made["appid"]) || !base32.MatchString(made["seed"]) || len(made) != 3 {
@@ -117,7 +121,7 @@ func TestRegisterApps(t *testing.T) {
 	h.want("by a form", h.Do("GET", "/app", plain.app("appid").form(), formIs), 200, nicos("appid"))
 	h.want("another user's", h.send("GET", "/app", foreign.app("appid")), 200, list(line("appid", thirdApp, "app of sanghee"), line("appid", wiki, "wiki ü")))
 	h.want("nobody's sees itself", h.send("GET", "/app", lone.app("appid")), 200, list(line("appid", "lone", "app of")))
-	if got := h.send("GET", "/app", root.early()); strings.Count(got.Body, "appuuid") != 7 {
+	if got := h.send("GET", "/app", root.early()); strings.Count(got.Body, "appuuid") != 8 {
 		t.Errorf("an administrator: %s", got.Body)
 	}
 	fails := func(what string, b body, reason string) {

@@ -156,14 +156,11 @@ func (f *Facade) each(tx store.Tx, actor account.Actor, realm account.Realm, fn 
 }
 
 // createEntry is POST /ungleichotp/. In age C name and realm are the caller's own,
-// which exist: nothing can be created.
+// which exist: nothing can be created there.
 func (f *Facade) createEntry(c *call) (int, any, error) {
 	who, err := f.admitted(c, account.Create)
 	if err != nil {
 		return 0, nil, err
-	}
-	if !c.late() {
-		return 0, nil, nonField(notUnique)
 	}
 	named, wrong := c.fields.chars("name", "realm")
 	if len(wrong) > 0 {

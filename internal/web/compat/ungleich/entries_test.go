@@ -38,6 +38,9 @@ func (h *house) rows(method, path string, rows []row) {
 	}
 }
 
+// spaced has a space in the middle: the original compares texts.
+func spaced(s *service) string { return s.token()[:3] + " " + s.token()[3:] }
+
 const required = `["This field is required."]`
 
 // Every row about POST /ungleichotp/verify/, in the words of both ages.
@@ -62,7 +65,7 @@ func TestVerifyEntry(t *testing.T) {
 			return asker.early().and("verifyname", "asker", "verifyrealm", askers, "verifytoken", asker.token())
 		}, 200, ok},
 		{"C: spaces around", func() body {
-			return early(asker)().and("token", " "+asker.token()+"\n", "verifytoken", "\t"+sub.token()+" ")
+			return early(asker)().and("token", " "+asker.token()+"\n", "verifytoken", "\t"+sub.token()+"\x1c ")
 		}, 200, ok},
 		{"C: another realm", early(plain), 403, noRight},
 		{"D: another realm", late(plain), 403, noRight},
@@ -85,6 +88,8 @@ func TestVerifyEntry(t *testing.T) {
 		{"C: subject can be nobody", early(asker, "verifyname", "a b", "verifyrealm", "x.y"), 403, wrong},
 		{"C: subject's token", early(asker, "verifytoken", sub.wrongToken()), 403, wrong},
 		{"D: subject's token", late(asker, "token", sub.wrongToken()), 403, wrong},
+		{"C: a space within", func() body { return early(asker)().and("verifytoken", spaced(sub)) }, 403, wrong},
+		{"C: a space within the own", func() body { return early(asker)().and("token", spaced(asker)) }, 403, wrong},
 		{"C: letters", early(asker, "verifytoken", "abcdef"), 403, wrong},
 
 		{"C: no subject", asker.early, 400, `{"verifyname":` + required + `,"verifyrealm":` + required + `,"verifytoken":` + required + `}`},

@@ -79,7 +79,8 @@ func find(path string) (to *route, param string) {
 func (f *Facade) route(w http.ResponseWriter, r *http.Request, form form, path, query string, client login.Client) {
 	to, param := find(path)
 	if to == nil {
-		if slashed, _ := find(path + "/"); form == rest && slashed != nil {
+		// Only the later ages have paths with a slash at the end.
+		if slashed, _ := find(path + "/"); slashed != nil {
 			redirect(w, path+"/", query)
 			return
 		}
