@@ -75,6 +75,15 @@ func TestM1M2TheTokenForEnrolment(t *testing.T) {
 			if got := h.post("/auth/app/activate/", "", auth); got.Status != 401 {
 				t.Errorf("the token lives on: %d %s", got.Status, got.Body)
 			}
+			sessions := -1
+			h.Must(h.Store.View(h.Context(), func(tx store.Tx) error {
+				list, err := h.Sessions.List(tx, h.id("admin"))
+				sessions = len(list)
+				return err
+			}))
+			if sessions != 0 {
+				t.Errorf("%d sessions are left that nobody holds", sessions)
+			}
 			h.next()
 			h.second(kind.door, "admin", h.code(seed))
 		}
@@ -372,6 +381,11 @@ func TestS5TokensOfOtherKinds(t *testing.T) {
 	both(t, func(t *testing.T, dialect compat.Dialect) {
 		h := build(t, dialect)
 		h.User("admin", "trench", "", password)
+		h.Must(h.update(func(tx store.Tx) error {
+			_, err := h.Directory.SetRealm(tx, account.Local(), "users", settings(), nil, 0)
+			return err
+		}))
+		h.User("other", "users", "", password)
 		for _, kind := range kinds {
 			auth := h.login(kind.door, "admin")
 			mine, token, _ := strings.Cut(auth, " ")
@@ -404,6 +418,20 @@ func TestS5TokensOfOtherKinds(t *testing.T) {
 			if got := h.get("/auth/mfa/user-active-methods/", scheme+" "+token); got.Status != 401 {
 				t.Errorf("a session of the API opens %s calls: %d", scheme, got.Status)
 			}
+		}
+		next, err = h.Doors.Password(t.Context(), login.Attempt{Login: "other", Realm: "users", Password: password, Door: login.Trench})
+		h.Must(err)
+		claims["sid"] = next.Opened.ID
+		token, err := compat.NewSigner(h.Derive("compat trench access"), h.Clock).Sign(claims)
+		h.Must(err)
+		if got := h.get("/auth/mfa/user-active-methods/", "Bearer "+token); got.Status != 401 {
+			t.Errorf("a session of another realm opens calls: %d", got.Status)
+		}
+		h.person("bob")
+		token, err = compat.NewSigner(h.Derive("compat trench enrol"), h.Clock).Sign(map[string]any{"eph": h.half("bob"), "exp": claims["exp"]})
+		h.Must(err)
+		if got := h.post("/auth/app/activate/", "", "Bearer "+token); got.Status != 401 {
+			t.Errorf("a half login as a token for enrolment: %d %s", got.Status, got.Body)
 		}
 		none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sid":"`+next.Opened.ID+`","exp":9999999999}`)) + "."
 		if got := h.get("/auth/mfa/user-active-methods/", "Bearer "+none); got.Status != 401 {

@@ -37,18 +37,13 @@ func (f *Facade) unfit(v view, code string) *answer {
 }
 
 // codeFor reads the code of a protected call. Where none is needed 0.2 does not look
-// at one, and 0.3 judges what was sent.
+// at one, and 0.3 judges what was sent. Whether a missing one is needed the change says.
 func (f *Facade) codeFor(c *call, needed bool) (string, *answer) {
 	code, refused := f.code(c, needed && !f.old)
-	switch {
-	case refused != nil:
-		return "", refused
-	case needed && code == "":
-		return "", f.aboutCode(noCode)
-	case !needed && f.old:
-		return "", nil
+	if !needed && f.old {
+		code = ""
 	}
-	return code, nil
+	return code, refused
 }
 
 // refusedChange gives an error of a protected change the original's words.

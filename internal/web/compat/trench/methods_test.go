@@ -1,9 +1,12 @@
 package trench_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/web/compat"
@@ -172,6 +175,7 @@ func TestBackupCodes(t *testing.T) {
 		seed, _ = h.person("admin")
 		auth = h.second("/auth/", "admin", h.code(seed))
 		refused := `{"error":"Backup codes regeneration is not allowed."}`
+		h.row("not allowed, whatever the code", path, "", auth, say{0, refused}, say{0, refused})
 		h.row("not allowed", path, "code="+h.code(seed), auth, say{0, refused}, say{0, refused})
 		h.next()
 		h.row("nor by confirming again", "/auth/app/activate/confirm/", "code="+h.code(seed), auth, say{0, refused}, say{0, `{"code":["MFA method already active."]}`})
@@ -248,6 +252,47 @@ func TestFurtherMethods(t *testing.T) {
 		if h.old() {
 			h.want("the other took its place", h.get("/auth/mfa/user-active-methods/", auth), 200, `[{"name":"email","is_primary":true}]`)
 		}
+	})
+}
+
+// A first method where the realm's setting lets nobody set up one: refused, and noted.
+func TestEnrollmentIsTheRealmsSetting(t *testing.T) {
+	both(t, func(t *testing.T, dialect compat.Dialect) {
+		closed := say{0, `{"error":"Setting up a second factor needs an invitation: ask your administrator."}`}
+		h := build(t, dialect, func(s *account.Settings) { s.Enrollment = account.EnrollOff })
+		h.User("admin", "trench", "", password)
+		h.row("off", "/auth/app/activate/", "", h.login("/auth/", "admin"), closed, closed)
+		if !strings.Contains(h.Logged(), "enrollment_closed") {
+			t.Error("nobody noted it")
+		}
+		h = build(t, dialect, func(s *account.Settings) { s.Enrollment = account.EnrollFirstLogin })
+		h.User("admin", "trench", "", password)
+		h.Time.Advance(account.FirstLogin - time.Minute)
+		auth := h.login("/auth/token/", "admin")
+		seed := h.activate(auth)
+		h.Time.Advance(2 * time.Minute)
+		h.row("too late", "/auth/app/activate/confirm/", h.form("code", h.code(seed)), auth, closed, closed)
+		if !strings.Contains(h.Logged(), "enrollment_closed") {
+			t.Error("nobody noted that it was too late")
+		}
+	})
+}
+
+// The seed that an administrator made is active, and is not for its owner to see: even
+// where the summary in the account's record says otherwise.
+func TestAnAdministratorsSeedIsNotShown(t *testing.T) {
+	both(t, func(t *testing.T, dialect compat.Dialect) {
+		h := build(t, dialect)
+		h.User("admin", "trench", "", password)
+		id := h.id("admin")
+		h.Must(h.update(func(tx store.Tx) error {
+			_, err := h.Factors.Enroll(tx, account.Local(), id, factor.EnrollOptions{Confirmed: true})
+			if err == nil {
+				_, err = h.Directory.SetMethods(tx, account.Local(), id, nil, false)
+			}
+			return err
+		}))
+		h.row("no secret", "/auth/code/request/", "method=app", h.login("/auth/", "admin"), say{404, notThere}, say{0, noMethod})
 	})
 }
 

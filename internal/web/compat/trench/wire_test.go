@@ -1,6 +1,8 @@
 package trench_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -258,4 +260,24 @@ func TestNoStoreNoAnswer(t *testing.T) {
 			t.Errorf("%s: %d %s", path, got.Status, got.Body)
 		}
 	}
+}
+
+// No token lives longer than its session.
+func TestTokensEndNotAfterTheirSession(t *testing.T) {
+	both(t, func(t *testing.T, dialect compat.Dialect) {
+		h := build(t, dialect, func(s *account.Settings) {
+			s.Session = &account.Lifetimes{Idle: 2 * time.Minute, Absolute: 2 * time.Minute}
+		})
+		h.User("admin", "trench", "", password)
+		for _, door := range []string{"/auth/", "/auth/jwt/"} {
+			_, token, _ := strings.Cut(h.login(door, "admin"), " ")
+			payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+			h.Must(err)
+			var claims struct{ Exp int64 }
+			h.Must(json.Unmarshal(payload, &claims))
+			if want := h.Time.Now().Add(2 * time.Minute).Unix(); claims.Exp != want {
+				t.Errorf("%s: the token ends at %d, the session at %d", door, claims.Exp, want)
+			}
+		}
+	})
 }
