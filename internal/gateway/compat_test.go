@@ -273,6 +273,21 @@ func TestCheckSaysWhatFacadesDo(t *testing.T) {
 	}
 }
 
+// A realm that anybody can join by himself is no realm to admit without a group.
+func TestARuleThatAdmitsWhoeverSignsUpIsWarnedOf(t *testing.T) {
+	for text, want := range map[string]bool{
+		"compat: {fastapi2fa: {signup: true}}\nrules: [{realms: [fastapi2fa], factors: 1}]\n":                  true,
+		"compat: {fastapi2fa: {signup: true}}\nrules: [{realms: [fastapi2fa], groups: [staff], factors: 1}]\n": false,
+		"compat: {fastapi2fa: {}}\nrules: [{realms: [fastapi2fa], factors: 1}]\n":                              false,
+	} {
+		report, err := gateway.Check(t.Context(), configFile(t, text))
+		warned := slices.ContainsFunc(report.Warnings, func(w string) bool { return strings.Contains(w, "anybody may sign up") })
+		if err != nil || warned != want {
+			t.Errorf("%s: %q, %v", text, report.Warnings, err)
+		}
+	}
+}
+
 // The manual's example is what people paste.
 func TestCompatExampleOfTheManual(t *testing.T) {
 	manual, err := os.ReadFile("../../docs/configuration.md")

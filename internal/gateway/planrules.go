@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -84,7 +85,22 @@ func (c *Config) ruleRemarks(written []guard.Rule, rules *guard.Rules) (warnings
 		}
 		hints = append(hints, c.unknownServiceRealms(i+1, &written[i])...)
 	}
-	return rules.Warnings(), hints
+	return append(rules.Warnings(), c.openToAll(written)...), hints
+}
+
+// openToAll warns of rules that admit a realm in which anybody may sign up.
+func (c *Config) openToAll(written []guard.Rule) (warnings []string) {
+	f := c.Compat.Fastapi2FA
+	if f == nil || !f.Signup {
+		return nil
+	}
+	realm := cmp.Or(f.Realm, "fastapi2fa")
+	for i := range written {
+		if slices.Contains(written[i].Realms, realm) && !written[i].Deny && len(written[i].Groups)+len(written[i].Users) == 0 {
+			warnings = append(warnings, fmt.Sprintf("rule %d: anybody may sign up in the realm %s (compat.fastapi2fa has signup), so it admits everybody who does", i+1, realm))
+		}
+	}
+	return warnings
 }
 
 // implied is the rule of a site that says nothing more.
