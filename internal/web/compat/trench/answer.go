@@ -59,7 +59,7 @@ func notFound() *answer { return detail(http.StatusNotFound, "Not found.") }
 // page is an answer for people, as the original has where no path fits.
 func page(status int, text string) *answer {
 	title := http.StatusText(status)
-	return &answer{status: status, page: "<!doctype html>\n<html lang=\"en\">\n<head>\n  <title>" + title + "</title>\n</head>\n<body>\n  <h1>" + title +
+	return &answer{status: status, page: "\n<!doctype html>\n<html lang=\"en\">\n<head>\n  <title>" + title + "</title>\n</head>\n<body>\n  <h1>" + title +
 		"</h1><p>" + text + "</p>\n</body>\n</html>\n"}
 }
 
