@@ -84,8 +84,20 @@ func (c *Config) ruleRemarks(written []guard.Rule, rules *guard.Rules) (warnings
 			}
 		}
 		hints = append(hints, c.unknownServiceRealms(i+1, &written[i])...)
+		hints = append(hints, c.ungleichReaches(i+1, &written[i])...)
 	}
 	return append(rules.Warnings(), c.openToAll(written)...), hints
+}
+
+// ungleichReaches says that administrators of compat.ungleich can make services that a
+// rule admits: there they manage every realm without capabilities.
+func (c *Config) ungleichReaches(number int, r *guard.Rule) []string {
+	u := c.Compat.Ungleich
+	if u == nil || len(r.Services) == 0 || r.Deny {
+		return nil
+	}
+	return []string{fmt.Sprintf("rule %d: services of the realm %s can make and delete services of other realms through compat.ungleich, so what this rule guards is theirs too",
+		number, cmp.Or(u.AdminRealm, "ungleich-admin"))}
 }
 
 // openToAll warns of rules that admit a realm in which anybody may sign up.
