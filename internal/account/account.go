@@ -41,7 +41,7 @@ type Options struct {
 	Realms       map[string]Settings   // configured: these fields win over stored ones
 	DefaultRealm string                // "": DefaultRealm
 	Session      *Lifetimes            // of realms where nothing else is set, but not of admin; nil: DefaultSettings
-	Capable      []string              // realms whose services may do something within a facade: see CapableInFacade
+	Capable      map[string][]Grant    // what services of some realms may do within a facade: see CapableInFacade
 	Passwords    secret.PasswordPolicy // for those who set passwords: see Directory.Passwords
 }
 
@@ -56,7 +56,7 @@ type Directory struct {
 	onDelete        []func(store.Tx, *User) error
 	onDeleteService []func(store.Tx, *Service) error
 	living          Living
-	capable         []string
+	capable         map[string][]Grant
 	invalid         error
 }
 

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"slices"
@@ -35,8 +36,9 @@ type Actor struct {
 	ref      principal.Ref // of a program
 	epoch    uint64        // likewise
 	over     []Grant       // of a facade
-	own      []string      // likewise: realms that it may touch although they have capabilities
 	behalf   string        // likewise: whose call it is
+
+	behalfRealm string // likewise
 }
 
 // Local is the command line on the server's machine: it may do everything, even
@@ -70,10 +72,10 @@ func Program(who *Identity) Actor {
 
 // Facade is a facade of an older system (compat), whose callers were judged by that
 // system's rules: it may do what grants say, but nothing to a realm that has
-// capabilities here, unless the realm is one of own; and there only to what was
-// created through it. name is the facade's.
-func Facade(name string, own []string, grants ...Grant) Actor {
-	return Actor{kind: facade, name: name, own: own, over: grants}
+// capabilities here, unless its caller is of that realm (see As); and there only to
+// what was created through it. name is the facade's.
+func Facade(name string, grants ...Grant) Actor {
+	return Actor{kind: facade, name: name, over: grants}
 }
 
 // facade is the name of the facade that acts, "" for everybody else.
@@ -84,10 +86,10 @@ func (a Actor) facade() string {
 	return ""
 }
 
-// As returns the actor with the name that events say, for a facade that acts on
-// behalf of a caller of its own.
-func (a Actor) As(name string) Actor {
-	a.behalf = name
+// As returns the actor with whom events name, for a facade that acts on behalf of a
+// caller of its own.
+func (a Actor) As(caller principal.Ref) Actor {
+	a.behalf, a.behalfRealm = caller.String(), caller.Realm
 	return a
 }
 
@@ -106,6 +108,8 @@ type rights struct {
 	realm  string   // the principal's own
 	groups []string // the person's own
 	grants []Grant  // of the principal's realm
+
+	within map[string][]Grant // what services of realms may do within a facade
 }
 
 // rights reads them. Errors: ErrForbidden for nobody, and for a principal who is
@@ -138,7 +142,7 @@ func (d *Directory) rightsOf(tx store.Tx, a Actor) (rights, error) {
 		if err != nil {
 			return rights{}, err
 		}
-		return rights{actor: a, name: u.Ref().String(), realm: u.Realm, groups: u.Groups, grants: r.Grants}, nil
+		return rights{actor: a, name: u.Ref().String(), realm: u.Realm, groups: u.Groups, grants: r.Grants, within: d.capable}, nil
 	case facade:
 		name := "compat " + a.name
 		if a.behalf != "" {
@@ -162,7 +166,7 @@ func (d *Directory) rightsOfProgram(tx store.Tx, a Actor) (rights, error) {
 	if err != nil {
 		return rights{}, err
 	}
-	return rights{actor: a, name: s.Ref().String(), realm: s.Realm, grants: r.Grants}, nil
+	return rights{actor: a, name: s.Ref().String(), realm: s.Realm, grants: r.Grants, within: d.capable}, nil
 }
 
 // over demands a capability over a realm, and proof enough to use it.
@@ -177,15 +181,13 @@ func (r rights) over(tx store.Tx, c Capability, realm string) error {
 	if !r.holds(c, realm) {
 		return refuse(ErrForbidden, "this needs the capability %s over the realm %s", c, realm)
 	}
-	if c != List && c != Authenticate {
+	if c != List && c != Authenticate || r.actor.kind == facade {
 		target, err := loadRealm(tx, realm)
 		if err != nil && !errors.Is(err, ErrUnknownRealm) {
 			return err
 		}
-		if target != nil {
-			if err := r.reachesAll(target); err != nil {
-				return err
-			}
+		if err := r.reachesAll(realm, target); err != nil {
+			return err
 		}
 	}
 	return r.proved(tx, c)
@@ -211,13 +213,19 @@ func (r rights) proved(tx store.Tx, c Capability) error {
 	return nil
 }
 
-// reachesAll refuses changes of principals who may do more than the actor.
-func (r rights) reachesAll(target *Realm) error {
-	if r.actor.kind != facade {
-		return r.exceeds(target.Grants)
+// reachesAll refuses changes of principals who may do more than the actor. target is
+// nil for a realm that is still to be made.
+func (r rights) reachesAll(name string, target *Realm) error {
+	var grants []Grant
+	if target != nil {
+		grants = target.Grants
 	}
-	if len(target.Grants) > 0 && !slices.Contains(r.actor.own, target.Name) {
-		return refuse(ErrForbidden, "the realm %s has capabilities of its own, which no facade hands out", target.Name)
+	if r.actor.kind != facade {
+		return cmp.Or(r.exceeds(grants), r.exceeds(r.within[name]))
+	}
+	// Its own administrators hand out what their own realm has here, and no more.
+	if len(grants) > 0 && r.actor.behalfRealm != name {
+		return refuse(ErrForbidden, "the realm %s has capabilities of its own, which no facade hands out", name)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 
 // New returns a Directory. Options that cannot be are found by EnsureReserved.
 func New(o Options) *Directory {
-	d := &Directory{audit: o.Audit, configured: map[string]Settings{}, defaultRealm: DefaultRealm, passwords: o.Passwords, capable: slices.Clone(o.Capable), lifetimes: copied(o.Session)}
+	d := &Directory{audit: o.Audit, configured: map[string]Settings{}, defaultRealm: DefaultRealm, passwords: o.Passwords, capable: maps.Clone(o.Capable), lifetimes: copied(o.Session)}
 	if o.Session != nil {
 		d.invalid = o.Session.validate()
 	}
@@ -117,9 +117,10 @@ func (d *Directory) Passwords() secret.PasswordPolicy { return d.passwords }
 func (d *Directory) DefaultRealm() string { return d.defaultRealm }
 
 // CapableInFacade reports whether services of a realm have capabilities within a
-// facade (compat.ungleich). Here they have none, but their tokens are keys, and nobody
-// may try keys by asking whether they are good.
-func (d *Directory) CapableInFacade(realm string) bool { return slices.Contains(d.capable, realm) }
+// facade (compat.ungleich). Here they have none, but their tokens are keys: nobody may
+// try them by asking whether they are good, and whoever changes one of them could be
+// it, so that takes what it may do.
+func (d *Directory) CapableInFacade(realm string) bool { return len(d.capable[realm]) > 0 }
 
 // OnDelete has fn called in the transaction that deletes a user, so that what
 // hangs on the user goes with it. Its error keeps the user.

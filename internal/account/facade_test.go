@@ -15,7 +15,7 @@ var everything = []account.Grant{{Capability: account.Authenticate}, {Capability
 func TestAFacadeHandsOutNoCapabilities(t *testing.T) {
 	d := newDirectory(t, nil)
 	at := func(name, realm string) principal.Ref { return principal.Ref{Name: name, Realm: realm} }
-	facade := account.Facade("ungleich", []string{"auth"}, everything...)
+	facade := account.Facade("ungleich", everything...)
 	for _, realm := range []string{"admin", "delegates"} {
 		d.must(func(tx store.Tx) error {
 			_, err := d.CreateService(tx, account.Local(), account.NewService{Ref: at("old", realm), MakeRealm: true})
@@ -27,17 +27,21 @@ func TestAFacadeHandsOutNoCapabilities(t *testing.T) {
 		_, err := d.SetRealm(tx, account.Local(), "delegates", account.Settings{}, &grants, 0)
 		return err
 	})
-	for _, realm := range []string{"admin", "delegates"} {
+	for _, realm := range []string{"admin", "delegates", "auth"} {
+		if realm == "auth" {
+			d.must(func(tx store.Tx) error {
+				_, err := d.CreateService(tx, account.Local(), account.NewService{Ref: at("old", realm)})
+				return err
+			})
+		}
 		d.want(account.ErrForbidden, "making one of "+realm, func(tx store.Tx) error {
 			_, err := d.CreateService(tx, facade, account.NewService{Ref: at("new", realm)})
 			return err
 		})
 		d.want(account.ErrForbidden, "deleting one of "+realm, func(tx store.Tx) error { return d.DeleteService(tx, facade, at("old", realm)) })
 	}
-	d.must(func(tx store.Tx) error { // a realm that is its own, and only what it made there
-		if _, err := d.CreateService(tx, account.Local(), account.NewService{Ref: at("old", "auth")}); err != nil {
-			return err
-		}
+	facade = facade.As(at("chief", "auth"))
+	d.must(func(tx store.Tx) error { // a caller of that realm, and only what was made through the facade
 		s, err := d.CreateService(tx, facade, account.NewService{Ref: at("new", "auth")})
 		if err != nil {
 			return err
@@ -49,7 +53,7 @@ func TestAFacadeHandsOutNoCapabilities(t *testing.T) {
 	})
 	d.want(account.ErrForbidden, "deleting what it did not make", func(tx store.Tx) error { return d.DeleteService(tx, facade, at("old", "auth")) })
 	d.want(account.ErrForbidden, "reading beyond its grants", func(tx store.Tx) error {
-		return d.Allowed(tx, account.Facade("adjure", nil, account.Grant{Capability: account.Create, Realms: []string{"adjure"}}), account.Create, "users")
+		return d.Allowed(tx, account.Facade("adjure", account.Grant{Capability: account.Create, Realms: []string{"adjure"}}), account.Create, "users")
 	})
 }
 

@@ -129,9 +129,9 @@ func trenchRealm(d compat.Dialect) account.Settings {
 }
 
 // refreshing are the lives of sessions whose refresh tokens are good for a day: they
-// slide with each refresh.
+// slide with each refresh, in steps of minutes.
 func refreshing() *account.Lifetimes {
-	return &account.Lifetimes{Idle: 24 * time.Hour, Absolute: 7 * 24 * time.Hour}
+	return &account.Lifetimes{Idle: 25 * time.Hour, Absolute: 7 * 24 * time.Hour}
 }
 
 // planFacade understands what all facades have.
@@ -287,12 +287,18 @@ func (c *Config) planCompatRealms(p *plan, _ shell) error {
 	return nil
 }
 
-// capable are the realms whose services may do something within a facade.
-func (p *plan) capable() []string {
-	if u := p.compat.Ungleich; u != nil {
-		return []string{u.AdminRealm, u.AuthRealm}
+// capable says what services of the realms of ungleich may do within it. Of
+// applications those that are trusted may ask, and which are can be changed.
+func (p *plan) capable() map[string][]account.Grant {
+	u := p.compat.Ungleich
+	if u == nil {
+		return nil
 	}
-	return nil
+	ask := account.Grant{Capability: account.Authenticate}
+	return map[string][]account.Grant{
+		u.AdminRealm: {ask, {Capability: account.Create}, {Capability: account.Delete}, {Capability: account.List}, {Capability: account.Update}},
+		u.AuthRealm:  {ask}, u.AppRealm: {ask},
+	}
 }
 
 func beyondLoopback(n netip.Prefix) bool {

@@ -73,7 +73,7 @@ func (d *Doors) WithCode(ctx context.Context, live session.Live, purpose Purpose
 	if err != nil {
 		return err
 	}
-	return d.withProof(ctx, live, code, c, func(tx store.Tx, u *account.User) error {
+	return d.withProof(ctx, live, code, foreign, c, func(tx store.Tx, u *account.User) error {
 		v, err := d.judge(tx, u, asked{method: factor.Any, code: code, foreign: foreign}, c)
 		if err != nil {
 			return err

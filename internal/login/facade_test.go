@@ -265,8 +265,9 @@ func TestProve(t *testing.T) {
 	h := newHouse(t, setting{})
 	alice := h.member("alice")
 	ref := principal.Ref{Name: "alice", Realm: "users"}
+	adjure := account.Facade("adjure", account.Grant{Capability: account.Authenticate, Realms: []string{"users"}})
 	prove := func(ref principal.Ref, code string) error {
-		return h.doors.Prove(t.Context(), ref, factor.TOTP, code, alice.client, "compat adjure")
+		return h.doors.Prove(t.Context(), ref, factor.TOTP, code, alice.client, adjure, "compat adjure")
 	}
 	code := alice.code()
 	must(t, prove(ref, code))
@@ -282,8 +283,8 @@ func TestProve(t *testing.T) {
 	if err := prove(principal.Ref{Name: "nobody", Realm: "users"}, code); !errors.Is(err, account.ErrUnknownUser) {
 		t.Errorf("nobody: %v", err)
 	}
-	must(t, h.doors.Prove(t.Context(), ref, factor.RecoveryCode, alice.codes[0], alice.client, "compat adjure"))
-	h.wantDenied(h.doors.Prove(t.Context(), ref, factor.RecoveryCode, alice.codes[0], alice.client, "compat adjure"), "a recovery code again")
+	must(t, h.doors.Prove(t.Context(), ref, factor.RecoveryCode, alice.codes[0], alice.client, adjure, "compat adjure"))
+	h.wantDenied(h.doors.Prove(t.Context(), ref, factor.RecoveryCode, alice.codes[0], alice.client, adjure, "compat adjure"), "a recovery code again")
 	h.next()
 	h.update(func(tx store.Tx) error { _, err := h.dir.SetDisabled(tx, account.Local(), alice.id, true); return err })
 	h.wantDenied(prove(ref, alice.code()), "a disabled person")

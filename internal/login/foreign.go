@@ -6,7 +6,6 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/factor"
-	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/throttle"
@@ -26,30 +25,34 @@ func (d *Doors) foreign(ctx context.Context, method factor.Name, code string, c 
 	if method != factor.RecoveryCode && method != factor.Any || code == "" || len(code) > maxForeign {
 		return f, nil
 	}
-	var who principal.ID
+	var who *account.User
 	var digests []string
-	look := func(tx store.Tx) error {
-		u, err := find(tx)
-		if err != nil {
+	err = d.store.View(ctx, func(tx store.Tx) error {
+		var err error
+		if who, err = find(tx); err != nil {
 			return err
 		}
-		who = u.ID
-		digests, err = d.factors.ForeignRecovery(tx, u.ID)
+		if method == factor.Any { // of the authenticator: no hash is needed to see that
+			if known, err := d.factors.Knows(tx, who.ID, code); err != nil || known {
+				return err
+			}
+		}
+		digests, err = d.factors.ForeignRecovery(tx, who.ID)
 		return err
-	}
-	err = d.store.View(ctx, look)
-	if isAnswer(err) || errors.Is(err, account.ErrUnknownUser) || err == nil && len(digests) == 0 {
+	})
+	if isAnswer(err) || errors.Is(err, account.ErrUnknownUser) || errors.Is(err, account.ErrForbidden) || err == nil && len(digests) == 0 {
 		return f, nil // who decides says so
 	}
 	if err != nil {
 		return f, err
 	}
 	err = d.store.Update(ctx, func(tx store.Tx) error {
-		try, err := d.throttle.Count(tx, throttle.Of(who), throttle.Recovery, d.originOf(c))
+		try, err := d.throttle.Count(tx, throttle.Of(who.ID), kindOf(method, code), d.originOf(c))
 		f.try = &try
 		return err
 	})
 	if err != nil {
+		d.noteThrottled(err, who.ID, who.Ref().String(), c, string(method))
 		return foreignCode{}, err
 	}
 	for _, digest := range digests {

@@ -32,7 +32,7 @@ func (d *Doors) WithFresh(ctx context.Context, live session.Live, code string, c
 	if err != nil {
 		return err
 	}
-	return d.withProof(ctx, live, code, c, func(tx store.Tx, u *account.User) error {
+	return d.withProof(ctx, live, code, foreign, c, func(tx store.Tx, u *account.User) error {
 		return d.fresh(tx, u, code, foreign, c, live.ID)
 	}, change)
 }
@@ -43,7 +43,7 @@ func (d *Doors) foreignOf(ctx context.Context, live session.Live, code string, c
 }
 
 // withProof makes a change after prove, in one Update.
-func (d *Doors) withProof(ctx context.Context, live session.Live, code string, c Client, prove, change func(tx store.Tx, u *account.User) error) error {
+func (d *Doors) withProof(ctx context.Context, live session.Live, code string, foreign foreignCode, c Client, prove, change func(tx store.Tx, u *account.User) error) error {
 	var who principal.ID
 	var name string
 	var undone error
@@ -70,6 +70,9 @@ func (d *Doors) withProof(ctx context.Context, live session.Live, code string, c
 		return nil, nil
 	})
 	if errors.Is(err, errUndone) {
+		if foreign.try != nil { // it was counted apart, and nothing has happened
+			return d.takeBack(ctx, *foreign.try, undone)
+		}
 		return undone
 	}
 	d.noteThrottled(err, who, name, c, "fresh")

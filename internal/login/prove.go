@@ -13,13 +13,19 @@ import (
 // Prove judges a person's code for an application that asks by itself who somebody is
 // and opens nothing here (compat.adjure). The code is burned, and a wrong one counts at
 // the person as at the second door; the network is the application's, and is not
-// counted. actor is who asks, for the event.
+// counted. actor must have the capability authenticate over the realm; name is how
+// events call it.
 //
-// Errors: account.ErrUnknownUser, ErrDenied (wrong, replayed, disabled),
-// *throttle.Throttled.
-func (d *Doors) Prove(ctx context.Context, ref principal.Ref, method factor.Name, code string, c Client, actor string) error {
+// Errors: account.ErrUnknownUser, account.ErrForbidden, ErrDenied (wrong, replayed,
+// disabled), *throttle.Throttled.
+func (d *Doors) Prove(ctx context.Context, ref principal.Ref, method factor.Name, code string, c Client, actor account.Actor, name string) error {
 	c.Exempt = true
-	find := func(tx store.Tx) (*account.User, error) { return d.dir.ByRef(tx, ref) }
+	find := func(tx store.Tx) (*account.User, error) {
+		if err := d.dir.Allowed(tx, actor, account.Authenticate, ref.Realm); err != nil {
+			return nil, err
+		}
+		return d.dir.ByRef(tx, ref)
+	}
 	foreign, err := d.foreign(ctx, method, code, c, find)
 	if err != nil {
 		return err
@@ -35,7 +41,7 @@ func (d *Doors) Prove(ctx context.Context, ref principal.Ref, method factor.Name
 		if err != nil {
 			return nil, err
 		}
-		e := audit.Event{Time: tx.Now(), Kind: audit.KindFactorVerify, Outcome: audit.OK, Principal: u.ID, Name: ref.String(), Client: c.Addr, Actor: actor, Method: string(v.method)}
+		e := audit.Event{Time: tx.Now(), Kind: audit.KindFactorVerify, Outcome: audit.OK, Principal: u.ID, Name: ref.String(), Client: c.Addr, Actor: name, Method: string(v.method)}
 		switch {
 		case v.result != factor.Good:
 			e.Outcome, e.Cause = audit.Denied, v.result.String()

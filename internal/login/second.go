@@ -183,11 +183,17 @@ func (d *Doors) counted(tx store.Tx, u *account.User, a asked, c Client) (thrott
 	if a.foreign.try != nil {
 		return *a.foreign.try, nil
 	}
-	kind := throttle.Code
-	if a.method == factor.RecoveryCode || a.method == factor.Any && factor.NameOf(a.code) == factor.RecoveryCode {
-		kind = throttle.Recovery // which a place that wrong codes have closed still takes
+	return d.throttle.Count(tx, throttle.Of(u.ID), kindOf(a.method, a.code), d.originOf(c))
+}
+
+// kindOf is how a code counts. A place that wrong codes have closed takes recovery codes
+// alone, and only such as are too long to guess: six or eight digits count as codes of
+// an authenticator, whatever they are meant to be.
+func kindOf(method factor.Name, code string) throttle.Kind {
+	if (method == factor.RecoveryCode || method == factor.Any) && factor.NameOf(code) == factor.RecoveryCode {
+		return throttle.Recovery
 	}
-	return d.throttle.Count(tx, throttle.Of(u.ID), kind, d.originOf(c))
+	return throttle.Code
 }
 
 // recordCode writes down what a code was. A good one that opened a session is

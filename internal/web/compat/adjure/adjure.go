@@ -153,7 +153,7 @@ func (f *Facade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // actor is the facade, as what it changes is recorded. Its grants end at its realm.
 func (f *Facade) actor(c *call) account.Actor {
 	only := []string{f.Realm}
-	return account.Facade(name, nil,
+	return account.Facade(name,
 		account.Grant{Capability: account.Authenticate, Realms: only},
 		account.Grant{Capability: account.Create, Realms: only},
 		account.Grant{Capability: account.Update, Realms: only},

@@ -81,7 +81,7 @@ func (f *Facade) named(ctx context.Context, params *dict) (ref principal.Ref, le
 }
 
 func (f *Facade) prove(c *call, ref principal.Ref, method factor.Name, code string) error {
-	return f.Doors.Prove(c.r.Context(), ref, method, code, c.client, "compat "+name)
+	return f.Doors.Prove(c.r.Context(), ref, method, code, c.client, f.actor(c), "compat "+name)
 }
 
 // exact is a code of these letters alone. Everything else the door gets as the empty

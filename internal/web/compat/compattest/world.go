@@ -51,7 +51,7 @@ func New(t testing.TB, realms map[string]account.Settings, capable ...string) *W
 	st := storetest.Open(t, w.Time.Now)
 	logger := slog.New(slog.NewJSONHandler(writer{w}, nil))
 	log := audit.New(audit.Options{Logger: logger, Clock: w.Time.Now})
-	dir := account.New(account.Options{Audit: log, Realms: realms, Capable: capable, Passwords: secret.PasswordPolicy{MinLength: 8}})
+	dir := account.New(account.Options{Audit: log, Realms: realms, Capable: within(capable), Passwords: secret.PasswordPolicy{MinLength: 8}})
 	w.Must(dir.EnsureReserved(t.Context(), st))
 	factors := factor.New(factor.Options{Directory: dir, Audit: log, Derive: st.Derive})
 	sessions, err := session.New(session.Options{Store: st, Derive: st.Derive, Directory: dir, Audit: log, Clock: w.Time.Now, Logger: logger})
@@ -75,6 +75,15 @@ func New(t testing.TB, realms map[string]account.Settings, capable ...string) *W
 		Throttle: counters, Hasher: hasher, Audit: log, Derive: st.Derive, Clock: w.Time.Now, Logger: logger,
 		Client: func(r *http.Request) netip.Addr { return trusted.Client(r) }, Name: "Sallyport"}
 	return w
+}
+
+// within gives services of realms something that they may do in a facade.
+func within(realms []string) map[string][]account.Grant {
+	all := map[string][]account.Grant{}
+	for _, realm := range realms {
+		all[realm] = []account.Grant{{Capability: account.Authenticate}}
+	}
+	return all
 }
 
 type writer struct{ w *World }

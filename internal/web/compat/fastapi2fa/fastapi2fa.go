@@ -57,7 +57,7 @@ func New(o Options) (*Facade, error) {
 	f.access = compat.NewSigner(o.Derive("compat fastapi2fa access"), o.Clock)
 	f.refresh = compat.NewSigner(o.Derive("compat fastapi2fa refresh"), o.Clock)
 	f.preTFA = compat.NewSigner(o.Derive("compat fastapi2fa pre-tfa"), o.Clock)
-	f.actor = account.Facade("fastapi2fa", nil,
+	f.actor = account.Facade("fastapi2fa",
 		account.Grant{Capability: account.Create, Realms: []string{o.Realm}},
 		account.Grant{Capability: account.Update, Realms: []string{o.Realm}})
 	return f, nil

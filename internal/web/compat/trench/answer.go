@@ -104,7 +104,7 @@ func (f *Facade) of(c *call, err error) *answer {
 	case status == http.StatusInternalServerError:
 		return detail(status, "A server error occurred.")
 	case status == http.StatusUnauthorized: // whoever was signed in is not any more
-		return f.unauthorized(c.scheme, notGood(c.scheme, session.ErrNone))
+		return f.unauthorized(c.scheme, notGood(c.scheme, badPair, session.ErrNone))
 	case status < http.StatusInternalServerError && code == "enrollment_closed":
 		return failed(text)
 	}
@@ -143,7 +143,10 @@ func (a *answer) write(w http.ResponseWriter) {
 	case a.status == http.StatusNoContent:
 		w.WriteHeader(a.status)
 	default:
-		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Content-Type", "text/html") // Django's page is ASCII, and says no more
+		if a.location != "" {
+			h.Set("Content-Type", "text/html; charset=utf-8")
+		}
 		w.WriteHeader(a.status)
 		_, _ = w.Write([]byte(a.page))
 	}

@@ -56,7 +56,7 @@ func (f *Facade) identify(c *call) *answer {
 	}
 	switch {
 	case dead(err):
-		return f.unauthorized(c.scheme, notGood(c.scheme, err))
+		return f.unauthorized(c.scheme, notGood(c.scheme, misplaced(f.tokens.renewal, token), err))
 	case err != nil:
 		return f.of(c, err)
 	case c.enrolling != "" && c.route.who != enrolling:
@@ -98,14 +98,14 @@ func (f *Facade) header(h http.Header) (s scheme, token string, refused *answer)
 	return s, "", f.unauthorized(s, spaces)
 }
 
-// notGood is what each library says of a token that is not good.
-func notGood(s scheme, err error) any {
+// notGood is what each library says of a token that is not good; pair is simplejwt's.
+func notGood(s scheme, pair string, err error) any {
 	switch s {
 	case drfToken:
 		return detailBody{"Invalid token."}
 	case simpleJWT:
 		return tokenErrorBody{Detail: "Given token not valid for any token type", Code: "token_not_valid",
-			Messages: []tokenMessage{{Class: "AccessToken", Type: "access", Message: "Token is invalid or expired"}}}
+			Messages: []tokenMessage{{Class: "AccessToken", Type: "access", Message: pair}}}
 	}
 	if errors.Is(err, compat.ErrToken) {
 		return detailBody{"Error decoding signature."}

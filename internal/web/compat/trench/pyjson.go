@@ -113,7 +113,7 @@ func (p *pyJSON) value(at int) (any, int, error) {
 	}
 	for _, word := range []string{"NaN", "Infinity", "-Infinity"} {
 		if p.word(at, word) {
-			return nil, 0, syntaxError("Out of range float values are not JSON compliant: " + word)
+			return nil, 0, syntaxError("Out of range float values are not JSON compliant: '" + word + "'")
 		}
 	}
 	return p.number(at)

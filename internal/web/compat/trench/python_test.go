@@ -22,7 +22,7 @@ func TestJSONErrorsAreInPythonsWords(t *testing.T) {
 		"\"a\tb\"":           "Invalid control character at: line 1 column 3 (char 2)",
 		`"é\x"`:              `Invalid \escape: line 1 column 3 (char 2)`,
 		`"\u12x4"`:           `Invalid \uXXXX escape: line 1 column 3 (char 2)`,
-		`[NaN]`:              "Out of range float values are not JSON compliant: NaN",
+		`[NaN]`:              "Out of range float values are not JSON compliant: 'NaN'",
 		"\ufeff{}":           "Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)",
 		"[\"\xff\"]":         "'utf-8' codec can't decode byte 0xff in position 2: invalid start byte",
 		"[\"\xc3\"]":         "'utf-8' codec can't decode byte 0xc3 in position 2: invalid continuation byte",

@@ -204,7 +204,7 @@ func (f *Facade) refresh(c *call) (*answer, error) {
 	}
 	live, err := f.named(c.r.Context(), token, f.tokens.renewal)
 	if err != nil {
-		return badToken(err)
+		return badToken(misplaced(f.tokens.access, token), err)
 	}
 	access, err := f.tokens.access.Sign(f.tokens.claims("access", live, accessLife))
 	return ok(accessBody{access}), err
@@ -221,7 +221,7 @@ func (f *Facade) verify(c *call) (*answer, error) {
 		return refused, nil
 	}
 	if _, err := f.named(c.r.Context(), token, f.tokens.access, f.tokens.renewal); err != nil {
-		return badToken(err)
+		return badToken(badPair, err)
 	}
 	return ok(struct{}{}), nil
 }
@@ -250,13 +250,24 @@ type tokenMessage struct {
 	Message string `json:"message"`
 }
 
+// badPair is simplejwt's word for a token of its own that is not good.
+const badPair = "Token is invalid or expired"
+
+// misplaced is its word for one that is good, but of the other kind, else badPair.
+func misplaced(other *compat.Signer, token string) string {
+	if _, err := sid(other, token); err == nil {
+		return "Token has wrong type"
+	}
+	return badPair
+}
+
 // badToken answers a token in a body that is not good.
-func badToken(err error) (*answer, error) {
+func badToken(text string, err error) (*answer, error) {
 	if !dead(err) {
 		return nil, err
 	}
 	return &answer{status: http.StatusUnauthorized, challenge: challenges[simpleJWT],
-		body: tokenErrorBody{Detail: "Token is invalid or expired", Code: "token_not_valid"}}, nil
+		body: tokenErrorBody{Detail: text, Code: "token_not_valid"}}, nil
 }
 
 // dead tells a token that is not good from a failure.

@@ -184,13 +184,15 @@ func TestSimpleJWT(t *testing.T) {
 		access, refresh := pair["access"].(string), pair["refresh"].(string)
 		bad := `{"detail":"Token is invalid or expired","code":"token_not_valid"}`
 		h.want("no token", h.post("/auth/jwt/refresh/", "", ""), 400, `{"refresh":["This field is required."]}`)
-		h.want("access does not refresh", h.post("/auth/jwt/refresh/", h.form("refresh", access), ""), 401, bad)
+		h.want("access does not refresh", h.post("/auth/jwt/refresh/", h.form("refresh", access), ""), 401, `{"detail":"Token has wrong type","code":"token_not_valid"}`)
 		h.want("verify nothing", h.post("/auth/jwt/verify/", `{}`, ""), 400, `{"token":["This field is required."]}`)
 		h.want("verify", h.post("/auth/jwt/verify/", h.form("token", access), ""), 200, `{}`)
 		h.want("verify the other", h.post("/auth/jwt/verify/", h.form("token", refresh), ""), 200, `{}`)
 		h.want("verify garbage", h.post("/auth/jwt/verify/", h.form("token", "x.y.z"), ""), 401, bad)
 		if got := h.get("/auth/mfa/user-active-methods/", "Bearer "+refresh); got.Status != 401 {
 			t.Errorf("the refresh token opens calls: %d", got.Status)
+		} else if !strings.Contains(got.Body, `"message":"Token has wrong type"`) {
+			t.Error(got.Body)
 		}
 		h.Time.Advance(5 * time.Minute)
 		h.want("an access token lives 5 minutes", h.post("/auth/jwt/verify/", h.form("token", access), ""), 401, bad)

@@ -100,7 +100,7 @@ func (h *house) want(what string, got compattest.Answer, status int, body string
 	case status == 204:
 		kind = ""
 	case strings.HasPrefix(body, "\n<"):
-		kind = "text/html; charset=utf-8"
+		kind = "text/html"
 	}
 	same := got.Body == body
 	if kind == "application/json" {

@@ -49,7 +49,7 @@ func nameOf(who *account.Identity) string {
 
 // actor is the facade, acting for a caller with what that caller may do.
 func (f *Facade) actor(c *call, who *account.Identity, grants []account.Grant) account.Actor {
-	return account.Facade(facadeName, f.own(), grants...).As(nameOf(who)).From(c.client.Addr, "")
+	return account.Facade(facadeName, grants...).As(principal.Ref{Name: who.Name, Realm: who.Realm}).From(c.client.Addr, "")
 }
 
 // prove says whose token it is. A wrong one counts. Errors: login.ErrDenied,
