@@ -1,6 +1,8 @@
 package caddymodule_test
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -69,4 +71,34 @@ func TestDocumentsOfTheOlderSystems(t *testing.T) {
 		}
 		return done.out
 	}}.Documents()
+}
+
+// What the manual and the Caddyfile to start from show is what people paste: it must
+// adapt, in the example without its comment signs too.
+func TestCompatExamplesAdapt(t *testing.T) {
+	manual, err := os.ReadFile("../docs/compat.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(manual), "```caddyfile\n")
+	shown, _, _ := strings.Cut(rest, "```\n")
+	example, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ = strings.Cut(string(example), "\n#\n# {\n")
+	several := regexp.MustCompile("(?m)^# ?").ReplaceAllString("# {\n"+rest, "")
+	for name, text := range map[string]string{"docs/compat.md": shown, "Caddyfile.example": several} {
+		adapted, warnings, err := adapt(t, text)
+		if err != nil || len(warnings) > 0 {
+			t.Errorf("%s: %v, %q", name, err, warnings)
+			continue
+		}
+		app := string(partsOf(t, adapted).App)
+		for _, facade := range []string{"adjure", "ungleich", "fastapi2fa", "trench"} {
+			if !strings.Contains(app, `"`+facade+`":`) {
+				t.Errorf("%s has no %s: %s", name, facade, app)
+			}
+		}
+	}
 }

@@ -75,7 +75,8 @@ type User struct {
 	Number      uint64       `json:"number"`
 	Name        string       `json:"name"`
 	Realm       string       `json:"realm"`
-	Email       string       `json:"email,omitempty"` // confirmed, or set by an administrator
+	Email       string       `json:"email,omitempty"`
+	Unconfirmed bool         `json:"unconfirmed,omitempty"` // nobody but its owner says that the address is theirs
 	FullName    string       `json:"full_name,omitempty"`
 	Phone       string       `json:"phone,omitempty"`
 	Groups      []string     `json:"groups,omitempty"`
@@ -102,7 +103,8 @@ type Identity struct {
 	Name     string
 	Realm    string
 	FullName string
-	Email    string
+	Email    string // confirmed, or set by an administrator: what upstreams may believe
+	Address  string // by which the principal logs in, confirmed or not
 	Groups   []string
 	Epoch    uint64
 	Enabled  bool
@@ -122,6 +124,7 @@ type NewUser struct {
 	Phone        string
 	Groups       []string
 	PasswordHash string // already hashed; empty: none
+	Unconfirmed  bool   // whoever signs up says by himself that the address is his
 	Invited      bool   // an invitation is being sent: InvitedAt is now
 	MakeRealm    bool   // make a missing realm, without capabilities
 }

@@ -42,9 +42,17 @@ func (u User) LogValue() slog.Value       { return slog.StringValue(u.String()) 
 func (u *User) Identity() Identity {
 	return Identity{
 		ID: u.ID, Number: u.Number, Kind: principal.User,
-		Name: u.Name, Realm: u.Realm, FullName: u.FullName, Email: u.Email,
+		Name: u.Name, Realm: u.Realm, FullName: u.FullName, Email: confirmed(u.Email, u.Unconfirmed), Address: u.Email,
 		Groups: u.Groups, Epoch: u.Epoch, Enabled: !u.Disabled, Methods: u.Factors(),
 	}
+}
+
+// confirmed is an address that others may believe.
+func confirmed(address string, not bool) string {
+	if not {
+		return ""
+	}
+	return address
 }
 
 // DecodeIdentity reads the identity out of a user's record, as Watch and Scan show
@@ -56,6 +64,7 @@ func DecodeIdentity(value []byte) (Identity, error) {
 		Name     string       `json:"name"`
 		Realm    string       `json:"realm"`
 		Email    string       `json:"email"`
+		Not      bool         `json:"unconfirmed"`
 		FullName string       `json:"full_name"`
 		Groups   []string     `json:"groups"`
 		Disabled bool         `json:"disabled"`
@@ -67,7 +76,7 @@ func DecodeIdentity(value []byte) (Identity, error) {
 	}
 	return Identity{
 		ID: u.ID, Number: u.Number, Kind: principal.User,
-		Name: u.Name, Realm: u.Realm, FullName: u.FullName, Email: u.Email,
+		Name: u.Name, Realm: u.Realm, FullName: u.FullName, Email: confirmed(u.Email, u.Not), Address: u.Email,
 		Groups: u.Groups, Epoch: u.Epoch, Enabled: !u.Disabled, Methods: factors(u.Methods),
 	}, nil
 }
@@ -179,6 +188,7 @@ func (d *Directory) newUser(tx store.Tx, realm string, n NewUser) (*User, error)
 		}
 		u.Password, u.PasswordAt = n.PasswordHash, tx.Now()
 	}
+	u.Unconfirmed = n.Unconfirmed && u.Email != ""
 	if n.Invited {
 		u.InvitedAt = tx.Now()
 	}
@@ -301,6 +311,7 @@ func (c Change) apply(u *User) (err error) {
 		if u.Email, err = canonicalEmail(*c.Email); err != nil {
 			return err
 		}
+		u.Unconfirmed = false // an administrator says so
 	}
 	if c.FullName != nil {
 		if u.FullName, err = validFullName(*c.FullName); err != nil {
@@ -320,7 +331,7 @@ func (c Change) apply(u *User) (err error) {
 
 // changed names the fields that differ: names only, an event holds no values.
 func changed(a, b *User) (fields []string) {
-	if a.Email != b.Email {
+	if a.Email != b.Email || a.Unconfirmed != b.Unconfirmed {
 		fields = append(fields, "email")
 	}
 	if a.FullName != b.FullName {

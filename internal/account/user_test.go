@@ -378,3 +378,24 @@ func TestDecodeIdentity(t *testing.T) {
 		}
 	}
 }
+
+// Attack: somebody signs up with another person's address, and upstreams take the
+// address of the identity for a fact.
+func TestAnAddressThatNobodyConfirmedIsNoIdentity(t *testing.T) {
+	d := newDirectory(t, nil)
+	u := d.create(account.NewUser{Ref: ref("mallory"), Email: "boss@corp.example", Unconfirmed: true})
+	if who := u.Identity(); who.Email != "" || who.Address != "boss@corp.example" {
+		t.Errorf("identity: %q %q", who.Email, who.Address)
+	}
+	d.must(func(tx store.Tx) error {
+		if found, err := d.Resolve(tx, "boss@corp.example", "users"); err != nil || found.ID != u.ID {
+			t.Errorf("it is no login: %v", err)
+		}
+		same := "boss@corp.example"
+		changed, err := d.Update(tx, account.Local(), u.ID, account.Change{Email: &same})
+		if err == nil && changed.Identity().Email != same {
+			t.Error("an administrator's word is not taken")
+		}
+		return err
+	})
+}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,24 +11,18 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
-// realm is a realm's record on the wire. What is not set is not sent, and the
-// server's default stands.
+// realm is what is printed of a realm's record.
 type realm struct {
 	Realm        string   `json:"realm,omitempty"`
 	Default      bool     `json:"default,omitempty"`
 	Factors      *int     `json:"factors,omitempty"`
 	Methods      []string `json:"methods,omitempty"`
 	Enrollment   string   `json:"enrollment,omitempty"`
+	Names        string   `json:"names,omitempty"`
 	Capabilities *[]grant `json:"capabilities,omitempty"`
-	// Kept as they are when a realm is changed.
-	OTP           any `json:"otp,omitempty"`
-	Skew          any `json:"skew,omitempty"`
-	RecoveryCodes any `json:"recovery_codes,omitempty"`
-	Session       any `json:"session,omitempty"`
-	Replay        any `json:"replay,omitempty"`
-	Names         any `json:"names,omitempty"`
 }
 
 type grant struct {
@@ -78,10 +73,9 @@ func realmPath(name string) (string, error) {
 }
 
 func (l *line) realmSet() *cobra.Command {
-	var factors int
-	var methods, capabilities []string
-	var enrollment string
+	var capabilities []string
 	var asJSON bool
+	var set realmFlags
 	cmd := &cobra.Command{
 		Use:   "set REALM",
 		Short: "Make a realm, or change what is named",
@@ -98,48 +92,76 @@ func (l *line) realmSet() *cobra.Command {
 				return err
 			}
 			changed := cmd.Flags().Changed
-			if changed("factors") && factors != 1 && factors != 2 {
+			if changed("factors") && set.factors != 1 && set.factors != 2 {
 				return usage("--factors is 1 or 2")
 			}
 			return l.withNew(cmd.Context(), func(c *client) error {
-				var r realm
 				// stored=true: what was set, without the defaults that would
 				// otherwise be nailed down by writing them back.
+				r := map[string]any{}
 				err := c.call(http.MethodGet, path+"?stored=true", nil, &r)
 				if err != nil && !refused(err, "unknown_realm") {
 					return err
 				}
-				r.Realm, r.Default, r.Capabilities = "", false, nil // those stay unless they are named
-				if changed("factors") {
-					r.Factors = &factors
+				for _, key := range []string{"realm", "default", "capabilities"} { // those stay unless they are named
+					delete(r, key)
 				}
-				if changed("methods") {
-					r.Methods = methods
-				}
-				if changed("enrollment") {
-					r.Enrollment = enrollment
+				for flag, value := range set.values() {
+					if changed(flag) {
+						r[strings.ReplaceAll(flag, "-", "_")] = value
+					}
 				}
 				if changed("capabilities") {
-					r.Capabilities = parseGrants(capabilities)
+					r["capabilities"] = parseGrants(capabilities)
 				}
-				var done realm
+				var done json.RawMessage
 				if err := c.call(http.MethodPut, path, r, &done); err != nil {
 					return err
 				}
 				if asJSON {
 					return document(cmd.OutOrStdout(), done)
 				}
-				return printRealms(cmd, []realm{done})
+				return printRealms(cmd, done)
 			})
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&factors, "factors", 0, "`number` of factors that are demanded: 1 or 2")
-	f.StringSliceVar(&methods, "methods", nil, "second factors that are allowed, such as `totp`")
-	f.StringVar(&enrollment, "enrollment", "", "who may enrol a first factor: `first-login`, invitation or off")
+	set.add(f)
 	f.StringSliceVar(&capabilities, "capabilities", nil, "what its members may do: `list,create:staff+users`, or nothing: \"\"")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// realmFlags are the settings of a realm that have one value. A flag's name is that of
+// the API's field, with hyphens.
+type realmFlags struct {
+	factors, skew, secretLength                        int
+	methods                                            []string
+	enrollment, replay, names, issuer                  string
+	confirmDisable, confirmRegenerate, allowRegenerate bool
+}
+
+func (r *realmFlags) add(f *pflag.FlagSet) {
+	f.IntVar(&r.factors, "factors", 0, "`number` of factors that are demanded: 1 or 2")
+	f.StringSliceVar(&r.methods, "methods", nil, "second factors that are allowed, such as `totp`")
+	f.StringVar(&r.enrollment, "enrollment", "", "who may enrol a first factor: `first-login`, invitation, off, or with one factor open")
+	f.IntVar(&r.skew, "skew", 0, "`steps` that are accepted on either side of now")
+	f.StringVar(&r.replay, "replay", "", "whether /verify takes a token twice: `deny` or allow")
+	f.StringVar(&r.names, "names", "", "how names are spelled: `precis` or exact, while there are no members")
+	f.StringVar(&r.issuer, "issuer", "", "what authenticator apps show as the `name` of the service")
+	f.IntVar(&r.secretLength, "secret-length", 0, "base32 `characters` of a new authenticator's seed")
+	f.BoolVar(&r.allowRegenerate, "allow-regenerate", true, "people may make themselves new recovery codes")
+	f.BoolVar(&r.confirmRegenerate, "confirm-regenerate", true, "compat.trench: for a code alone")
+	f.BoolVar(&r.confirmDisable, "confirm-disable", true, "compat.trench: a method is switched off for a code alone")
+}
+
+// values are all of them, by flag.
+func (r *realmFlags) values() map[string]any {
+	return map[string]any{
+		"factors": r.factors, "methods": r.methods, "enrollment": r.enrollment, "skew": r.skew, "replay": r.replay, "names": r.names,
+		"issuer": r.issuer, "secret-length": r.secretLength, "allow-regenerate": r.allowRegenerate,
+		"confirm-regenerate": r.confirmRegenerate, "confirm-disable": r.confirmDisable,
+	}
 }
 
 func (l *line) realmList() *cobra.Command {
@@ -150,14 +172,16 @@ func (l *line) realmList() *cobra.Command {
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return l.with(cmd.Context(), func(c *client) error {
-				var list realmList
+				var list struct {
+					Realms []json.RawMessage `json:"realms"`
+				}
 				if err := c.call(http.MethodGet, "/realms", nil, &list); err != nil {
 					return err
 				}
 				if asJSON {
 					return document(cmd.OutOrStdout(), list.Realms)
 				}
-				return printRealms(cmd, list.Realms)
+				return printRealms(cmd, list.Realms...)
 			})
 		},
 	}
@@ -165,9 +189,13 @@ func (l *line) realmList() *cobra.Command {
 	return cmd
 }
 
-func printRealms(cmd *cobra.Command, realms []realm) error {
+func printRealms(cmd *cobra.Command, realms ...json.RawMessage) error {
 	rows := [][]string{{"REALM", "FACTORS", "METHODS", "ENROLLMENT", "CAPABILITIES"}}
-	for _, r := range realms {
+	for _, text := range realms {
+		var r realm
+		if err := json.Unmarshal(text, &r); err != nil {
+			return fmt.Errorf("read a realm: %w", err)
+		}
 		factors := ""
 		if r.Factors != nil {
 			factors = strconv.Itoa(*r.Factors)

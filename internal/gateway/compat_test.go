@@ -273,17 +273,55 @@ func TestCheckSaysWhatFacadesDo(t *testing.T) {
 	}
 }
 
-// The manual's example is what people paste.
-func TestCompatExampleOfTheManual(t *testing.T) {
-	manual, err := os.ReadFile("../../docs/configuration.md")
-	if err != nil {
-		t.Fatal(err)
+// A realm that anybody can join by himself is no realm to admit without a group.
+func TestARuleThatAdmitsWhoeverSignsUpIsWarnedOf(t *testing.T) {
+	for text, want := range map[string]bool{
+		"compat: {fastapi2fa: {signup: true}}\nrules: [{realms: [fastapi2fa], factors: 1}]\n":                  true,
+		"compat: {fastapi2fa: {signup: true}}\nrules: [{realms: [fastapi2fa], groups: [staff], factors: 1}]\n": false,
+		"compat: {fastapi2fa: {}}\nrules: [{realms: [fastapi2fa], factors: 1}]\n":                              false,
+	} {
+		report, err := gateway.Check(t.Context(), configFile(t, text))
+		warned := slices.ContainsFunc(report.Warnings, func(w string) bool { return strings.Contains(w, "anybody may sign up") })
+		if err != nil || warned != want {
+			t.Errorf("%s: %q, %v", text, report.Warnings, err)
+		}
 	}
-	_, rest, _ := strings.Cut(string(manual), "\n## `compat`\n")
-	_, rest, found := strings.Cut(rest, "```yaml\n")
-	text, _, _ := strings.Cut(rest, "```\n")
-	report, err := gateway.Check(t.Context(), configFile(t, text))
-	if err != nil || !found || len(report.Facades) != 2 || len(report.Warnings) > 0 {
-		t.Errorf("%+v, %v", report, err)
+}
+
+// Administrators of ungleich-otp manage services of all realms: check says what that
+// reaches.
+func TestCheckSaysWhatUngleichReaches(t *testing.T) {
+	for text, want := range map[string]bool{
+		"compat: {ungleich: {}}\nrules: [{services: [\"@robots\"]}]\nrealms: {robots: {}}\n": true,
+		"rules: [{services: [\"@robots\"]}]\nrealms: {robots: {}}\n":                         false,
+	} {
+		report, err := gateway.Check(t.Context(), configFile(t, text))
+		said := slices.ContainsFunc(report.Warnings, func(w string) bool { return strings.Contains(w, "through compat.ungleich") })
+		if err != nil || said != want {
+			t.Errorf("%s: %q, %v", text, report.Warnings, err)
+		}
+	}
+}
+
+// The manual's examples are what people paste.
+func TestCompatExamplesOfTheManual(t *testing.T) {
+	for _, c := range []struct {
+		file, heading string
+		facades       int
+	}{
+		{"configuration.md", "\n## `compat`\n", 2},
+		{"compat.md", "\n## Configuration\n", 4},
+	} {
+		manual, err := os.ReadFile("../../docs/" + c.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(manual), c.heading)
+		_, rest, found := strings.Cut(rest, "```yaml\n")
+		text, _, _ := strings.Cut(rest, "```\n")
+		report, err := gateway.Check(t.Context(), configFile(t, text))
+		if err != nil || !found || len(report.Facades) != c.facades || len(report.Warnings) > 0 {
+			t.Errorf("%s: %+v, %v", c.file, report, err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -83,8 +84,35 @@ func (c *Config) ruleRemarks(written []guard.Rule, rules *guard.Rules) (warnings
 			}
 		}
 		hints = append(hints, c.unknownServiceRealms(i+1, &written[i])...)
+		hints = append(hints, c.ungleichReaches(i+1, &written[i])...)
 	}
-	return rules.Warnings(), hints
+	return append(rules.Warnings(), c.openToAll(written)...), hints
+}
+
+// ungleichReaches says that administrators of compat.ungleich can make services that a
+// rule admits: there they manage every realm without capabilities.
+func (c *Config) ungleichReaches(number int, r *guard.Rule) []string {
+	u := c.Compat.Ungleich
+	if u == nil || len(r.Services) == 0 || r.Deny {
+		return nil
+	}
+	return []string{fmt.Sprintf("rule %d: services of the realm %s can make and delete services of other realms through compat.ungleich, so what this rule guards is theirs too",
+		number, cmp.Or(u.AdminRealm, "ungleich-admin"))}
+}
+
+// openToAll warns of rules that admit a realm in which anybody may sign up.
+func (c *Config) openToAll(written []guard.Rule) (warnings []string) {
+	f := c.Compat.Fastapi2FA
+	if f == nil || !f.Signup {
+		return nil
+	}
+	realm := cmp.Or(f.Realm, "fastapi2fa")
+	for i := range written {
+		if slices.Contains(written[i].Realms, realm) && !written[i].Deny && len(written[i].Groups)+len(written[i].Users) == 0 {
+			warnings = append(warnings, fmt.Sprintf("rule %d: anybody may sign up in the realm %s (compat.fastapi2fa has signup), so it admits everybody who does", i+1, realm))
+		}
+	}
+	return warnings
 }
 
 // implied is the rule of a site that says nothing more.

@@ -312,3 +312,32 @@ func (h *house) storedEvents() (n int) {
 	}))
 	return n
 }
+
+// O7, O8: wrong tries count together whichever door and spelling they came by, for
+// those who exist and for those who do not.
+func TestO7O8FacadesShareTheCounters(t *testing.T) {
+	h := newHouse(t, setting{})
+	alice := h.member("alice")
+	h.update(func(tx store.Tx) error {
+		email := "alice@example.com"
+		_, err := h.dir.Update(tx, account.Local(), alice.id, account.Change{Email: &email})
+		return err
+	})
+	for _, spellings := range [][]string{{"alice", "ALICE", "alice@example.com", "Alice@EXAMPLE.com"}, {"nobody", "NoBody"}} {
+		tries := 0
+		for round := range 20 {
+			a := login.Attempt{Login: spellings[round%len(spellings)], Password: wrongWords, Realm: "users", Client: login.Client{Exempt: true}}
+			a.Door = []login.Door{login.Trench, login.Portal, login.API}[round%3]
+			if strings.Contains(a.Login, "@") {
+				a.Door = login.FastAPI2FA
+			}
+			if _, err := h.doors.Password(t.Context(), a); !errors.Is(err, login.ErrDenied) {
+				break
+			}
+			tries++
+		}
+		if tries != 5 {
+			t.Errorf("%v: %d tries at all doors together, want 5", spellings, tries)
+		}
+	}
+}

@@ -18,9 +18,9 @@ const (
 	NonField = "non_field_errors" // the field of what is wrong with no single one
 )
 
-// NotFoundPage is Django's page where no path fits. Before it stands a line feed in
-// some of its versions.
-const NotFoundPage = `<!doctype html>
+// NotFoundPage is Django's page where no path fits. Its first line is empty.
+const NotFoundPage = `
+<!doctype html>
 <html lang="en">
 <head>
   <title>Not Found</title>

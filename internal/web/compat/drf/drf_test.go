@@ -142,7 +142,7 @@ func TestAnswers(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	drf.WritePage(w, 404, drf.NotFoundPage)
-	if w.Code != 404 || w.Header().Get("Content-Type") != "text/html; charset=utf-8" || !strings.HasPrefix(w.Body.String(), "<!doctype html>") {
+	if w.Code != 404 || w.Header().Get("Content-Type") != "text/html; charset=utf-8" || !strings.HasPrefix(w.Body.String(), "\n<!doctype html>") {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 }

@@ -133,7 +133,7 @@ type deviceOut struct {
 }
 
 func shownUser(who *account.Identity) userOut {
-	u := userOut{Email: who.Email, TFAEnabled: who.Methods > 0, FullName: who.FullName, ID: who.Number}
+	u := userOut{Email: who.Address, TFAEnabled: who.Methods > 0, FullName: who.FullName, ID: who.Number}
 	if u.TFAEnabled {
 		u.Device = &deviceOut{DeviceType: codeGenerator, ID: who.Number}
 	}
@@ -207,7 +207,7 @@ func (x *exchange) named(tx store.Tx, actor account.Actor, n *newUser, local, ha
 	}
 	name := ref.Name
 	for try := 1; ; try++ {
-		u, err := x.o.Directory.Create(tx, actor, account.NewUser{Ref: ref, Email: n.email, FullName: n.fullName, PasswordHash: hash})
+		u, err := x.o.Directory.Create(tx, actor, account.NewUser{Ref: ref, Email: n.email, Unconfirmed: true, FullName: n.fullName, PasswordHash: hash})
 		if !errors.Is(err, account.ErrExists) || try == maxNames {
 			return u, err
 		}

@@ -124,7 +124,7 @@ func (x *exchange) myQRCode() error {
 	})
 	switch {
 	case errors.Is(err, factor.ErrNoMethod):
-		return detail(http.StatusBadRequest, "User "+live.Identity.Email+" has not tfa enabled or has not a 'code_generator' device")
+		return detail(http.StatusBadRequest, "User "+live.Identity.Address+" has not tfa enabled or has not a 'code_generator' device")
 	case errors.Is(err, account.ErrNotFresh):
 		return detail(http.StatusForbidden, "The QR code is shown within 5 minutes after a TFA token: log in again and confirm your TFA token.")
 	case over(err):

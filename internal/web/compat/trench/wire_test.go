@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/web/compat"
 )
 
-const notFoundPage = "<!doctype html>\n<html lang=\"en\">\n<head>\n  <title>Not Found</title>\n</head>\n<body>\n  <h1>Not Found</h1><p>The requested resource was not found on this server.</p>\n</body>\n</html>\n"
+const notFoundPage = "\n<!doctype html>\n<html lang=\"en\">\n<head>\n  <title>Not Found</title>\n</head>\n<body>\n  <h1>Not Found</h1><p>The requested resource was not found on this server.</p>\n</body>\n</html>\n"
 
 // What the frame of the original says: paths, methods, types, bodies, fields.
 func TestFrame(t *testing.T) {
@@ -228,6 +228,9 @@ func TestConfig(t *testing.T) {
 			`{"methods":["app"],"confirm_disable_with_code":true,"confirm_regeneration_with_code":false,"allow_backup_codes_regeneration":false}`))
 		h = build(t, dialect, func(s *account.Settings) { s.Methods = []string{"email"} })
 		h.User("admin", "trench", "", password)
+		if got := h.get("/auth/mfa/config/", ""); !strings.HasPrefix(got.Body, `{"methods":[],`) {
+			t.Errorf("methods that are not offered: %s", got.Body)
+		}
 		h.want("no method is offered", h.post("/auth/app/activate/", "", h.login("/auth/", "admin")), 400, `{"error":"Requested MFA method does not exist."}`)
 	})
 }

@@ -92,7 +92,7 @@ func (f form) missing(w http.ResponseWriter) {
 		f.refuse(w, &refusal{status: http.StatusNotFound, text: "There is nothing at this path."})
 		return
 	}
-	drf.WritePage(w, http.StatusNotFound, "\n"+drf.NotFoundPage)
+	drf.WritePage(w, http.StatusNotFound, drf.NotFoundPage)
 }
 
 func (f form) wrongMethod(method string, to *route) string {
