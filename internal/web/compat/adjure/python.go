@@ -50,13 +50,8 @@ func repr(v any) string { return represent(v, false) }
 
 func represent(v any, sorted bool) string {
 	switch v := v.(type) {
-	case nil:
-		return "None"
-	case bool:
-		if v {
-			return "True"
-		}
-		return "False"
+	case nil, bool:
+		return pyjson.Str(v)
 	case number:
 		return v.repr()
 	case string:
