@@ -38,7 +38,8 @@ type Actor struct {
 	over     []Grant       // of a facade
 	behalf   string        // likewise: whose call it is
 
-	behalfRealm string // likewise
+	behalfRealm string                  // likewise
+	closed      func(realm string) bool // likewise: see Closed; nil: none
 }
 
 // Local is the command line on the server's machine: it may do everything, even
@@ -85,6 +86,17 @@ func (a Actor) facade() string {
 	}
 	return ""
 }
+
+// Closed returns the actor of a facade with realms in which it makes and touches
+// nothing but what was created through it: those whose members the gateway itself
+// lets in somewhere.
+func (a Actor) Closed(realms func(string) bool) Actor {
+	a.closed = realms
+	return a
+}
+
+// shut reports whether a realm is closed to the actor.
+func (a Actor) shut(realm string) bool { return a.closed != nil && a.closed(realm) }
 
 // As returns the actor with whom events name, for a facade that acts on behalf of a
 // caller of its own.
@@ -186,7 +198,7 @@ func (r rights) over(tx store.Tx, c Capability, realm string) error {
 		if err != nil && !errors.Is(err, ErrUnknownRealm) {
 			return err
 		}
-		if err := r.reachesAll(realm, target); err != nil {
+		if err := r.reachesAll(c, realm, target); err != nil {
 			return err
 		}
 	}
@@ -215,7 +227,7 @@ func (r rights) proved(tx store.Tx, c Capability) error {
 
 // reachesAll refuses changes of principals who may do more than the actor. target is
 // nil for a realm that is still to be made.
-func (r rights) reachesAll(name string, target *Realm) error {
+func (r rights) reachesAll(c Capability, name string, target *Realm) error {
 	var grants []Grant
 	if target != nil {
 		grants = target.Grants
@@ -224,8 +236,11 @@ func (r rights) reachesAll(name string, target *Realm) error {
 		return cmp.Or(r.exceeds(grants), r.exceeds(r.within[name]))
 	}
 	// Its own administrators hand out what their own realm has here, and no more.
-	if len(grants) > 0 && r.actor.behalfRealm != name {
+	switch {
+	case len(grants) > 0 && r.actor.behalfRealm != name:
 		return refuse(ErrForbidden, "the realm %s has capabilities of its own, which no facade hands out", name)
+	case c == Create && r.actor.shut(name):
+		return refuse(ErrForbidden, "members of the realm %s are let in by a rule, which no facade decides", name)
 	}
 	return nil
 }

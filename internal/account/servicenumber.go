@@ -84,8 +84,8 @@ func (d *Directory) RenameService(tx store.Tx, a Actor, ref, to principal.Ref) (
 	return s, d.record(tx, rights, e)
 }
 
-// Reaches refuses a facade a service of a realm with capabilities that was not
-// created through it. Everybody else it lets pass: their rights say more.
+// Reaches refuses a facade a service of a realm with capabilities, or of a closed one,
+// that was not created through it. Everybody else it lets pass: their rights say more.
 // Errors: ErrForbidden; others: the store failed.
 func (d *Directory) Reaches(tx store.Tx, a Actor, s *Service) error {
 	if a.kind != facade || s.Via == a.name {
@@ -95,7 +95,7 @@ func (d *Directory) Reaches(tx store.Tx, a Actor, s *Service) error {
 	if err != nil {
 		return err
 	}
-	if len(r.Grants) > 0 {
+	if len(r.Grants) > 0 || a.shut(s.Realm) {
 		return refuse(ErrForbidden, "a facade does not touch principals of %s that were not created through it", s.Realm)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/web"
 	"github.com/sallyport-auth/sallyport/internal/web/compat"
 	"github.com/sallyport-auth/sallyport/internal/web/compat/adjure"
@@ -31,7 +32,7 @@ func (g *Gateway) newFacades() ([]compat.Facade, error) {
 	if u := c.Ungleich; u != nil {
 		on(ungleich.New(ungleich.Options{
 			Rooms: rooms, Common: g.compatCommon("ungleich"), AdminRealm: u.AdminRealm, AuthRealm: u.AuthRealm, AppRealm: u.AppRealm,
-			ShowSeeds: u.ShowSeeds, Replay: u.Replay, Skew: u.Skew,
+			ShowSeeds: u.ShowSeeds, Replay: u.Replay, Skew: u.Skew, Closed: g.closedRealm,
 		}))
 	}
 	if c.Fastapi2FA != nil {
@@ -41,6 +42,31 @@ func (g *Gateway) newFacades() ([]compat.Facade, error) {
 		on(trench.New(trench.Options{Rooms: rooms, Common: g.compatCommon("trench"), Prefix: c.Trench.Prefix, Dialect: c.Trench.Dialect}))
 	}
 	return all, errors.Join(failed...)
+}
+
+// closedRealm reports whether members of a realm pass a rule as programs, or prove
+// themselves for another facade, or are another facade's people: what ungleich's
+// administrators make must not be one of them.
+func (g *Gateway) closedRealm(realm string) bool {
+	for i := range g.plan.facades {
+		f := &g.plan.facades[i]
+		if f.Require.Realm == realm || f.Realm == realm {
+			return true
+		}
+	}
+	admitted, _ := g.admitted.Load(realm)
+	return admitted != nil
+}
+
+// admits remembers the realms whose programs some rules let in.
+func (g *Gateway) admits(rules []guard.Rule) {
+	for i := range rules {
+		for _, text := range rules[i].Services {
+			if realm, err := principal.CanonicalRealm(text[strings.LastIndexByte(text, '@')+1:]); err == nil && !rules[i].Deny {
+				g.admitted.Store(realm, true)
+			}
+		}
+	}
 }
 
 // compatRooms are what the facades are made of.

@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
@@ -85,6 +86,7 @@ type Gateway struct {
 	programs *login.Programs
 	guard    *guard.Guard
 	sites    []*site
+	admitted sync.Map // realms whose programs rules let in, those of routes too
 	facades  []compat.Facade
 	authz    http.Handler
 	proxy    http.Handler
@@ -229,6 +231,7 @@ func (g *Gateway) wire(ctx context.Context) error {
 	if err := g.wireTraffic(); err != nil {
 		return err
 	}
+	g.admits(g.plan.written)
 	facades, err := g.newFacades()
 	if err != nil {
 		return err

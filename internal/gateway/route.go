@@ -38,6 +38,7 @@ func (g *Gateway) Route(o RouteOptions) (*proxy.Handler, error) {
 	for _, w := range rules.Warnings() {
 		g.log.Warn(w)
 	}
+	g.admits(o.Rules)
 	check, err := guard.New(guard.Options{
 		Rules: rules, Sessions: g.sessions, Programs: programs{g.programs}, Refused: g.refusedProof, RealmExists: g.realmExists, OurToken: g.sessions.IsOurs, Clock: g.clock,
 	})

@@ -4,8 +4,10 @@
 // keeps nothing.
 //
 // What is the same for all of them is here: their words in the configuration
-// ([Config]), who may call them at all ([Gate]), and the tokens of those whose
-// clients expect a JWT ([Signer]). Each facade is a package below this one.
+// ([Config]), who may call them at all ([Gate]), the tokens of those whose clients
+// expect a JWT ([Signer]), and how a form is read and JSON written ([Unquote],
+// [EncodeJSON]). Each facade is a package below this one; besides them stand pyjson,
+// which reads JSON as all the originals do, and drf, the frame of two of them.
 package compat
 
 import (

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/sallyport-auth/sallyport/internal/web/compat/pyjson"
 )
 
 // Values of a JSON body as the original sees them: nil, bool, number, string, list
@@ -48,13 +50,8 @@ func repr(v any) string { return represent(v, false) }
 
 func represent(v any, sorted bool) string {
 	switch v := v.(type) {
-	case nil:
-		return "None"
-	case bool:
-		if v {
-			return "True"
-		}
-		return "False"
+	case nil, bool:
+		return pyjson.Str(v)
 	case number:
 		return v.repr()
 	case string:
@@ -91,17 +88,7 @@ func (n number) repr() string {
 		}
 		return string(n)
 	}
-	f := n.float()
-	text := strconv.FormatFloat(f, 'e', -1, 64)
-	_, exponent, _ := strings.Cut(text, "e")
-	if e, err := strconv.Atoi(exponent); err == nil && e >= -4 && e < 16 {
-		text = strconv.FormatFloat(f, 'f', -1, 64)
-		if !strings.Contains(text, ".") {
-			text += ".0"
-		}
-		return text
-	}
-	return strings.ToLower(strings.TrimPrefix(text, "+")) // an infinite one is inf
+	return pyjson.Float(n.float())
 }
 
 // quoted is a Python string: in single quotes, unless it has those and no double ones.

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/sallyport-auth/sallyport/internal/web"
+	"github.com/sallyport-auth/sallyport/internal/web/compat"
 )
 
 const (
@@ -117,7 +118,7 @@ func (c *call) query(s *schema) (*dict, error) {
 			continue
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		name, value = unescape(name), unescape(value)
+		name, value = compat.Unquote(name), compat.Unquote(value)
 		if _, twice := params.values[name]; !twice {
 			params.set(name, value)
 		}
@@ -127,35 +128,4 @@ func (c *call) query(s *schema) (*dict, error) {
 		pairs = append(pairs, literal("("+quoted(name)+", "+quoted(value)+")"))
 	}
 	return s.judge(params, literal("ImmutableMultiDict("+repr(pairs)+")"))
-}
-
-// unescape reads a part of a query as the original does: what is no escape stands for
-// itself.
-func unescape(s string) string {
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		high, low := -1, -1
-		if s[i] == '%' && i+2 < len(s) {
-			high, low = hex(s[i+1]), hex(s[i+2])
-		}
-		switch {
-		case high >= 0 && low >= 0:
-			out = append(out, byte(high<<4|low))
-			i += 2
-		case s[i] == '+':
-			out = append(out, ' ')
-		default:
-			out = append(out, s[i])
-		}
-	}
-	return string(out)
-}
-
-func hex(c byte) int { return strings.IndexByte("0123456789abcdef", lower(c)) }
-
-func lower(c byte) byte {
-	if c >= 'A' && c <= 'F' {
-		return c + 'a' - 'A'
-	}
-	return c
 }

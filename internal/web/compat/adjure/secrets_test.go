@@ -71,7 +71,7 @@ func TestTheRealmIsTheBorder(t *testing.T) {
 	h.problem("the seed", h.Do("GET", "/user/qrcode?user_id=alice&issuer=a&username=b", ""), 400, "INVALID_PARAMS", refused)
 	h.problem("new codes", h.Do("POST", "/user/recovery/regenerate", object("user_id", "alice")), 400, "USER_NOT_FOUND", refused)
 	h.problem("a new member", h.Do("POST", "/user/provision", object("user_id", "eve")), 400, "USER_PROVISION_FAILURE", refused)
-	h.empty("a code", p.authenticate(p.code()))
+	h.problem("a code", p.authenticate(p.code()), 400, "VALIDATION_FAILURE", refused)
 }
 
 // Attack: whoever may call reads the code of the moment, or the seed of an

@@ -1,13 +1,12 @@
 package fastapi2fa
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/web"
+	"github.com/sallyport-auth/sallyport/internal/web/compat"
 )
 
 // Texts that stand in more than one answer.
@@ -91,15 +90,12 @@ func (x *exchange) refuse(r *reply) {
 	}{r.detail})
 }
 
-// json writes what encoding/json cannot fail at.
+// json writes what can be encoded: all bodies are ours.
 func (x *exchange) json(status int, v any) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v)
+	text, _ := compat.EncodeJSON(v)
 	x.w.Header().Set("Content-Type", "application/json")
 	x.w.WriteHeader(status)
-	_, _ = x.w.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	_, _ = x.w.Write(text)
 }
 
 func (x *exchange) png(picture []byte) {

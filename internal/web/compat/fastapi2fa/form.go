@@ -6,6 +6,8 @@ import (
 	"io"
 	"mime/multipart"
 	"strings"
+
+	"github.com/sallyport-auth/sallyport/internal/web/compat"
 )
 
 // maxParts bounds a form.
@@ -24,34 +26,7 @@ func formValues(text string) map[string]string {
 	return values
 }
 
-func unquoted(s string) string {
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '+':
-			b = append(b, ' ')
-		case s[i] == '%' && i+2 < len(s) && unhex(s[i+1]) >= 0 && unhex(s[i+2]) >= 0:
-			b = append(b, byte(unhex(s[i+1])<<4|unhex(s[i+2])))
-			i += 2
-		default:
-			b = append(b, s[i])
-		}
-	}
-	return strings.ToValidUTF8(string(b), "\ufffd")
-}
-
-// unhex is the value of a hexadecimal digit; -1: it is none.
-func unhex(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
-}
+func unquoted(s string) string { return strings.ToValidUTF8(compat.Unquote(s), "\ufffd") }
 
 // multipartForm reads multipart/form-data. Errors: a reply.
 func multipartForm(body []byte, boundary string) (values map[string]string, files map[string]bool, err error) {

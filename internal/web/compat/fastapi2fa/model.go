@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/principal"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/pyjson"
 )
 
 // The two kinds of devices.
@@ -36,7 +37,7 @@ func (x *exchange) jsonBody() (any, error) {
 	if kind := x.r.Header.Get("Content-Type"); kind != "" && !jsonType(kind) {
 		return x.body, nil
 	}
-	return pyDecode(x.body)
+	return decode(x.body)
 }
 
 // jsonType reports whether a content type is application/json or application/*+json.
@@ -100,18 +101,9 @@ func notText(loc []any) invalid {
 }
 
 func pyText(v any) (string, bool) {
-	switch v := v.(type) {
-	case string:
-		return v, true
-	case pyInt:
-		return string(v), true
-	case float64:
-		return pyFloat(v), true
-	case bool:
-		if v {
-			return "True", true
-		}
-		return "False", true
+	switch v.(type) {
+	case string, pyjson.Int, float64, bool:
+		return pyjson.Str(v), true
 	}
 	return "", false
 }
@@ -156,7 +148,7 @@ func pyBool(v any) (yes, ok bool) {
 		return v, true
 	case string:
 		word = strings.ToLower(v)
-	case pyInt:
+	case pyjson.Int:
 		word = string(v)
 	case float64:
 		word = strconv.FormatFloat(v, 'f', -1, 64)
@@ -177,7 +169,7 @@ func pyTrue(v any) bool {
 		return v
 	case string:
 		return v != ""
-	case pyInt:
+	case pyjson.Int:
 		return v != "0"
 	case float64:
 		return v != 0

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/drf"
 )
 
 // The original's words about methods and codes.
@@ -174,7 +175,7 @@ func backup(codes []string) *answer {
 // aboutCode is the form of a refused code: 0.3 says all under the field.
 func (f *Facade) aboutCode(text string) *answer {
 	if f.old {
-		return fieldAnswer(nonField, text)
+		return fieldAnswer(drf.NonField, text)
 	}
 	return fieldAnswer("code", text)
 }

@@ -1,12 +1,9 @@
 package trench
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
@@ -14,6 +11,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/web"
 	"github.com/sallyport-auth/sallyport/internal/web/compat"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/drf"
 )
 
 // answer is what goes out. It is an error too, so that a refusal made inside a
@@ -36,13 +34,9 @@ func ok(body any) *answer { return &answer{status: http.StatusOK, body: body} }
 // done is a good answer that says nothing.
 func done() *answer { return &answer{status: http.StatusNoContent} }
 
-type detailBody struct {
-	Detail string `json:"detail"`
-}
-
 // detail is the form of what the frame of the original says.
 func detail(status int, text string) *answer {
-	return &answer{status: status, body: detailBody{text}}
+	return &answer{status: status, body: drf.Detail{Detail: text}}
 }
 
 type errorBody struct {
@@ -54,18 +48,10 @@ func failed(text string) *answer {
 	return &answer{status: http.StatusBadRequest, body: errorBody{text}}
 }
 
-func notFound() *answer { return detail(http.StatusNotFound, "Not found.") }
+func notFound() *answer { return detail(http.StatusNotFound, drf.NotFound) }
 
-// page is an answer for people, as the original has where no path fits.
-func page(status int, text string) *answer {
-	title := http.StatusText(status)
-	return &answer{status: status, page: "\n<!doctype html>\n<html lang=\"en\">\n<head>\n  <title>" + title + "</title>\n</head>\n<body>\n  <h1>" + title +
-		"</h1><p>" + text + "</p>\n</body>\n</html>\n"}
-}
-
-func noPath() *answer {
-	return page(http.StatusNotFound, "The requested resource was not found on this server.")
-}
+// noPath is an answer for people, as the original has where no path fits.
+func noPath() *answer { return &answer{status: http.StatusNotFound, page: drf.NotFoundPage} }
 
 // refusal is what the gate says, in the form of the original.
 func refusal(r *compat.Refusal) *answer {
@@ -76,11 +62,7 @@ func refusal(r *compat.Refusal) *answer {
 
 // throttled is how the frame of the original asks for patience.
 func throttled(wait time.Duration) *answer {
-	seconds, unit := (wait+time.Second-1)/time.Second, "seconds"
-	if seconds == 1 {
-		unit = "second"
-	}
-	a := detail(http.StatusTooManyRequests, "Request was throttled. Expected available in "+strconv.FormatInt(int64(seconds), 10)+" "+unit+".")
+	a := detail(http.StatusTooManyRequests, drf.Throttled(wait))
 	a.wait = wait
 	return a
 }
@@ -128,26 +110,9 @@ func (a *answer) write(w http.ResponseWriter) {
 		h.Set("Location", a.location)
 	}
 	web.SetRetryAfter(h, a.wait)
-	switch {
-	case a.body != nil:
-		h.Set("Content-Type", "application/json")
-		var b bytes.Buffer
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(a.body); err != nil { // cannot be: bodies are ours
-			w.WriteHeader(http.StatusInternalServerError)
-			return
-		}
-		w.WriteHeader(a.status)
-		_, _ = w.Write(bytes.TrimSuffix(b.Bytes(), []byte{'\n'}))
-	case a.status == http.StatusNoContent:
-		w.WriteHeader(a.status)
-	default:
-		h.Set("Content-Type", "text/html") // Django's page is ASCII, and says no more
-		if a.location != "" {
-			h.Set("Content-Type", "text/html; charset=utf-8")
-		}
-		w.WriteHeader(a.status)
-		_, _ = w.Write([]byte(a.page))
+	if a.body != nil || a.status == http.StatusNoContent {
+		drf.Write(w, a.status, a.body)
+		return
 	}
+	drf.WritePage(w, a.status, a.page)
 }

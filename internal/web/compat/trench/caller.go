@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/web/compat"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/drf"
 )
 
 // challenges are what the three libraries demand.
@@ -40,7 +41,7 @@ func (f *Facade) identify(c *call) *answer {
 		return refused
 	}
 	if c.scheme == noScheme {
-		return f.unauthorized(noScheme, detailBody{"Authentication credentials were not provided."})
+		return f.unauthorized(noScheme, drf.Detail{Detail: "Authentication credentials were not provided."})
 	}
 	id, ephemeral, err := f.tokens.read(c.scheme, token)
 	switch {
@@ -76,16 +77,16 @@ func (f *Facade) header(h http.Header) (s scheme, token string, refused *answer)
 	switch {
 	case strings.EqualFold(words[0], "jwt"):
 		s = drfJWT
-		empty = detailBody{"Invalid Authorization header. No credentials provided."}
-		spaces = detailBody{"Invalid Authorization header. Credentials string should not contain spaces."}
+		empty = drf.Detail{Detail: "Invalid Authorization header. No credentials provided."}
+		spaces = drf.Detail{Detail: "Invalid Authorization header. Credentials string should not contain spaces."}
 	case words[0] == "Bearer":
 		s = simpleJWT
 		empty = tokenErrorBody{Detail: "Authorization header must contain two space-delimited values", Code: "bad_authorization_header"}
 		spaces = empty
 	case strings.EqualFold(words[0], "token"):
 		s = drfToken
-		empty = detailBody{"Invalid token header. No credentials provided."}
-		spaces = detailBody{"Invalid token header. Token string should not contain spaces."}
+		empty = drf.Detail{Detail: "Invalid token header. No credentials provided."}
+		spaces = drf.Detail{Detail: "Invalid token header. Token string should not contain spaces."}
 	default:
 		return noScheme, "", nil
 	}
@@ -102,13 +103,13 @@ func (f *Facade) header(h http.Header) (s scheme, token string, refused *answer)
 func notGood(s scheme, pair string, err error) any {
 	switch s {
 	case drfToken:
-		return detailBody{"Invalid token."}
+		return drf.Detail{Detail: "Invalid token."}
 	case simpleJWT:
 		return tokenErrorBody{Detail: "Given token not valid for any token type", Code: "token_not_valid",
 			Messages: []tokenMessage{{Class: "AccessToken", Type: "access", Message: pair}}}
 	}
 	if errors.Is(err, compat.ErrToken) {
-		return detailBody{"Error decoding signature."}
+		return drf.Detail{Detail: "Error decoding signature."}
 	}
-	return detailBody{"Signature has expired."} // and so has the session that it named
+	return drf.Detail{Detail: "Signature has expired."} // and so has the session that it named
 }

@@ -1,76 +1,105 @@
 package trench
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sallyport-auth/sallyport/internal/web/compat/drf"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/pyjson"
 )
 
-// The sentences that the original has about a field.
 const (
-	required   = "This field is required."
-	blank      = "This field may not be blank."
-	null       = "This field may not be null."
-	noText     = "Not a valid string."
-	nullChar   = "Null characters are not allowed."
-	nonField   = "non_field_errors"
-	maxName    = 255 // characters of a method's name
+	// maxDepth bounds how deep a body may nest. The original fails at about a thousand.
+	maxDepth = 64
+	// maxName bounds the name of a method, in characters.
+	maxName    = 255
 	tooLong255 = "Ensure this field has no more than 255 characters."
 )
 
-// fieldErrors are what is wrong with a body, field by field, in the order in which
-// the original names them.
-type fieldErrors []fieldError
+// bodies says how the original reads its bodies: a form that is broken counts as far
+// as it was read.
+func bodies() drf.Parser { return drf.Parser{JSON: decodeJSON, Boundary: 200} }
 
-type fieldError struct{ field, text string }
+// decodeJSON reads a JSON text. Half surrogate pairs come through: text refuses them.
+func decodeJSON(body []byte) (any, error) {
+	v, err := pyjson.Reader{Depth: maxDepth, Halves: true, Constant: noConstant}.Decode(body)
+	if bad, ok := errors.AsType[*pyjson.EncodingError](err); ok && bad.Reason == pyjson.Cut {
+		bad.Reason = "invalid continuation byte" // no matter whether something follows
+	}
+	return v, err
+}
+
+func noConstant(word string) (any, error) {
+	return nil, errors.New("Out of range float values are not JSON compliant: '" + word + "'")
+}
+
+// fieldErrors are what is wrong with a body. Unlike all other answers they have <, >
+// and & as escapes.
+type fieldErrors drf.FieldErrors
 
 // MarshalJSON writes an object of lists.
 func (e fieldErrors) MarshalJSON() ([]byte, error) {
-	out := []byte{'{'}
-	for i, f := range e {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		field, err := json.Marshal(f.field)
-		if err != nil {
-			return nil, err
-		}
-		text, err := json.Marshal([]string{f.text})
-		if err != nil {
-			return nil, err
-		}
-		out = append(append(append(out, field...), ':'), text...)
-	}
-	return append(out, '}'), nil
+	text, err := drf.FieldErrors(e).MarshalJSON()
+	var b bytes.Buffer
+	json.HTMLEscape(&b, text)
+	return b.Bytes(), err
+}
+
+func wrongField(field, text string) drf.FieldError {
+	return drf.FieldError{Field: field, Texts: []string{text}}
 }
 
 func fieldAnswer(field, text string) *answer {
-	return &answer{status: http.StatusBadRequest, body: fieldErrors{{field, text}}}
+	return &answer{status: http.StatusBadRequest, body: fieldErrors{wrongField(field, text)}}
 }
 
 // fields reads the fields of a body and collects what is wrong with them.
 type fields struct {
-	data
 	object map[string]any
+	form   bool // no JSON: an empty field that need not be there is not there
 	wrong  fieldErrors
 }
 
 // fields parses the body. What is no object has no fields.
 func (c *call) fields() (*fields, *answer) {
-	d, refused := parse(c.r.Header, c.body)
+	value, form, refused := bodies().Parse(c.r.Header.Get("Content-Type"), c.body)
 	if refused != nil {
-		return nil, refused
+		return nil, refusedBody(refused)
 	}
-	object, ok := d.value.(map[string]any)
+	object, ok := value.(map[string]any)
 	switch {
-	case d.value == nil:
-		return nil, fieldAnswer(nonField, "No data provided")
+	case value == nil:
+		return nil, fieldAnswer(drf.NonField, "No data provided")
 	case !ok:
-		return nil, fieldAnswer(nonField, fmt.Sprintf("Invalid data. Expected a dictionary, but got %s.", typeName(d.value)))
+		return nil, fieldAnswer(drf.NonField, fmt.Sprintf("Invalid data. Expected a dictionary, but got %s.", typeName(value)))
 	}
-	return &fields{data: d, object: object}, nil
+	return &fields{object: object, form: form}, nil
+}
+
+// refusedBody is what is said of a body that is not read.
+func refusedBody(r *drf.Refusal) *answer {
+	return detail(r.Status, strings.ToValidUTF8(r.Text, "�"))
+}
+
+// typeName is how Python calls the type of a JSON value that is no object.
+func typeName(value any) string {
+	switch value.(type) {
+	case bool:
+		return "bool"
+	case string:
+		return "str"
+	case pyjson.Int:
+		return "int"
+	case float64:
+		return "float"
+	}
+	return "list"
 }
 
 // refused answers with what is wrong, if anything is.
@@ -82,40 +111,25 @@ func (f *fields) refused() *answer {
 }
 
 func (f *fields) bad(field, text string) (string, bool) {
-	f.wrong = append(f.wrong, fieldError{field, text})
+	f.wrong = append(f.wrong, wrongField(field, text))
 	return "", false
 }
 
-// text reads a text: trimmed, numbers become texts. sent is false where it is not
-// there, which is wrong if it must be, and where it is wrong.
+// text reads a text. sent is false where it is not there, which is wrong if it must
+// be, and where it is wrong.
 func (f *fields) text(field string, must bool) (text string, sent bool) {
 	value, there := f.object[field]
-	if !must && f.form && value == "" {
-		value, there = nil, false
-	}
-	switch v := value.(type) {
-	case nil:
-		switch {
-		case there:
-			return f.bad(field, null)
-		case must:
-			return f.bad(field, required)
-		}
+	if !must && (!there || f.form && value == "") {
 		return "", false
-	case string, integer, float:
-		text = trimmed(pythonText(v))
-	default:
-		return f.bad(field, noText)
 	}
-	if text == "" {
-		return f.bad(field, blank)
+	text, wrong := drf.Text(value, there)
+	switch {
+	case wrong != "":
+		return f.bad(field, wrong)
+	case strings.Contains(text, "\x00"):
+		return f.bad(field, drf.NullChar)
 	}
-	for _, c := range text {
-		if c == 0 {
-			return f.bad(field, nullChar)
-		}
-	}
-	if r, half := surrogate(text); half {
+	if r, half := pyjson.Half(text); half {
 		return f.bad(field, fmt.Sprintf("Surrogate characters are not allowed: U+%X.", r))
 	}
 	return text, true
@@ -135,15 +149,13 @@ func (f *fields) choice(field string, choices []string) (choice string, sent boo
 	value, there := f.object[field]
 	switch {
 	case !there:
-		return f.bad(field, required)
+		return f.bad(field, drf.Required)
 	case value == nil:
-		return f.bad(field, null)
+		return f.bad(field, drf.Null)
 	}
-	choice = pythonText(value)
-	for _, c := range choices {
-		if c == choice {
-			return c, true
-		}
+	choice = pyjson.Str(value)
+	if slices.Contains(choices, choice) {
+		return choice, true
 	}
 	return f.bad(field, fmt.Sprintf("\"%s\" is not a valid choice.", strings.ToValidUTF8(choice, "�")))
 }

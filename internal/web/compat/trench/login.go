@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/otp"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/drf"
 )
 
 // The original's words at its doors.
@@ -33,7 +34,7 @@ type secondBody struct {
 // the second step.
 func (f *Facade) atDoor(status int, text string) *answer {
 	if f.old {
-		return fieldAnswer(nonField, text)
+		return fieldAnswer(drf.NonField, text)
 	}
 	return &answer{status: status, body: errorBody{text}}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/drf"
 )
 
 // More of the original's words.
@@ -165,7 +166,7 @@ func (f *Facade) regenerateNamed(c *call) (*answer, error) {
 		return refused, nil
 	}
 	if !sent {
-		return fieldAnswer("method", required), nil
+		return fieldAnswer("method", drf.Required), nil
 	}
 	if _, known := factorOf(name); !known {
 		return fieldAnswer("method", f.unknownMethod()), nil

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/factor"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/drf"
 )
 
 // who says who may call a route.
@@ -87,11 +88,7 @@ func (f *Facade) astray(r *http.Request) *answer {
 	if to, _ := f.find(r.URL.Path + "/"); to == nil {
 		return noPath()
 	}
-	location := r.URL.EscapedPath() + "/"
-	if r.URL.RawQuery != "" {
-		location += "?" + r.URL.RawQuery
-	}
-	return &answer{status: http.StatusMovedPermanently, location: location}
+	return &answer{status: http.StatusMovedPermanently, location: drf.Slashed(r.URL.EscapedPath(), r.URL.RawQuery)}
 }
 
 // allows refuses what a route does not answer.
@@ -99,7 +96,7 @@ func (r *route) allows(method string) *answer {
 	if method == r.method || method == http.MethodHead && r.method == http.MethodGet {
 		return nil
 	}
-	a := detail(http.StatusMethodNotAllowed, `Method "`+strings.ToValidUTF8(method, "�")+`" not allowed.`)
+	a := detail(http.StatusMethodNotAllowed, drf.MethodNotAllowed(strings.ToValidUTF8(method, "�")))
 	a.allow = r.method
 	if r.method == http.MethodGet {
 		a.allow = "GET, HEAD"

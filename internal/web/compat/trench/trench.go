@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/web/compat"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/drf"
 )
 
 // DefaultPrefix is where projects mount it.
@@ -141,9 +142,9 @@ func (f *Facade) serve(w http.ResponseWriter, r *http.Request) *answer {
 	if a := c.route.allows(r.Method); a != nil {
 		return a
 	}
-	body, a := readBody(w, r)
-	if a != nil {
-		return a
+	body, unread := drf.ReadBody(w, r)
+	if unread != nil {
+		return refusedBody(unread)
 	}
 	c.body = body
 	a, err := c.route.handle(f, c)

@@ -43,21 +43,12 @@ type (
 	}
 )
 
-// text reads a field of the ages A and B. Errors: a FAIL with the reason.
-func (f fields) text(name string) (string, error) {
-	text, wrong := f[name].char()
-	if len(wrong) > 0 {
-		return "", fail(name + ": " + wrong[0])
-	}
-	return text, nil
-}
-
-// texts reads several fields.
+// texts reads fields of the ages A and B. Errors: a FAIL with the reason.
 func (f fields) texts(names ...string) (texts []string, err error) {
 	for _, name := range names {
-		text, err := f.text(name)
-		if err != nil {
-			return nil, err
+		text, wrong := f.char(name)
+		if len(wrong) > 0 {
+			return nil, fail(name + ": " + wrong[0])
 		}
 		texts = append(texts, text)
 	}
@@ -90,7 +81,7 @@ type application struct {
 // application says who makes such a call. Errors: a FAIL; those of prove.
 func (f *Facade) application(c *call) (*application, error) {
 	if c.fields.has("version") {
-		if v, err := c.fields.text("version"); err != nil || v != version {
+		if v, err := c.fields.texts("version"); err != nil || v[0] != version {
 			return nil, fail("This version is not spoken here: version " + version + " is.")
 		}
 	}
@@ -109,7 +100,7 @@ func (f *Facade) application(c *call) (*application, error) {
 	if len(named) == 1 {
 		named = append(named, f.apps)
 	}
-	token, wrong := c.fields["token"].char()
+	token, wrong := c.fields.char("token")
 	if len(wrong) > 0 {
 		token = "" // wrong, and counted
 	}
@@ -190,7 +181,7 @@ func (f *Facade) registerApp(c *call) (int, any, error) {
 		return 0, nil, err
 	}
 	app := account.NewService{Owner: said[0]}
-	if app.Description, err = appName(c.fields["appname"]); err != nil {
+	if app.Description, err = c.fields.appName(); err != nil {
 		return 0, nil, err
 	}
 	actor := f.actor(c, a.who, []account.Grant{{Capability: account.Create, Realms: []string{f.apps}}})
@@ -238,12 +229,11 @@ func (a *application) id(appid, appuuid *string) *string {
 }
 
 // appName reads the name of an application. Errors: a FAIL with the reason.
-func appName(v value) (string, error) {
-	name := trim(v.text)
+func (f fields) appName() (string, error) {
+	name, wrong := f.text("appname")
 	switch {
-	case v.kind != isText && v.kind != isNumber || name == "":
-		_, wrong := v.char()
-		return "", fail("appname: " + wrong[0])
+	case wrong != "":
+		return "", fail("appname: " + wrong)
 	case len(name) > maxAppName:
 		return "", fail(fmt.Sprintf("appname: Ensure this field has no more than %d bytes.", maxAppName))
 	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):

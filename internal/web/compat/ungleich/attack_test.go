@@ -216,17 +216,39 @@ func TestS12NativeRealmsStayOutOfReach(t *testing.T) {
 		h.want("move into "+realm, h.send("PATCH", root.entry(), root.late().and("realm", realm)), 403, noRight)
 		h.want("call as one of "+realm, h.send("GET", "/ungleichotp/", native.late()), 403, noRight)
 	}
-	// Unless the realm is the facade's own: then what came through it is within reach.
+	// Where such a realm is one of the three its own administrators make others, and reach
+	// what came through the facade; those of another realm do not.
 	h = newHouse(t, func(o *ungleich.Options) { o.AuthRealm = "auth" })
 	root = h.service("root", admins)
-	native := h.service("native", "auth")
-	if got := h.send("POST", "/ungleichotp/", root.late().and("name", "new", "realm", "auth")); got.Status != 201 {
-		t.Fatalf("make one of auth: %d %s", got.Status, got.Body)
+	h.want("make one of auth", h.send("POST", "/ungleichotp/", root.late().and("name", "new", "realm", "auth")), 403, noRight)
+	h = newHouse(t, func(o *ungleich.Options) { o.AdminRealm = "admin" })
+	boss, native := h.service("boss", "admin"), h.service("native", "admin")
+	if got := h.send("POST", "/ungleichotp/", boss.late().and("name", "new", "realm", "admin")); got.Status != 201 {
+		t.Fatalf("make one of admin: %d %s", got.Status, got.Body)
 	}
-	made := &service{h: h, name: "new", realm: "auth", number: native.number + 1}
-	h.want("list", h.send("GET", "/ungleichotp/", root.late()), 200, fmt.Sprintf("[%s,%s]", h.entryJSON(root, ""), h.entryJSON(made, "")))
-	h.want("delete its own", h.send("DELETE", made.entry(), root.late()), 204, "")
-	h.want("delete another", h.send("DELETE", native.entry(), root.late()), 404, `{"detail":"Not found."}`)
+	made := &service{h: h, name: "new", realm: "admin", number: native.number + 1}
+	h.want("list", h.send("GET", "/ungleichotp/", boss.late()), 200, fmt.Sprintf("[%s]", h.entryJSON(made, "")))
+	h.want("delete its own", h.send("DELETE", made.entry(), boss.late()), 204, "")
+	h.want("delete another", h.send("DELETE", native.entry(), boss.late()), 404, `{"detail":"Not found."}`)
+}
+
+// Attack: an administrator of the old system makes a program that a rule of the gateway
+// lets in, deletes the one that was there, and reads its seed.
+func TestClosedRealmsStayOutOfReach(t *testing.T) {
+	h := newHouse(t, func(o *ungleich.Options) {
+		o.ShowSeeds = true
+		o.Closed = func(realm string) bool { return realm == "robots" || realm == askers }
+	})
+	root, deploy := h.service("root", admins), h.service("deploy", "robots")
+	h.want("make one", h.send("POST", "/ungleichotp/", root.late().and("name", "evil", "realm", "robots")), 403, noRight)
+	h.want("delete one", h.send("DELETE", deploy.entry(), root.late()), 404, `{"detail":"Not found."}`)
+	h.want("move into it", h.send("PATCH", root.entry(), root.late().and("realm", "robots")), 403, noRight)
+	if got := h.send("GET", "/ungleichotp/", root.late()); strings.Contains(got.Body, "deploy") {
+		t.Errorf("it is listed: %s", got.Body)
+	}
+	if got := h.send("POST", "/ungleichotp/", root.late().and("name", "own", "realm", askers)); got.Status != 201 {
+		t.Errorf("its own realm: %d %s", got.Status, got.Body)
+	}
 }
 
 // Attack: who is named learns from the answer whether somebody exists, is disabled,

@@ -1,183 +1,116 @@
 package ungleich
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
-	"mime/multipart"
+	"math"
 	"net/http"
-	"net/url"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/sallyport-auth/sallyport/internal/web/compat/drf"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/pyjson"
 )
 
-// kind is what a field holds. The zero kind is nothing: the field is not there.
-type kind uint8
+// maxDepth bounds nested arrays and objects.
+const maxDepth = 901
 
-const (
-	isMissing kind = iota
-	isText
-	isNumber
-	isNull
-	isOther // a list, an object, true, false, a file
-)
+// fields are those of a body, as package drf has them.
+type fields map[string]any
 
-type value struct {
-	kind kind
-	text string // of a text or a number
+// read reads the fields of a body, whatever the method.
+func read(w http.ResponseWriter, r *http.Request, form form) (fields, error) {
+	body, refused := drf.ReadBody(w, r)
+	if refused != nil {
+		return nil, unread(refused)
+	}
+	if len(body) == 0 {
+		return fields{}, nil
+	}
+	contentType := r.Header.Get("Content-Type")
+	if form == plain {
+		return decodePlain(contentType, body)
+	}
+	value, _, refused := bodies().Parse(contentType, body)
+	if refused != nil {
+		return nil, unread(refused)
+	}
+	object, _ := value.(map[string]any) // what is no object has no fields
+	return object, nil
 }
 
-// fields are those of a body.
-type fields map[string]value
+// bodies says how the original reads its bodies.
+func bodies() drf.Parser { return drf.Parser{JSON: decodeJSON, Strict: true} }
 
-// maxFields bounds the fields of a form.
-const maxFields = 1000
-
-const (
-	typeJSON = "application/json"
-	typeForm = "application/x-www-form-urlencoded"
-	typeFile = "multipart/form-data"
-)
-
-// decode reads a body that is not empty.
-func (f form) decode(contentType string, body []byte) (fields, error) {
-	media, params, err := mime.ParseMediaType(contentType)
-	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
-		media = ""
-	}
-	switch {
-	case media == typeForm:
-		return decodeForm(body)
-	case media == typeFile && f == rest:
-		return decodeMultipart(body, params["boundary"])
-	case media == typeJSON || media == "" && contentType == "" && f == plain:
-		return f.decodeJSON(body)
-	case f == rest:
-		return nil, &refusal{status: http.StatusUnsupportedMediaType, text: fmt.Sprintf("Unsupported media type \"%s\" in request.", contentType)}
-	}
-	return nil, &refusal{status: http.StatusUnsupportedMediaType, text: "Send a JSON object with the content type application/json."}
+func decodeJSON(body []byte) (any, error) {
+	return pyjson.Reader{Depth: maxDepth, Constant: noConstant}.Decode(body)
 }
 
-func (f form) decodeJSON(body []byte) (fields, error) {
-	found, object, err := parseJSON(body)
+func noConstant(word string) (any, error) {
+	return nil, errors.New("Out of range float values are not JSON compliant: '" + word + "'")
+}
+
+// decodePlain reads a body of the ages A and B.
+func decodePlain(contentType string, body []byte) (fields, error) {
+	media, _ := bodies().MediaType(contentType)
 	switch {
-	case err != nil && f == rest:
-		return nil, malformed("JSON parse error - " + err.Error())
-	case err != nil:
+	case media == drf.TypeForm:
+		found, refused := bodies().Form(body)
+		if refused != nil {
+			return nil, unread(refused)
+		}
+		return found, nil
+	case media != drf.TypeJSON && contentType != "":
+		return nil, &refusal{status: http.StatusUnsupportedMediaType, text: "Send a JSON object with the content type application/json."}
+	}
+	value, err := decodeJSON(body)
+	if err != nil {
 		return nil, malformed("The body is not JSON: " + err.Error())
-	case !object && f == plain:
+	}
+	object, ok := value.(map[string]any)
+	if !ok {
 		return nil, malformed("The body is not a JSON object.")
 	}
-	return found, nil // nobody, where it is no object
+	return object, nil
 }
 
 func malformed(text string) *refusal { return &refusal{status: http.StatusBadRequest, text: text} }
 
-// decodeForm reads a form as the original's framework does: the last of two fields
-// wins, and a percent sign that is none stays.
-func decodeForm(body []byte) (fields, error) {
-	found := fields{}
-	for n, pair := range strings.Split(string(body), "&") {
-		if n >= maxFields {
-			return nil, malformed("The form has too many fields.")
-		}
-		if pair == "" {
-			continue
-		}
-		name, text, _ := strings.Cut(pair, "=")
-		found[unescape(name)] = value{isText, unescape(text)}
-	}
-	return found, nil
-}
-
-func unescape(text string) string {
-	if plain, err := url.QueryUnescape(text); err == nil {
-		return strings.ToValidUTF8(plain, "\ufffd")
-	}
-	var b strings.Builder
-	for i := 0; i < len(text); i++ {
-		c, width := text[i], 0
-		if c == '%' && i+2 < len(text) {
-			if plain, err := url.QueryUnescape(text[i : i+3]); err == nil {
-				c, width = plain[0], 2
-			}
-		} else if c == '+' {
-			c = ' '
-		}
-		b.WriteByte(c)
-		i += width
-	}
-	return strings.ToValidUTF8(b.String(), "\ufffd")
-}
-
-func decodeMultipart(body []byte, boundary string) (fields, error) {
-	if boundary == "" {
-		return nil, malformed("Multipart form parse error - Invalid boundary in multipart: None")
-	}
-	found := fields{}
-	parts := multipart.NewReader(bytes.NewReader(body), boundary)
-	for n := 0; ; n++ {
-		part, err := parts.NextRawPart()
-		if errors.Is(err, io.EOF) {
-			return found, nil
-		}
-		if err != nil || n >= maxFields {
-			return nil, malformed("Multipart form parse error - The form cannot be read.")
-		}
-		text, err := io.ReadAll(part) // of a body that is in memory already
-		if err != nil {
-			return nil, malformed("Multipart form parse error - The form cannot be read.")
-		}
-		switch name := part.FormName(); {
-		case name == "":
-		case part.FileName() != "":
-			found[name] = value{kind: isOther}
-		default:
-			found[name] = value{isText, strings.ToValidUTF8(string(text), "\ufffd")}
-		}
-	}
-}
-
 // maxText bounds a field of the ages C and D, in characters.
 const maxText = 128
 
-// char reads a field as the original's CharField(max_length=128) does: trimmed, with
-// numbers as texts. errs are its errors, in its words.
-func (v value) char() (text string, errs []string) {
-	text = trim(v.text)
-	switch {
-	case v.kind == isMissing:
-		return "", []string{"This field is required."}
-	case v.kind == isNull:
-		return "", []string{"This field may not be null."}
-	case v.kind == isOther:
-		return "", []string{"Not a valid string."}
-	case text == "":
-		return "", []string{"This field may not be blank."}
+// text reads a field without its limits: trimmed, with numbers as texts. wrong is
+// what the original says of one that is none.
+func (f fields) text(name string) (text, wrong string) {
+	value, there := f[name]
+	if value == math.Inf(-1) { // what is out of range has no sign here
+		value = math.Inf(1)
+	}
+	return drf.Text(value, there)
+}
+
+// char reads a field as the original's CharField(max_length=128) does. errs are its
+// errors, in its words.
+func (f fields) char(name string) (text string, errs []string) {
+	text, wrong := f.text(name)
+	if wrong != "" {
+		return "", []string{wrong}
 	}
 	if utf8.RuneCountInString(text) > maxText {
 		errs = append(errs, fmt.Sprintf("Ensure this field has no more than %d characters.", maxText))
 	}
 	if strings.Contains(text, "\x00") {
-		errs = append(errs, "Null characters are not allowed.")
+		errs = append(errs, drf.NullChar)
 	}
 	return text, errs
 }
 
-// trim takes away what Python's str.strip does.
-func trim(text string) string {
-	return strings.TrimFunc(text, func(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f })
-}
-
 // chars reads several fields; all must be good.
-func (f fields) chars(names ...string) (texts []string, errs perField) {
+func (f fields) chars(names ...string) (texts []string, errs drf.FieldErrors) {
 	for _, name := range names {
-		text, wrong := f[name].char()
+		text, wrong := f.char(name)
 		if len(wrong) > 0 {
-			errs = append(errs, fieldError{name, wrong})
+			errs = append(errs, drf.FieldError{Field: name, Texts: wrong})
 		}
 		texts = append(texts, text)
 	}

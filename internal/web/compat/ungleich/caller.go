@@ -49,7 +49,13 @@ func nameOf(who *account.Identity) string {
 
 // actor is the facade, acting for a caller with what that caller may do.
 func (f *Facade) actor(c *call, who *account.Identity, grants []account.Grant) account.Actor {
-	return account.Facade(facadeName, grants...).As(principal.Ref{Name: who.Name, Realm: who.Realm}).From(c.client.Addr, "")
+	return account.Facade(facadeName, grants...).As(principal.Ref{Name: who.Name, Realm: who.Realm}).Closed(f.shut).From(c.client.Addr, "")
+}
+
+// shut reports whether a realm is closed to the facade. Its own three never are: who
+// lets their members in somewhere has named them.
+func (f *Facade) shut(realm string) bool {
+	return f.closed != nil && !slices.Contains(f.own(), realm) && f.closed(realm)
 }
 
 // prove says whose token it is. A wrong one counts. Errors: login.ErrDenied,

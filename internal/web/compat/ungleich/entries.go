@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/drf"
 )
 
 // maxEntries bounds a list: the original does not page.
@@ -50,7 +51,7 @@ func (f *Facade) authenticate(c *call) (*account.Identity, error) {
 	if len(wrong) > 0 {
 		return nil, login.ErrDenied // nobody was named, so nobody's tries are counted
 	}
-	token, errs := c.fields[prefix+"token"].char()
+	token, errs := c.fields.char(prefix + "token")
 	if len(errs) > 0 {
 		token = ""
 	}
@@ -135,7 +136,7 @@ func (f *Facade) each(tx store.Tx, actor account.Actor, realm account.Realm, fn 
 			return err
 		}
 		for i := range page {
-			if len(realm.Grants) > 0 { // elsewhere it reaches all, and each question is a look at the store
+			if len(realm.Grants) > 0 || f.shut(realm.Name) { // elsewhere it reaches all, and each question is a look at the store
 				err := f.rooms.Directory.Reaches(tx, actor, &page[i])
 				if errors.Is(err, account.ErrForbidden) {
 					continue
@@ -188,7 +189,7 @@ func (f *Facade) createEntry(c *call) (int, any, error) {
 // ofFields says which field a name is refused for.
 func ofFields(err error) error {
 	if errors.Is(err, account.ErrInvalid) {
-		return invalid(perField{{"name", []string{err.Error()}}})
+		return wrongField("name", err.Error())
 	}
 	return err
 }
@@ -198,7 +199,7 @@ func ofFields(err error) error {
 func (f *Facade) makeRealm(tx store.Tx, actor account.Actor, name string) error {
 	canonical, err := principal.CanonicalRealm(name)
 	if err != nil {
-		return invalid(perField{{"realm", []string{err.Error()}}})
+		return wrongField("realm", err.Error())
 	}
 	if _, err = f.rooms.Directory.Stored(tx, canonical); errors.Is(err, account.ErrUnknownRealm) {
 		_, err = f.rooms.Directory.SetRealm(tx, actor, canonical, account.Settings{Names: account.NamesExact}, nil, 0)
@@ -276,7 +277,7 @@ func (f *Facade) renameEntry(c *call) (int, any, error) {
 
 // renamed is the name that a body gives to a service. PATCH may leave parts out.
 func (c *call) renamed(to principal.Ref) (principal.Ref, error) {
-	var wrong perField
+	var wrong drf.FieldErrors
 	for _, part := range []struct {
 		name string
 		text *string
@@ -284,9 +285,9 @@ func (c *call) renamed(to principal.Ref) (principal.Ref, error) {
 		if c.Method == http.MethodPatch && !c.fields.has(part.name) {
 			continue
 		}
-		text, errs := c.fields[part.name].char()
+		text, errs := c.fields.char(part.name)
 		if len(errs) > 0 {
-			wrong = append(wrong, fieldError{part.name, errs})
+			wrong = append(wrong, drf.FieldError{Field: part.name, Texts: errs})
 		}
 		*part.text = text
 	}

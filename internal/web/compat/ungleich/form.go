@@ -1,16 +1,14 @@
 package ungleich
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/web"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/drf"
 )
 
 // form is how an age writes what it refuses.
@@ -43,13 +41,8 @@ func (r *refusal) Error() string { return r.text }
 const (
 	badCredentials = "Incorrect authentication credentials."
 	noPermission   = "You do not have permission to perform this action."
-	notFound       = "Not found."
 	notUnique      = "The fields name, realm must make a unique set."
 )
-
-type detail struct {
-	Detail string `json:"detail"`
-}
 
 type verdict struct {
 	Status string `json:"status"`
@@ -61,60 +54,19 @@ func fail(reason string) *refusal {
 	return &refusal{status: http.StatusOK, text: reason, body: verdict{Status: "FAIL", Error: reason}}
 }
 
-// perField is an answer of the ages C and D about fields.
-type perField []fieldError
-
-type fieldError struct {
-	name  string
-	texts []string
+// invalid is an answer of the ages C and D about fields.
+func invalid(errs drf.FieldErrors) *refusal {
+	return &refusal{status: http.StatusBadRequest, body: errs}
 }
 
-// MarshalJSON keeps the order of the fields.
-func (p perField) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i, e := range p {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		texts, err := encode(e.texts)
-		if err != nil {
-			return nil, err
-		}
-		fmt.Fprintf(&b, "%q:%s", e.name, texts) // names are ours: ASCII letters
-	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+func wrongField(name, text string) *refusal {
+	return invalid(drf.FieldErrors{{Field: name, Texts: []string{text}}})
 }
 
-func invalid(errs perField) *refusal { return &refusal{status: http.StatusBadRequest, body: errs} }
+func nonField(text string) *refusal { return wrongField(drf.NonField, text) }
 
-func nonField(text string) *refusal {
-	return invalid(perField{{name: "non_field_errors", texts: []string{text}}})
-}
-
-func encode(body any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(body)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
-}
-
-// write answers. A nil body is none.
-func write(w http.ResponseWriter, status int, body any) {
-	if body == nil {
-		w.WriteHeader(status)
-		return
-	}
-	text, err := encode(body)
-	if err != nil { // the bodies are texts: nothing in them can fail
-		status, text = http.StatusInternalServerError, nil
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(text)
-}
+// unread is what the frame of the original refuses of a body.
+func unread(r *drf.Refusal) *refusal { return &refusal{status: r.Status, text: r.Text} }
 
 // refuse writes a refusal in the form of the age.
 func (f form) refuse(w http.ResponseWriter, r *refusal) {
@@ -127,24 +79,12 @@ func (f form) refuse(w http.ResponseWriter, r *refusal) {
 	switch {
 	case body != nil:
 	case f == rest:
-		body = detail{r.text}
+		body = drf.Detail{Detail: r.text}
 	default:
 		body = verdict{Status: "FAIL", Error: r.text}
 	}
-	write(w, r.status, body)
+	drf.Write(w, r.status, body)
 }
-
-const missingPage = `
-<!doctype html>
-<html lang="en">
-<head>
-  <title>Not Found</title>
-</head>
-<body>
-  <h1>Not Found</h1><p>The requested resource was not found on this server.</p>
-</body>
-</html>
-`
 
 // missing answers a path that the age does not have.
 func (f form) missing(w http.ResponseWriter) {
@@ -152,14 +92,12 @@ func (f form) missing(w http.ResponseWriter) {
 		f.refuse(w, &refusal{status: http.StatusNotFound, text: "There is nothing at this path."})
 		return
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(http.StatusNotFound)
-	_, _ = w.Write([]byte(missingPage))
+	drf.WritePage(w, http.StatusNotFound, drf.NotFoundPage)
 }
 
 func (f form) wrongMethod(method string, to *route) string {
 	if f == rest {
-		return fmt.Sprintf("Method \"%s\" not allowed.", strings.ToValidUTF8(method, "?"))
+		return drf.MethodNotAllowed(strings.ToValidUTF8(method, "?"))
 	}
 	return "This path takes " + to.names() + " alone."
 }
@@ -195,7 +133,7 @@ func (f *Facade) refusalOf(r *http.Request, form form, err error) *refusal {
 	case status == http.StatusForbidden:
 		return &refusal{status: status, text: noPermission}
 	case errors.Is(err, account.ErrUnknownService):
-		return &refusal{status: http.StatusNotFound, text: notFound}
+		return &refusal{status: http.StatusNotFound, text: drf.NotFound}
 	case errors.Is(err, account.ErrExists):
 		return nonField(notUnique)
 	}
@@ -204,20 +142,8 @@ func (f *Facade) refusalOf(r *http.Request, form form, err error) *refusal {
 
 // throttledText has the original framework's words. A wait of 0 is none that helps.
 func throttledText(wait time.Duration) string {
-	seconds := int64((wait + time.Second - 1) / time.Second)
-	switch seconds {
-	case 0:
+	if wait <= 0 {
 		return "Request was throttled."
-	case 1:
-		return "Request was throttled. Expected available in 1 second."
 	}
-	return fmt.Sprintf("Request was throttled. Expected available in %d seconds.", seconds)
-}
-
-// unread says why a body could not be read.
-func unread(err error) error {
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return &refusal{status: http.StatusRequestEntityTooLarge, text: "The body is larger than 64 KiB."}
-	}
-	return &refusal{status: http.StatusBadRequest, text: "The body did not arrive whole."}
+	return drf.Throttled(wait)
 }

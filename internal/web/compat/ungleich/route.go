@@ -7,11 +7,8 @@ import (
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/login"
-	"github.com/sallyport-auth/sallyport/internal/web"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/drf"
 )
-
-// maxBody bounds a body, in bytes.
-const maxBody = 64 << 10
 
 // call is one request, as handlers see it.
 type call struct {
@@ -81,7 +78,8 @@ func (f *Facade) route(w http.ResponseWriter, r *http.Request, form form, path, 
 	if to == nil {
 		// Only the later ages have paths with a slash at the end.
 		if slashed, _ := find(path + "/"); slashed != nil {
-			redirect(w, path+"/", query)
+			w.Header().Set("Location", drf.Slashed(path, query))
+			drf.WritePage(w, http.StatusMovedPermanently, "")
 			return
 		}
 		form.missing(w)
@@ -105,38 +103,15 @@ func (f *Facade) route(w http.ResponseWriter, r *http.Request, form form, path, 
 		var status int
 		var body any
 		if status, body, err = handle(f, c); err == nil {
-			write(w, status, body)
+			drf.Write(w, status, body)
 			return
 		}
 	}
 	form.refuse(w, f.refusalOf(r, form, err))
 }
 
-// redirect sends to the path with a slash, as the original's framework does: the path
-// alone, so that no Host of a stranger gets into it.
-func redirect(w http.ResponseWriter, path, query string) {
-	if query != "" {
-		path += "?" + query
-	}
-	w.Header().Set("Location", path)
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(http.StatusMovedPermanently)
-}
-
 // options says no more than its header: nobody has to prove anything for that.
 func (f *Facade) options(*call) (int, any, error) { return http.StatusOK, struct{}{}, nil }
-
-// read reads the fields of a body, whatever the method.
-func read(w http.ResponseWriter, r *http.Request, form form) (fields, error) {
-	body, err := web.ReadBody(w, r, maxBody)
-	if err != nil {
-		return nil, unread(err)
-	}
-	if len(body) == 0 {
-		return fields{}, nil
-	}
-	return form.decode(r.Header.Get("Content-Type"), body)
-}
 
 // names are the methods of a route, for a sentence.
 func (to *route) names() string {

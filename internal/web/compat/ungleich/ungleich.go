@@ -39,6 +39,11 @@ type Options struct {
 	AuthRealm  string // "": ungleich-auth
 	AppRealm   string // "": ungleich-apps
 
+	// Closed reports whether members of a realm pass a rule of the gateway's, or are
+	// another facade's: there it makes nothing, and touches what came through it alone.
+	// nil: none is.
+	Closed func(realm string) bool
+
 	// ShowSeeds lets lists, entries and /app/{uuid} show seeds.
 	ShowSeeds bool
 	// Replay says whether a token that was verified may be verified again:
@@ -59,6 +64,7 @@ type Facade struct {
 	apps      string
 	showSeeds bool
 	rules     login.FacadeRules
+	closed    func(realm string) bool
 }
 
 // New returns a Facade, or what is wrong in the options.
@@ -66,7 +72,8 @@ func New(o Options) (*Facade, error) {
 	f := &Facade{
 		rooms: o.Rooms, gate: compat.NewGate(o.Rooms, o.Common), log: o.Logger, showSeeds: o.ShowSeeds,
 		admin: cmp.Or(o.AdminRealm, "ungleich-admin"), auth: cmp.Or(o.AuthRealm, "ungleich-auth"), apps: cmp.Or(o.AppRealm, "ungleich-apps"),
-		rules: login.FacadeRules{Replay: cmp.Or(o.Replay, account.ReplayAllow), Skew: defaultSkew},
+		closed: o.Closed,
+		rules:  login.FacadeRules{Replay: cmp.Or(o.Replay, account.ReplayAllow), Skew: defaultSkew},
 	}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
