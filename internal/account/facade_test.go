@@ -91,3 +91,41 @@ func TestRenameService(t *testing.T) {
 	d.must(func(tx store.Tx) error { return d.DeleteService(tx, account.Local(), to) })
 	d.want(account.ErrUnknownService, "the number of what was deleted", func(tx store.Tx) error { _, err := d.ServiceByNumber(tx, before.Number); return err })
 }
+
+// Attack: a helpdesk that may create makes itself an administrator of an older system,
+// or trusts an application of its own, and deletes with it what it may not.
+func TestKeysOfAFacadeAreNoDelegates(t *testing.T) {
+	d := newDirectory(t, nil)
+	d.Directory = account.New(account.Options{Capable: map[string][]account.Grant{"ungleich-admin": everything, "ungleich-apps": {{Capability: account.Authenticate}}}})
+	at := func(name, realm string) principal.Ref { return principal.Ref{Name: name, Realm: realm} }
+	var desk account.Actor
+	d.must(func(tx store.Tx) error {
+		grants := []account.Grant{{Capability: account.Create}, {Capability: account.Update}}
+		if _, err := d.SetRealm(tx, account.Local(), "desk", account.Settings{}, &grants, 0); err != nil {
+			return err
+		}
+		s, err := d.CreateService(tx, account.Local(), account.NewService{Ref: at("d", "desk")})
+		if err != nil {
+			return err
+		}
+		who := s.Identity()
+		desk = account.Program(&who)
+		for _, realm := range []string{"ungleich-admin", "ungleich-apps", "plain"} {
+			if _, err := d.CreateService(tx, account.Local(), account.NewService{Ref: at("root", realm), MakeRealm: true}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, realm := range []string{"ungleich-admin", "ungleich-apps"} {
+		d.want(account.ErrForbidden, "making one of "+realm, func(tx store.Tx) error {
+			_, err := d.CreateService(tx, desk, account.NewService{Ref: at("evil", realm)})
+			return err
+		})
+		d.want(account.ErrForbidden, "rotating one of "+realm, func(tx store.Tx) error {
+			_, err := d.RotateService(tx, desk, at("root", realm), nil, 0, 0)
+			return err
+		})
+	}
+	d.must(func(tx store.Tx) error { _, err := d.RotateService(tx, desk, at("root", "plain"), nil, 0, 0); return err })
+}

@@ -79,3 +79,10 @@ type Refusal struct {
 	Wait       time.Duration // for Retry-After; 0: nothing to say
 	Challenge  string        // for WWW-Authenticate; "": none
 }
+
+// Shown notes that a facade shows a seed, or the code of a moment, of somebody whose
+// authenticator is in use. It is a line in the log: callers ask as often as they like.
+func (r Rooms) Shown(facade, what string, id principal.ID, ref principal.Ref, client netip.Addr, caller string) {
+	r.Audit.Note(audit.Event{Time: r.Clock(), Kind: audit.KindSecretShown, Outcome: audit.OK, Principal: id, Name: ref.String(),
+		Client: client, Actor: caller, Method: facade, Detail: map[string]string{"what": what}})
+}
