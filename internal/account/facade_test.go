@@ -128,4 +128,28 @@ func TestKeysOfAFacadeAreNoDelegates(t *testing.T) {
 		})
 	}
 	d.must(func(tx store.Tx) error { _, err := d.RotateService(tx, desk, at("root", "plain"), nil, 0, 0); return err })
+// Attack: whoever may make programs says that one came through a facade, and so hands
+// it to that facade's administrators. Nobody but the command line can.
+func TestOnlyTheCommandLineSaysVia(t *testing.T) {
+	d := newDirectory(t, nil)
+	n := account.NewService{Ref: principal.Ref{Name: "old", Realm: "robots"}, Seed: make([]byte, 20), MakeRealm: true, Via: account.ViaUngleich}
+	d.want(account.ErrForbidden, "a facade", func(tx store.Tx) error {
+		_, _, err := d.ImportService(tx, account.Facade("adjure", everything...), n, nil, false)
+		return err
+	})
+	d.must(func(tx store.Tx) error {
+		s, err := d.CreateService(tx, account.Local(), n)
+		if err == nil && s.Via != "" {
+			t.Errorf("a native service came via %q", s.Via)
+		}
+		return err
+	})
+	n.Ref.Name = "new"
+	d.must(func(tx store.Tx) error {
+		s, _, err := d.ImportService(tx, account.Local(), n, nil, false)
+		if err == nil && s.Via != account.ViaUngleich {
+			t.Errorf("it came via %q", s.Via)
+		}
+		return err
+	})
 }

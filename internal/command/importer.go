@@ -68,6 +68,7 @@ type importer struct {
 	flags  importFlags
 	realm  string          // of entries for which the file names none
 	exact  map[string]bool // realms in which names are what they are written like
+	mighty map[string]bool // realms with capabilities here
 	batch  []candidate
 	bytes  int
 	plain  int
@@ -86,7 +87,7 @@ const (
 )
 
 func newImporter(cmd *cobra.Command, c *client, flags importFlags) *importer {
-	i := &importer{c: c, cmd: cmd, flags: flags, realm: flags.realm, exact: map[string]bool{}, users: map[string]string{}, taken: map[string]string{}, moved: map[string]string{},
+	i := &importer{c: c, cmd: cmd, flags: flags, realm: flags.realm, exact: map[string]bool{}, mighty: map[string]bool{}, users: map[string]string{}, taken: map[string]string{}, moved: map[string]string{},
 		report: importReport{Reasons: map[string]int{}, Entries: []refusedEntry{}}, every: progressLog, last: time.Now()}
 	if f, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		i.every = progressTerminal
@@ -106,6 +107,7 @@ func (i *importer) look() error {
 	i.realm = cmp.Or(i.realm, importing.RealmOf(i.flags.from), all.fallback())
 	for _, r := range all.Realms {
 		i.exact[r.Realm] = r.Names == "exact"
+		i.mighty[r.Realm] = r.Capabilities != nil && len(*r.Capabilities) > 0
 	}
 	return nil
 }
@@ -142,7 +144,7 @@ func (i *importer) add(e *importing.Entry) error {
 	n := candidate{place: e.Place, plain: !e.Password.IsZero(), service: e.Service != nil}
 	n.user, n.address = i.spellings(e)
 	if e.Refused == nil && i.flags.from != "" && i.flags.realm == "" {
-		e.Refused = privileged(e)
+		e.Refused = i.privileged(e)
 	}
 	if e.Refused != nil {
 		if i.report.Format == importing.Apache {
@@ -355,7 +357,8 @@ func (i *importer) refuse(n candidate, code, message string) {
 	}
 	who := entry.Place
 	if entry.User != "" {
-		who += " (" + entry.User + ")"
+		at := strings.LastIndexByte(entry.User, '@')
+		who += " (" + named(entry.User[:at], entry.User[at+1:]) + ")"
 	}
 	say(i.cmd, "refused: %s: %s", who, message)
 }
