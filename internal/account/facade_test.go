@@ -128,6 +128,8 @@ func TestKeysOfAFacadeAreNoDelegates(t *testing.T) {
 		})
 	}
 	d.must(func(tx store.Tx) error { _, err := d.RotateService(tx, desk, at("root", "plain"), nil, 0, 0); return err })
+}
+
 // Attack: whoever may make programs says that one came through a facade, and so hands
 // it to that facade's administrators. Nobody but the command line can.
 func TestOnlyTheCommandLineSaysVia(t *testing.T) {
