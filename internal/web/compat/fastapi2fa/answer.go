@@ -15,6 +15,7 @@ const (
 	textExpired     = "Token expired"
 	textPreExpired  = "Token expired, login again and validate TFA token within 5 minutes"
 	textInvalid     = "Invalid token"
+	textLists       = "This may be called from the gateway's own machine, or by the service that compat.fastapi2fa.require names."
 )
 
 // reply is an answer other than success: `{"detail": …}`.

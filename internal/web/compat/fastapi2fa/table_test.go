@@ -343,6 +343,12 @@ func TestPathsAndMethods(t *testing.T) {
 	if a := h.Do("HEAD", api+"/auth/test-token", ""); a.Status != 405 || a.Header.Get("Allow") != "GET" {
 		t.Errorf("HEAD: %d", a.Status)
 	}
+	if a := h.Do("HEAD", api+"/openapi.json", ""); a.Status != 200 || a.Body != "" || a.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("HEAD of the description: %d %v", a.Status, a.Header)
+	}
+	if a := h.Do("POST", api+"/openapi.json", ""); a.Status != 405 || a.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST to the description: %d, Allow %q", a.Status, a.Header.Get("Allow"))
+	}
 	for path, to := range map[string]string{"/auth/login/": "/auth/login", "/auth/login//?a=b%20c": "/auth/login?a=b%20c", "/auth/signup/": "/auth/signup"} {
 		a := h.Do("POST", api+path, "")
 		h.want(path, a, 307, "")
