@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -300,6 +301,29 @@ func TestO4O6WrongCodesCountEverywhere(t *testing.T) {
 	}
 	h.Time.Advance(2 * time.Second)
 	h.pair(h.tfa(h.pre(bob), h.code(bob)), 200)
+}
+
+// Where so many codes were wrong that none is judged any more, waiting does not help,
+// and the answer says what does.
+func TestO6AClosedPlace(t *testing.T) {
+	h := newHouse(t)
+	bob := h.person("bob")
+	wrong := h.wrong(bob)
+	var last compattest.Answer
+	for range 300 {
+		if last = h.tfa(h.pre(bob), wrong); last.Status != 429 {
+			continue
+		}
+		seconds, err := strconv.Atoi(last.Header.Get("Retry-After"))
+		if err != nil {
+			break
+		}
+		h.Time.Advance(time.Duration(seconds) * time.Second)
+	}
+	const closed = `{"detail":"Too many wrong codes: ask your administrator."}`
+	h.want("closed", last, 429, closed)
+	h.Time.Advance(15 * time.Minute)
+	h.want("a backup token, which is as short", h.recover(h.pre(bob), bob.codes[0]), 429, closed)
 }
 
 // Five wrong codes burn a pre-tfa token.
