@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/web/compat/compattest"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/fastapi2fa"
 )
 
 const mismatch = `{"detail":"TOTP token mismatch"}`
@@ -132,6 +133,18 @@ func TestTokensEndWithTheirSession(t *testing.T) {
 			t.Errorf("a token ends %v, the session %v", exp, end)
 		}
 	}
+}
+
+// Attack: a token of people who were this facade's before its configuration named
+// another realm: the keys are the same.
+func TestTokensAreOfTheRealm(t *testing.T) {
+	h := newHouse(t)
+	p := h.pair(h.login(h.User("ann", realm, "ann@example.com", password).Email, password), 200)
+	h.serve(func(o *fastapi2fa.Options) { o.Realm = "users" })
+	h.challenged("access", h.testToken(p.Access), 403, credentials)
+	h.challenged("refresh", h.refresh(p.Refresh), 403, `{"detail":"Invalid token"}`)
+	h.serve()
+	h.refresh(h.pair(h.refresh(p.Refresh), 200).Refresh) // they were good
 }
 
 // Attack: a code that is missing, empty, of another type or name, or sent elsewhere.
