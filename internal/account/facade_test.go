@@ -127,7 +127,10 @@ func TestKeysOfAFacadeAreNoDelegates(t *testing.T) {
 			return err
 		})
 	}
-	d.must(func(tx store.Tx) error { _, err := d.RotateService(tx, desk, at("root", "plain"), nil, 0, 0); return err })
+	d.must(func(tx store.Tx) error {
+		_, err := d.RotateService(tx, desk, at("root", "plain"), nil, 0, 0)
+		return err
+	})
 }
 
 // Attack: whoever may make programs says that one came through a facade, and so hands

@@ -71,6 +71,10 @@ type Common struct {
 	Scheme func(*http.Request) string
 }
 
+// Closed is what facades say of a place where no code is judged any more, however long
+// somebody waits (a 429 with nothing for Retry-After).
+const Closed = "Too many wrong codes: use a backup code, or ask your administrator."
+
 // Refusal is why a call does not come to a facade's door. Code is a stable word and
 // Text a sentence for everybody; each facade writes them in its own error form.
 type Refusal struct {

@@ -38,6 +38,9 @@ type Call struct {
 	// reach it through a browser, so it takes only our own Host or literal loopback,
 	// no Origin and no Sec-Fetch-Site but same-origin and none.
 	Open bool
+	// Listed: being Open, it takes pages of its own origin and of the listed ones all
+	// the same.
+	Listed bool
 	// Loopback: without allow_from it is for this host alone, otherwise for everybody.
 	Loopback bool
 	// Authorization: the call itself needs that header, so the service of `require`
@@ -65,7 +68,7 @@ func (g *Gate) Admit(r *http.Request, c Call) (login.Client, *Refusal) {
 		return client, new(elsewhere)
 	}
 	if c.Open {
-		if refused := g.page(r); refused != nil {
+		if refused := g.page(r, c.Listed); refused != nil {
 			return client, refused
 		}
 	}
@@ -83,16 +86,34 @@ func (g *Gate) from(r *http.Request, addr netip.Addr, c Call) bool {
 }
 
 // page keeps other people's pages away from what authenticates nobody: a request of
-// a foreign page, and one under a name that its owner made point to us.
-func (g *Gate) page(r *http.Request) *Refusal {
+// a foreign page, and one under a name that its owner made point to us. Where listed
+// is true, pages of our own origin and of those in the configuration are not foreign.
+func (g *Gate) page(r *http.Request, listed bool) *Refusal {
 	host, err := guard.RequestHost(r.Host)
 	if err != nil || !LoopbackHost(host) && (g.common.OwnHost == nil || !g.common.OwnHost(host)) {
 		return new(otherHost)
+	}
+	if listed && (g.listed(r) || web.SiteOf(r, g.ownOrigin(r)) != web.SiteForeign) {
+		return nil
 	}
 	if _, sent := r.Header["Origin"]; sent || web.SiteOf(r) == web.SiteForeign {
 		return new(otherPage)
 	}
 	return nil
+}
+
+// listed reports whether a request names one origin, and the configuration names it.
+func (g *Gate) listed(r *http.Request) bool {
+	lines := r.Header["Origin"]
+	return len(lines) == 1 && web.OneOf(lines[0], g.common.CORS)
+}
+
+func (g *Gate) ownOrigin(r *http.Request) string {
+	scheme := web.Scheme(r)
+	if g.common.Scheme != nil {
+		scheme = g.common.Scheme(r)
+	}
+	return web.OwnOrigin(scheme, r.Host)
 }
 
 // LoopbackHost reports whether a canonical host is localhost or a loopback address.
@@ -171,11 +192,10 @@ func (g *Gate) CORS(w http.ResponseWriter, r *http.Request) (done bool) {
 	}
 	h := w.Header()
 	h.Add("Vary", "Origin")
-	lines := r.Header["Origin"]
-	if len(lines) != 1 || !web.OneOf(lines[0], g.common.CORS) {
+	if !g.listed(r) {
 		return false
 	}
-	h.Set("Access-Control-Allow-Origin", lines[0])
+	h.Set("Access-Control-Allow-Origin", r.Header["Origin"][0])
 	h.Set("Access-Control-Expose-Headers", "Retry-After, WWW-Authenticate")
 	if !web.Preflight(r.Method, r.Header) {
 		return false

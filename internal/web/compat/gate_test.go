@@ -177,6 +177,40 @@ func TestPagesDoNotReachWhatIsOpen(t *testing.T) {
 	}
 }
 
+// What is open and listed takes pages of its own origin and of the configuration's, and
+// no others.
+func TestListedPagesReachWhatIsOpenAndListed(t *testing.T) {
+	w := newWorld(t)
+	g := compat.NewGate(w.rooms, compat.Common{
+		CORS:    []string{"https://app.example.com"},
+		OwnHost: func(h string) bool { return h == "auth.example.com" }, Scheme: func(*http.Request) string { return "https" },
+	})
+	for _, c := range []struct {
+		host string
+		head []string
+		good bool
+	}{
+		{"auth.example.com", nil, true},
+		{"auth.example.com", []string{"Origin", "https://auth.example.com", "Sec-Fetch-Site", "same-origin"}, true},
+		{"auth.example.com", []string{"Origin", "https://app.example.com", "Sec-Fetch-Site", "same-site"}, true},
+		{"auth.example.com", []string{"Origin", "http://auth.example.com"}, false},
+		{"auth.example.com", []string{"Origin", "https://other.example.com", "Sec-Fetch-Site", "same-site"}, false},
+		{"auth.example.com", []string{"Origin", "null"}, false},
+		{"auth.example.com", []string{"Origin", "https://app.example.com", "Origin", "https://app.example.com"}, false},
+		{"auth.example.com", []string{"Sec-Fetch-Site", "cross-site"}, false},
+		{"rebound.example", []string{"Origin", "https://app.example.com"}, false},
+		{"rebound.example", []string{"Origin", "https://rebound.example"}, false},
+	} {
+		_, refused := g.Admit(request("192.0.2.7:1", c.host, c.head...), compat.Call{Open: true, Listed: true})
+		if (refused == nil) != c.good || refused != nil && refused.Status != 403 {
+			t.Errorf("%s %v: %+v, want let in: %v", c.host, c.head, refused, c.good)
+		}
+		if _, refused := g.Admit(request("192.0.2.7:1", c.host, c.head...), compat.Call{Open: true}); (refused == nil) != (c.head == nil) {
+			t.Errorf("%s %v, not listed: %+v", c.host, c.head, refused)
+		}
+	}
+}
+
 // With `require` nobody comes in but that one service: not another with a token as
 // good, not by a browser, and not in the header that the call itself needs.
 func TestRequireDemandsThatOneService(t *testing.T) {

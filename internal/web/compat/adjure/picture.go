@@ -47,7 +47,7 @@ func (f *Facade) qrcode(c *call) error {
 	case used && !f.CodeOracle:
 		return refuse(invalidParams, "This authenticator was used already, and is not shown again: set code_oracle of compat.adjure to allow it.")
 	}
-	picture, err := factor.QRModules(uri(issuer, username, e), pixels)
+	picture, err := factor.QRModules(uri(issuer, username, e), factor.QRLow, pixels)
 	if err != nil {
 		return err
 	}

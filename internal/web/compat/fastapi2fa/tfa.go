@@ -195,7 +195,7 @@ func (x *exchange) picture(e *factor.Enrollment) error {
 	// The original names what is not usual alone, and the period always.
 	uri := strings.Replace(e.URI, "&algorithm=SHA1&", "&", 1)
 	uri = strings.Replace(uri, "&digits=6&", "&", 1)
-	picture, err := factor.QRModules(uri, qrModule)
+	picture, err := factor.QRModules(uri, factor.QRMedium, qrModule)
 	if err != nil {
 		return err
 	}
