@@ -132,6 +132,10 @@ func globalConfig(h httpcaddyfile.Helper) gateway.Config {
 			Adjure *struct {
 				Realm string `json:"realm"`
 			} `json:"adjure"`
+			Fastapi2FA *struct {
+				Realm  string `json:"realm"`
+				Signup bool   `json:"signup"`
+			} `json:"fastapi2fa"`
 		} `json:"compat"`
 	}
 	if len(global.Value) > 0 && json.Unmarshal(global.Value, &words) != nil {
@@ -139,7 +143,10 @@ func globalConfig(h httpcaddyfile.Helper) gateway.Config {
 	}
 	cfg := gateway.Config{Portal: words.Portal, CookieDomain: words.CookieDomain, DefaultRealm: words.DefaultRealm}
 	if a := words.Compat.Adjure; a != nil {
-		cfg.Compat.Adjure = &compat.Adjure{Realm: a.Realm}
+		cfg.Compat.Adjure = &compat.Adjure{Realm: compat.Word(a.Realm)}
+	}
+	if f := words.Compat.Fastapi2FA; f != nil {
+		cfg.Compat.Fastapi2FA = &compat.Fastapi2FA{Realm: compat.Word(f.Realm), Signup: f.Signup}
 	}
 	return cfg
 }

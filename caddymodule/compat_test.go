@@ -44,9 +44,11 @@ https://app.example.com:HTTPS_PORT {
 		}
 	}
 	before := e.hits.Load()
-	for _, path := range []string{"/api/v1/auth/login", "/auth/login/"} {
-		if a := s.browser("https://auth.example.com:" + s.https).fetch(path); a.status == 200 {
-			t.Errorf("%s on the portal's host: %d %s", path, a.status, a.body)
+	for path, want := range map[string]string{
+		"/api/v1/auth/login": `{"detail":"Method Not Allowed"}`, "/auth/login/": `{"detail":"Method \"GET\" not allowed."}`,
+	} {
+		if a := s.browser("https://auth.example.com:" + s.https).fetch(path); a.status != 405 || a.body != want {
+			t.Errorf("%s on the portal's host: %d %s, want the facade's own 405", path, a.status, a.body)
 		}
 	}
 	if e.hits.Load() != before {
@@ -56,6 +58,18 @@ https://app.example.com:HTTPS_PORT {
 	for _, want := range []string{"compat.adjure answers /user/* and /healthcheck on https://auth.example.com", "compat.trench answers /auth/*, dialect 0.2"} {
 		if checked.code != 0 || !strings.Contains(checked.out, want) {
 			t.Errorf("check does not say %q: %s", want, checked)
+		}
+	}
+}
+
+// Attack: a route names somebody of a realm in which anybody may sign up, under that
+// name too.
+func TestARouteMayNotNameWhoeverSignsUp(t *testing.T) {
+	for signup, bad := range map[string]bool{"signup": true, "signup off": false} {
+		_, _, err := adapt(t, "{\n\tsallyport {\n\t\tportal https://auth.example.com\n\t\tcookie_domain example.com\n\t\tcompat {\n\t\t\tfastapi2fa {\n\t\t\t\t"+signup+
+			"\n\t\t\t}\n\t\t}\n\t}\n}\napp.example.com {\n\tsallyport {\n\t\tfactors 1\n\t\tuser alice@fastapi2fa\n\t}\n\trespond ok\n}\n")
+		if (err != nil) != bad || bad && !strings.Contains(err.Error(), "anybody may sign up in the realm fastapi2fa") {
+			t.Errorf("%s: %v", signup, err)
 		}
 	}
 }

@@ -90,8 +90,11 @@ func TestForwardedRequestsAreNeverLoopback(t *testing.T) {
 	w := talking(t, gateway.Config{}, compat.Call{Loopback: true, Open: true})
 	b := w.browser("http://" + w.address())
 	wantStatus(t, b.ask("GET", "/api/v1/x", "", nil), 200)
-	for _, name := range []string{"X-Forwarded-User", "X-Forwarded-For", "Via", "X-Real-Ip", "Forwarded"} {
+	for _, name := range []string{"X-Forwarded-User", "X-Forwarded-For", "Via", "X-Real-Ip", "Forwarded", "Cf-Connecting-Ip", "X-Remote-Ip"} {
 		wantStatus(t, b.ask("GET", "/api/v1/x", "", http.Header{name: {"127.0.0.1"}}), 403)
+	}
+	if status := w.raw(t, "GET /api/v1/x HTTP/1.0\r\nHost: localhost\r\n\r\n"); status != 403 {
+		t.Errorf("HTTP/1.0, as a proxy speaks that was told nothing: %d", status)
 	}
 	wantStatus(t, w.browser("http://rebound.example").ask("GET", "/api/v1/x", "", nil), 403)
 }
@@ -119,7 +122,15 @@ func TestCompatMistakes(t *testing.T) {
 		{"compat:\n  trench: {prefix: auth}\n", "gateway.yaml:2: prefix: expected a path"},
 		{"compat:\n  trench: {prefix: /a/../b}\n", "gateway.yaml:2: prefix: expected a path"},
 		{"compat:\n  trench: {prefix: /Sallyport/x}\n", "gateway.yaml:2: prefix: expected a path"},
-		{"compat:\n  trench: {prefix: /api/v2}\n", "gateway.yaml:2: prefix: expected a path"},
+		{"compat:\n  trench: {prefix: /api/v1/x}\n", "gateway.yaml:2: prefix: expected a path"},
+		{"compat:\n  trench: {prefix: /API}\n", "gateway.yaml:2: prefix: expected a path"},
+		{"compat:\n  trench:\n    prefix: ''\n", "gateway.yaml:3: prefix: nothing stands here"},
+		{"compat:\n  trench:\n    realm:\n", "gateway.yaml:3: realm: nothing stands here"},
+		{"compat:\n  ungleich:\n    app_realm: \"\"\n", "gateway.yaml:3: app_realm: nothing stands here"},
+		{"compat:\n  ungleich:\n    replay: ''\n", "gateway.yaml:3: replay: nothing stands here"},
+		{"compat:\n  adjure:\n    require:\n", "gateway.yaml:3: require: nothing stands here"},
+		{"compat:\n  adjure: {realm: 5}\n", "gateway.yaml:2: realm: expected a text"},
+		{"compat:\n  adjure: {require: Gate@micro}\n", "gateway.yaml:2: require: a service has one spelling, in small letters: write gate@micro"},
 		{"compat:\n  trench: {prefix: '/a%2fb'}\n", "gateway.yaml:2: prefix: expected a path"},
 		{"compat:\n  trench: {prefix: /}\n", "gateway.yaml:2: prefix: expected a path"},
 		{"compat:\n  adjure: {realm: users}\n", "gateway.yaml:2: realm: the realm users is for other doors too"},
@@ -137,7 +148,7 @@ func TestCompatMistakes(t *testing.T) {
 		{"compat:\n  adjure:\n    allow_from: [127.0.0.1,\n      anybody]\n", "gateway.yaml:4: allow_from: expected a network"},
 		{"compat:\n  adjure: {allow_from: []}\n", "gateway.yaml:2: allow_from: nobody could call"},
 		{"compat:\n  adjure: {require: billing}\n", "gateway.yaml:2: require: expected a service"},
-		{"compat:\n  adjure: {require: ''}\n", "gateway.yaml:2: require: expected a service"},
+		{"compat:\n  adjure: {require: ''}\n", "gateway.yaml:2: require: nothing stands here"},
 		{"compat:\n  trench: {cors: ['*']}\n", "gateway.yaml:2: cors: expected an exact origin"},
 		{"compat: {adjure: }\nrules:\n  - realms: [users]\n  - hosts: [a.example]\n    realms: [users, adjure]\n", "gateway.yaml:5: rule 2: realms: the realm adjure is compat.adjure's"},
 		{"compat: {adjure: {realm: old}}\nrules:\n  - users: [alice@old]\n", "gateway.yaml:3: rule 1: users: the realm old is compat.adjure's"},
@@ -175,13 +186,15 @@ func TestARouteMayNotAdmitWhatAdjureDoesNotAuthenticate(t *testing.T) {
 // with nothing behind the colon JSON says with null.
 func TestCompatInJSON(t *testing.T) {
 	t.Setenv("SALLYPORT_TEST_EMPTY", "")
-	source := gateway.Source{JSON: []byte(`{"portal": "https://auth.example.com", "compat": {"adjure": null, "trench": {"require": "{env.SALLYPORT_TEST_EMPTY}", "dialect": 0.2}}}`), Expand: true}
-	cfg, err := gateway.Decode(source)
+	cfg, err := gateway.Decode(gateway.Source{JSON: []byte(`{"compat": {"adjure": null, "trench": {"dialect": 0.2}}}`), Expand: true})
 	if err != nil || cfg.Compat.Adjure == nil || cfg.Compat.Ungleich != nil || cfg.Compat.Trench.Dialect != compat.Dialect02 {
 		t.Fatalf("%+v, %v", cfg.Compat, err)
 	}
-	if err := cfg.Validate(true); err == nil || !strings.Contains(err.Error(), "require: expected a service") {
-		t.Errorf("an empty require: %v", err)
+	for _, word := range []string{"require", "realm", "replay", "prefix"} {
+		source := gateway.Source{JSON: []byte(`{"compat": {"trench": {"` + word + `": "{env.SALLYPORT_TEST_EMPTY}"}}}`), Expand: true}
+		if _, err := gateway.Decode(source); err == nil || !strings.HasPrefix(err.Error(), word+": nothing stands here") {
+			t.Errorf("an empty %s: %v", word, err)
+		}
 	}
 }
 
@@ -244,15 +257,19 @@ func TestReservedRealmsKeepTheirSettings(t *testing.T) {
 func TestCheckSaysWhatFacadesDo(t *testing.T) {
 	const portal = "portal: https://auth.example.com\nrules: [{hosts: [auth.example.com], realms: [users]}]\n"
 	for _, c := range []struct{ text, facade, warning string }{
-		{"adjure: ", "compat.adjure answers /user/* and /healthcheck on https://auth.example.com; it may be called from this machine alone; a user's seed is shown until its first good code", ""},
+		{"adjure: ", "compat.adjure answers /user/* and /healthcheck on https://auth.example.com, and on loopback hosts; it may be called from this machine alone; a user's seed is shown until its first good code", ""},
 		{"adjure: {allow_from: [10.0.0.0/8], code_oracle: true}", "it may be called from 10.0.0.0/8; whoever calls it can read users' codes", "compat.adjure: everybody in the networks of allow_from can read the code of every user"},
 		{"adjure: {allow_from: [127.0.0.0/7]}", "from 127.0.0.0/7", "compat.adjure: everybody in the networks of allow_from can make users"},
 		{"adjure: {allow_from: [127.0.0.1, '::1', 127.1.0.0/16]}", "from 127.0.0.1 or ::1 or 127.1.0.0/16", ""},
-		{"adjure: {allow_from: [10.0.0.0/8], require: billing@auth}", "from 10.0.0.0/8 with the token of the service billing@auth", ""},
+		{"adjure: {allow_from: [10.0.0.0/8], require: billing@auth}", "from 10.0.0.0/8, always with the token of the service billing@auth", ""},
 		{"adjure: {require: billing@robots}", "with the token of the service billing@robots", "compat.adjure: the realm robots of require is not configured here"},
-		{"ungleich: {show_seeds: true}", "/ungleichotp/* on https://auth.example.com; it may be called from this machine alone; seeds are shown to", ""},
-		{"fastapi2fa: ", "/api/v1/* on https://auth.example.com; it may be called from everywhere, but for signup", ""},
-		{"trench: {prefix: /mfa}", "/mfa/*, dialect 0.3 on https://auth.example.com; it may be called from everywhere;", ""},
+		{"ungleich: {show_seeds: true}", "/ungleichotp/* on https://auth.example.com, and on loopback hosts; it may be called from this machine alone; seeds are shown to", ""},
+		{"fastapi2fa: ", "/api/v1/* on https://auth.example.com, and on loopback hosts; it may be called from everywhere, but for signup, users and tasks, which are for this machine alone;", ""},
+		{"fastapi2fa: {allow_from: [10.0.0.0/8, 127.0.0.1]}", "from 10.0.0.0/8 or 127.0.0.1, but for signup, users and tasks, which are for this machine alone;", ""},
+		{"fastapi2fa: {allow_from: [10.0.0.0/8]}", "from 10.0.0.0/8, but for signup, users and tasks, which are for this machine alone, and allow_from leaves it out: nobody may call them;", ""},
+		{"fastapi2fa: {signup: true}", "from everywhere, and anybody may sign up (signup);", ""},
+		{"fastapi2fa: {signup: true, allow_from: [10.0.0.0/8]}", "from 10.0.0.0/8, and anybody there may sign up (signup);", ""},
+		{"trench: {prefix: /mfa}", "/mfa/*, dialect 0.3 on https://auth.example.com, and on loopback hosts; it may be called from everywhere;", ""},
 	} {
 		report, err := gateway.Check(t.Context(), configFile(t, portal+"compat: {"+c.text+"}\n"))
 		if err != nil {
@@ -267,39 +284,13 @@ func TestCheckSaysWhatFacadesDo(t *testing.T) {
 			t.Errorf("%s: warnings %q, want %q", c.text, report.Warnings, c.warning)
 		}
 	}
-	report, err := gateway.Check(t.Context(), configFile(t, portal+"compat: {trench: }\nrealms: {trench: {factors: 2}}\n"))
+	report, err := gateway.Check(t.Context(), configFile(t, portal+"upstream: http://127.0.0.1:1\ntrusted_proxies: []\ncompat: {trench: }\n"))
+	if err != nil || len(report.Facades) != 1 || !strings.Contains(report.Facades[0], "on https://auth.example.com; it may") {
+		t.Errorf("with an upstream: %q, %v", report.Facades, err)
+	}
+	report, err = gateway.Check(t.Context(), configFile(t, portal+"compat: {trench: }\nrealms: {trench: {factors: 2}}\n"))
 	if err != nil || len(report.Warnings) != 1 || !strings.HasPrefix(report.Warnings[0], "realm trench: factors must be 1") {
 		t.Errorf("%q, %v", report.Warnings, err)
-	}
-}
-
-// A realm that anybody can join by himself is no realm to admit without a group.
-func TestARuleThatAdmitsWhoeverSignsUpIsWarnedOf(t *testing.T) {
-	for text, want := range map[string]bool{
-		"compat: {fastapi2fa: {signup: true}}\nrules: [{realms: [fastapi2fa], factors: 1}]\n":                  true,
-		"compat: {fastapi2fa: {signup: true}}\nrules: [{realms: [fastapi2fa], groups: [staff], factors: 1}]\n": false,
-		"compat: {fastapi2fa: {}}\nrules: [{realms: [fastapi2fa], factors: 1}]\n":                              false,
-	} {
-		report, err := gateway.Check(t.Context(), configFile(t, text))
-		warned := slices.ContainsFunc(report.Warnings, func(w string) bool { return strings.Contains(w, "anybody may sign up") })
-		if err != nil || warned != want {
-			t.Errorf("%s: %q, %v", text, report.Warnings, err)
-		}
-	}
-}
-
-// Administrators of ungleich-otp manage services of all realms: check says what that
-// reaches.
-func TestCheckSaysWhatUngleichReaches(t *testing.T) {
-	for text, want := range map[string]bool{
-		"compat: {ungleich: {}}\nrules: [{services: [\"@robots\"]}]\nrealms: {robots: {}}\n": true,
-		"rules: [{services: [\"@robots\"]}]\nrealms: {robots: {}}\n":                         false,
-	} {
-		report, err := gateway.Check(t.Context(), configFile(t, text))
-		said := slices.ContainsFunc(report.Warnings, func(w string) bool { return strings.Contains(w, "through compat.ungleich") })
-		if err != nil || said != want {
-			t.Errorf("%s: %q, %v", text, report.Warnings, err)
-		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/guard"
@@ -31,15 +32,15 @@ func (g *Gateway) newFacades() ([]compat.Facade, error) {
 	}
 	if u := c.Ungleich; u != nil {
 		on(ungleich.New(ungleich.Options{
-			Rooms: rooms, Common: g.compatCommon("ungleich"), AdminRealm: u.AdminRealm, AuthRealm: u.AuthRealm, AppRealm: u.AppRealm,
-			ShowSeeds: u.ShowSeeds, Replay: u.Replay, Skew: u.Skew, Closed: g.closedRealm,
+			Rooms: rooms, Common: g.compatCommon("ungleich"), AdminRealm: string(u.AdminRealm), AuthRealm: string(u.AuthRealm), AppRealm: string(u.AppRealm),
+			ShowSeeds: u.ShowSeeds, Replay: string(u.Replay), Skew: u.Skew, Closed: g.closedRealm,
 		}))
 	}
 	if c.Fastapi2FA != nil {
 		on(fastapi2fa.New(fastapi2fa.Options{Rooms: rooms, Common: g.compatCommon("fastapi2fa"), Signup: c.Fastapi2FA.Signup}))
 	}
 	if c.Trench != nil {
-		on(trench.New(trench.Options{Rooms: rooms, Common: g.compatCommon("trench"), Prefix: c.Trench.Prefix, Dialect: c.Trench.Dialect}))
+		on(trench.New(trench.Options{Rooms: rooms, Common: g.compatCommon("trench"), Prefix: string(c.Trench.Prefix), Dialect: c.Trench.Dialect}))
 	}
 	return all, errors.Join(failed...)
 }
@@ -167,21 +168,26 @@ func (p *plan) facadeReports() (texts []string) {
 	for i := range p.facades {
 		f := &p.facades[i]
 		paths, from, shows := p.facadeWords(f)
-		if f.AllowFrom != nil {
-			from = "from " + either(f.access.AllowFrom)
+		on := where
+		if f.nearby {
+			on += ", and on loopback hosts"
 		}
 		if !f.Require.IsZero() {
-			from += " with the token of the service " + f.Require.String()
+			from += ", always with the token of the service " + f.Require.String()
 		}
-		texts = append(texts, "compat."+f.Facade+" answers "+paths+" on "+where+"; it may be called "+from+"; "+shows+".")
+		texts = append(texts, "compat."+f.Facade+" answers "+paths+" on "+on+"; it may be called "+from+"; "+shows+".")
 	}
 	return texts
 }
 
-// facadeWords says which paths a facade has, from where it may be called when
-// allow_from says nothing, and what it shows.
+// facadeWords says which paths a facade has, from where it may be called, and what it
+// shows.
 func (p *plan) facadeWords(f *facade) (paths, from, shows string) {
-	const here, everywhere = "from this machine alone", "from everywhere"
+	here, everywhere := "from this machine alone", "from everywhere"
+	if f.AllowFrom != nil {
+		here = "from " + either(f.access.AllowFrom)
+		everywhere = here
+	}
 	switch f.Facade {
 	case "adjure":
 		if p.compat.Adjure.CodeOracle {
@@ -195,11 +201,26 @@ func (p *plan) facadeWords(f *facade) (paths, from, shows string) {
 		}
 		return "/verify, /register, /app/* and /ungleichotp/*", here, shows
 	case "fastapi2fa":
-		shows = "a user's seed is shown to himself alone, after a fresh factor"
-		if p.compat.Fastapi2FA.Signup {
-			return "/api/v1/*", everywhere + ", and anybody may sign up (signup)", shows
-		}
-		return "/api/v1/*", everywhere + ", but for signup, users and tasks, which are for this machine alone", shows
+		return "/api/v1/*", everywhere + p.signupWords(f), "a user's seed is shown to himself alone, after a fresh factor"
 	}
-	return p.compat.Trench.Prefix + "/*, dialect " + string(p.compat.Trench.Dialect), everywhere, "a user's seed is shown to himself alone, until its first good code"
+	return string(p.compat.Trench.Prefix) + "/*, dialect " + string(p.compat.Trench.Dialect), everywhere, "a user's seed is shown to himself alone, until its first good code"
+}
+
+// signupWords say who may make the calls of fastapi2fa that authenticate nobody.
+// Without signup they are this machine's, and allow_from may leave it out.
+func (p *plan) signupWords(f *facade) string {
+	switch {
+	case p.compat.Fastapi2FA.Signup && f.AllowFrom == nil:
+		return ", and anybody may sign up (signup)"
+	case p.compat.Fastapi2FA.Signup:
+		return ", and anybody there may sign up (signup)"
+	case f.AllowFrom == nil || slices.ContainsFunc(f.AllowFrom, holdsLoopback):
+		return ", but for signup, users and tasks, which are for this machine alone"
+	}
+	return ", but for signup, users and tasks, which are for this machine alone, and allow_from leaves it out: nobody may call them"
+}
+
+// holdsLoopback reports whether a network has addresses of this machine to itself.
+func holdsLoopback(n netip.Prefix) bool {
+	return n.Overlaps(netip.MustParsePrefix("127.0.0.0/8")) || n.Contains(netip.IPv6Loopback())
 }

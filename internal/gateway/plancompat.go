@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -20,8 +19,9 @@ import (
 // facade is one block below compat that was understood.
 type facade struct {
 	compat.Common
-	access compat.Access // as written, replay with its default
+	access compat.Access // as written
 	realms []ownRealm
+	nearby bool // it answers under loopback hosts too, besides the portal's
 }
 
 // ownRealm is a realm of a facade, and what holds there where the configuration
@@ -43,13 +43,15 @@ func (c *Config) planCompat(p *plan, s shell) error {
 		return c.At("/compat", "compat: facades answer on the portal's host: set portal")
 	}
 	p.facades = c.facades(p)
+	nearby := !s.routes && !s.demo && p.upstream == nil && len(portalsOf(p.sites)) > 0
 	for i := range p.facades {
+		p.facades[i].nearby = nearby
 		if err := c.planFacade(&p.facades[i]); err != nil {
 			return err
 		}
 	}
-	if t := p.compat.Trench; t != nil && !cleanPrefix(t.Prefix) {
-		return c.At("/compat/trench/prefix", "prefix: expected a path such as /auth, without a slash at its end, that nothing of ours has (%s)", strings.Join(takenPaths, ", "))
+	if t := p.compat.Trench; t != nil && !compat.CleanPrefix(string(t.Prefix)) {
+		return c.At("/compat/trench/prefix", "prefix: expected a path such as /auth, without a slash at its end, that nothing of ours has (%s)", compat.Taken())
 	}
 	return c.planOwnRealms(p)
 }
@@ -60,7 +62,7 @@ func (c *Config) facades(p *plan) (all []facade) {
 		a := *c.Compat.Adjure
 		a.Realm = cmp.Or(a.Realm, "adjure")
 		p.compat.Adjure = &a
-		all = append(all, personal("adjure", a.Realm, a.Access, adjureRealm()))
+		all = append(all, personal("adjure", string(a.Realm), a.Access, adjureRealm()))
 	}
 	if c.Compat.Ungleich != nil {
 		u := *c.Compat.Ungleich
@@ -68,7 +70,7 @@ func (c *Config) facades(p *plan) (all []facade) {
 		u.Replay = cmp.Or(u.Replay, account.ReplayAllow)
 		p.compat.Ungleich = &u
 		f := facade{Common: compat.Common{Facade: "ungleich"}, access: u.Access}
-		for _, r := range []ownRealm{{word: "admin_realm", name: u.AdminRealm}, {word: "auth_realm", name: u.AuthRealm}, {word: "app_realm", name: u.AppRealm}} {
+		for _, r := range []ownRealm{{word: "admin_realm", name: string(u.AdminRealm)}, {word: "auth_realm", name: string(u.AuthRealm)}, {word: "app_realm", name: string(u.AppRealm)}} {
 			r.defaults = ungleichRealm()
 			f.realms = append(f.realms, r)
 		}
@@ -78,13 +80,13 @@ func (c *Config) facades(p *plan) (all []facade) {
 		a := *c.Compat.Fastapi2FA
 		a.Realm = cmp.Or(a.Realm, "fastapi2fa")
 		p.compat.Fastapi2FA = &a
-		all = append(all, personal("fastapi2fa", a.Realm, a.Access, fastapiRealm()))
+		all = append(all, personal("fastapi2fa", string(a.Realm), a.Access, fastapiRealm()))
 	}
 	if c.Compat.Trench != nil {
 		t := *c.Compat.Trench
 		t.Realm, t.Prefix, t.Dialect = cmp.Or(t.Realm, "trench"), cmp.Or(t.Prefix, "/auth"), cmp.Or(t.Dialect, compat.Dialect03)
 		p.compat.Trench = &t
-		all = append(all, personal("trench", t.Realm, t.Access, trenchRealm(t.Dialect)))
+		all = append(all, personal("trench", string(t.Realm), t.Access, trenchRealm(t.Dialect)))
 	}
 	return all
 }
@@ -146,10 +148,13 @@ func (c *Config) planFacade(f *facade) error {
 		}
 		f.AllowFrom = networks
 	}
-	if f.access.Require != nil {
-		ref, err := principal.ParseRef(*f.access.Require, "")
+	if text := string(f.access.Require); text != "" {
+		ref, err := principal.ParseRef(text, "")
 		if err != nil {
 			return c.At(f.at("require"), "require: expected a service, as name@realm")
+		}
+		if ref.String() != text {
+			return c.At(f.at("require"), "require: a service has one spelling, in small letters: write %s", ref)
 		}
 		f.Require = ref
 	}
@@ -165,23 +170,6 @@ func (c *Config) planFacade(f *facade) error {
 	}
 	f.CORS = f.access.CORS
 	return c.exactOrigins(f.at("cors"), "cors", f.CORS)
-}
-
-// takenPaths are those of this gateway and of the other facades.
-var takenPaths = []string{"/sallyport", "/api", "/user", "/healthcheck", "/verify", "/register", "/app", "/ungleichotp"}
-
-// maxPrefix bounds the prefix of trench, in bytes.
-const maxPrefix = 64
-
-func cleanPrefix(prefix string) bool {
-	odd := func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("/-_.", r)
-	}
-	if len(prefix) < 2 || len(prefix) > maxPrefix || prefix[0] != '/' || path.Clean(prefix) != prefix || strings.ContainsFunc(prefix, odd) {
-		return false
-	}
-	first, _, _ := strings.Cut(prefix[1:], "/")
-	return !slices.ContainsFunc(takenPaths, func(taken string) bool { return strings.EqualFold(taken[1:], first) })
 }
 
 // planOwnRealms finds realms that two would share, and says skew and replay for
@@ -236,9 +224,9 @@ func (c *Config) planOwnRealm(f *facade, r *ownRealm) error {
 // replayWritten is what the configuration itself says, without a default.
 func (c *Config) replayWritten(f *facade) string {
 	if f.Facade == "ungleich" {
-		return c.Compat.Ungleich.Replay
+		return string(c.Compat.Ungleich.Replay)
 	}
-	return f.access.Replay
+	return string(f.access.Replay)
 }
 
 func (c *Config) reservedRealm(name string) bool {
@@ -273,6 +261,7 @@ func (c *Config) planCompatRealms(p *plan, _ shell) error {
 				p.warnings = append(p.warnings, fmt.Sprintf("realm %s: factors must be 1: the clients of compat.%s know no forced enrolment, so who has no second factor yet cannot sign in through it", r.name, f.Facade))
 			}
 		}
+		c.compatHints(p, f)
 		if !f.Require.IsZero() && !c.knows(f.Require.Realm) {
 			p.hints = append(p.hints, fmt.Sprintf("compat.%s: the realm %.64s of require is not configured here: until `service add` or `realm set` makes it, nobody may call", f.Facade, f.Require.Realm))
 		}
@@ -287,6 +276,33 @@ func (c *Config) planCompatRealms(p *plan, _ shell) error {
 	return nil
 }
 
+// refreshLife is what the refresh tokens of facades say of themselves.
+const refreshLife = 24 * time.Hour
+
+// compatHints add what is allowed, and does less than its reader may think.
+func (c *Config) compatHints(p *plan, f *facade) {
+	hint := func(format string, args ...any) { p.hints = append(p.hints, fmt.Sprintf(format, args...)) }
+	if p.openBeyond(f) && len(portalsOf(p.sites)) == 0 {
+		hint("compat.%s: there is no portal, so what authenticates nobody is answered under this machine's addresses alone, and under no name: set portal", f.Facade)
+	}
+	for _, r := range f.realms {
+		s := p.realms[r.name]
+		if r.defaults.Session != nil && s.Session != nil && s.Session.Idle < refreshLife {
+			hint("realm %s: session.idle is below 24h: refresh tokens of compat.%s die earlier than they say", r.name, f.Facade)
+		}
+		if f.Facade == "fastapi2fa" && s.Enrollment == account.EnrollOff {
+			hint("realm %s: enrollment is off, so enable_tfa of compat.fastapi2fa refuses everybody", r.name)
+		}
+	}
+}
+
+// openBeyond reports whether other machines may make calls of a facade that
+// authenticate nobody.
+func (p *plan) openBeyond(f *facade) bool {
+	beyond := slices.ContainsFunc(f.AllowFrom, beyondLoopback)
+	return f.Facade == "adjure" && beyond || f.Facade == "fastapi2fa" && p.compat.Fastapi2FA.Signup && (f.AllowFrom == nil || beyond)
+}
+
 // capable says what services of the realms of ungleich may do within it. Of
 // applications those that are trusted may ask, and which are can be changed.
 func (p *plan) capable() map[string][]account.Grant {
@@ -296,8 +312,8 @@ func (p *plan) capable() map[string][]account.Grant {
 	}
 	ask := account.Grant{Capability: account.Authenticate}
 	return map[string][]account.Grant{
-		u.AdminRealm: {ask, {Capability: account.Create}, {Capability: account.Delete}, {Capability: account.List}, {Capability: account.Update}},
-		u.AuthRealm:  {ask}, u.AppRealm: {ask},
+		string(u.AdminRealm): {ask, {Capability: account.Create}, {Capability: account.Delete}, {Capability: account.List}, {Capability: account.Update}},
+		string(u.AuthRealm):  {ask}, string(u.AppRealm): {ask},
 	}
 }
 
@@ -327,30 +343,61 @@ func (c *Config) planCompatRules(p *plan, _ shell) error {
 	return nil
 }
 
-// facadeInRules finds a rule that admits the realm of adjure. Whoever may call that
-// facade makes users there and reads their codes, so being one of them proves
-// nothing. nil: there is none.
+// facadeInRules finds a rule that admits whom a facade makes without asking who it
+// is. nil: there is none.
 func (c *Config) facadeInRules(rules []guard.Rule) *guard.Error {
+	for i := range rules {
+		if rules[i].Deny {
+			continue
+		}
+		for _, find := range []func(*guard.Rule) *guard.Error{c.admitsAdjure, c.namesWhoSignsUp} {
+			if bad := find(&rules[i]); bad != nil {
+				bad.Rule = i + 1
+				return bad
+			}
+		}
+	}
+	return nil
+}
+
+// admitsAdjure finds the realm of adjure. Whoever may call that facade makes users
+// there and reads their codes, so being one of them proves nothing.
+func (c *Config) admitsAdjure(r *guard.Rule) *guard.Error {
 	if c.Compat.Adjure == nil {
 		return nil
 	}
-	realm := cmp.Or(c.Compat.Adjure.Realm, "adjure")
-	for i := range rules {
-		r := &rules[i]
-		if r.Deny {
-			continue
-		}
-		for _, list := range []struct {
-			field string
-			texts []string
-		}{{"realms", r.Realms}, {"users", r.Users}, {"services", r.Services}} {
-			for j, text := range list.texts {
-				named, err := principal.CanonicalRealm(text[strings.LastIndexByte(text, '@')+1:])
-				if err == nil && named == realm && (list.field == "realms" || strings.Contains(text, "@")) {
-					return &guard.Error{Rule: i + 1, Field: list.field, Item: j + 1,
-						Text: "the realm " + realm + " is compat.adjure's, which authenticates nobody: a rule may not admit it"}
-				}
+	realm := string(cmp.Or(c.Compat.Adjure.Realm, "adjure"))
+	for _, list := range []struct {
+		field string
+		texts []string
+	}{{"realms", r.Realms}, {"users", r.Users}, {"services", r.Services}} {
+		for j, text := range list.texts {
+			named, err := principal.CanonicalRealm(text[strings.LastIndexByte(text, '@')+1:])
+			if err == nil && named == realm && (list.field == "realms" || strings.Contains(text, "@")) {
+				return &guard.Error{Field: list.field, Item: j + 1,
+					Text: "the realm " + realm + " is compat.adjure's, which authenticates nobody: a rule may not admit it"}
 			}
+		}
+	}
+	return nil
+}
+
+// namesWhoSignsUp finds a user of a realm in which anybody may sign up: under that
+// name too, as long as nobody has it.
+func (c *Config) namesWhoSignsUp(r *guard.Rule) *guard.Error {
+	f := c.Compat.Fastapi2FA
+	if f == nil || !f.Signup {
+		return nil
+	}
+	realm, first := string(cmp.Or(f.Realm, "fastapi2fa")), c.defaultRealm()
+	if len(r.Realms) > 0 {
+		first = r.Realms[0]
+	}
+	for j, text := range r.Users {
+		ref, err := principal.ParseRef(text, first)
+		if err == nil && ref.Realm == realm {
+			return &guard.Error{Field: "users", Item: j + 1,
+				Text: "anybody may sign up in the realm " + realm + " (compat.fastapi2fa has signup), and under this name too: let the rule ask for a group, or leave signup out"}
 		}
 	}
 	return nil

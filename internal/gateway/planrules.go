@@ -85,19 +85,54 @@ func (c *Config) ruleRemarks(written []guard.Rule, rules *guard.Rules) (warnings
 		}
 		hints = append(hints, c.unknownServiceRealms(i+1, &written[i])...)
 		hints = append(hints, c.ungleichReaches(i+1, &written[i])...)
+		warnings = append(warnings, c.softSecond(i+1, &written[i])...)
 	}
-	return append(rules.Warnings(), c.openToAll(written)...), hints
+	return slices.Concat(rules.Warnings(), c.openToAll(written), warnings), hints
 }
 
-// ungleichReaches says that administrators of compat.ungleich can make services that a
-// rule admits: there they manage every realm without capabilities.
-func (c *Config) ungleichReaches(number int, r *guard.Rule) []string {
+// ungleichReaches says that a rule admits services of compat.ungleich's own realms,
+// which its administrators make and delete. Other realms that rules admit are closed
+// to them (Gateway.closedRealm).
+func (c *Config) ungleichReaches(number int, r *guard.Rule) (hints []string) {
 	u := c.Compat.Ungleich
-	if u == nil || len(r.Services) == 0 || r.Deny {
+	if u == nil || r.Deny {
 		return nil
 	}
-	return []string{fmt.Sprintf("rule %d: services of the realm %s can make and delete services of other realms through compat.ungleich, so what this rule guards is theirs too",
-		number, cmp.Or(u.AdminRealm, "ungleich-admin"))}
+	admin := cmp.Or(u.AdminRealm, "ungleich-admin")
+	own := []string{string(admin), string(cmp.Or(u.AuthRealm, "ungleich-auth")), string(cmp.Or(u.AppRealm, "ungleich-apps"))}
+	said := map[string]bool{}
+	for _, text := range r.Services {
+		realm, err := principal.CanonicalRealm(text[strings.LastIndexByte(text, '@')+1:])
+		if err == nil && slices.Contains(own, realm) && !said[realm] {
+			said[realm] = true
+			hints = append(hints, fmt.Sprintf("rule %d: services of the realm %s can make and delete services of the realm %s through compat.ungleich, so what this rule guards is theirs too", number, admin, realm))
+		}
+	}
+	return hints
+}
+
+// peopleOf are the realms whose people a rule admits.
+func (c *Config) peopleOf(r *guard.Rule) (realms []string) {
+	add := func(text string) {
+		if realm, err := principal.CanonicalRealm(text); err == nil && !slices.Contains(realms, realm) {
+			realms = append(realms, realm)
+		}
+	}
+	for _, realm := range r.Realms {
+		add(realm)
+	}
+	if len(r.Realms) == 0 && len(r.Groups) > 0 {
+		add(c.defaultRealm())
+	}
+	for _, text := range r.Users {
+		switch at := strings.LastIndexByte(text, '@'); {
+		case at >= 0:
+			add(text[at+1:])
+		case len(r.Realms) == 0:
+			add(c.defaultRealm())
+		}
+	}
+	return realms
 }
 
 // openToAll warns of rules that admit a realm in which anybody may sign up.
@@ -106,10 +141,31 @@ func (c *Config) openToAll(written []guard.Rule) (warnings []string) {
 	if f == nil || !f.Signup {
 		return nil
 	}
-	realm := cmp.Or(f.Realm, "fastapi2fa")
+	realm := string(cmp.Or(f.Realm, "fastapi2fa"))
 	for i := range written {
-		if slices.Contains(written[i].Realms, realm) && !written[i].Deny && len(written[i].Groups)+len(written[i].Users) == 0 {
+		if slices.Contains(c.peopleOf(&written[i]), realm) && !written[i].Deny && len(written[i].Groups)+len(written[i].Users) == 0 {
 			warnings = append(warnings, fmt.Sprintf("rule %d: anybody may sign up in the realm %s (compat.fastapi2fa has signup), so it admits everybody who does", i+1, realm))
+		}
+	}
+	return warnings
+}
+
+// softSecond warns of a rule that demands a second factor in a realm where it says less
+// than the rule's author thinks: it may be of whoever has the password, or be replaced
+// by whoever stole a session.
+func (c *Config) softSecond(number int, r *guard.Rule) (warnings []string) {
+	if r.Deny || r.Factors != nil && *r.Factors < 2 {
+		return nil
+	}
+	for _, realm := range c.peopleOf(r) {
+		facade := (&plan{facades: c.facades(&plan{})}).facadeRealm(realm)
+		s := filled(c.Realms[realm].settings(realm, account.Lifetimes{}, facade), facade)
+		if s.Enrollment == account.EnrollOpen {
+			warnings = append(warnings, fmt.Sprintf("rule %d: whoever has a password of the realm %s and nothing more may set up the second factor that it demands: set enrollment of that realm to invitation", number, realm))
+		}
+		one := s.Factors != nil && *s.Factors == 1 // where two are demanded a code is needed anyway
+		if t := c.Compat.Trench; one && t != nil && realm == string(cmp.Or(t.Realm, "trench")) && s.ConfirmDisable != nil && !*s.ConfirmDisable {
+			warnings = append(warnings, fmt.Sprintf("rule %d: whoever steals a session of the realm %s may take away the second factor that it demands: set confirm_disable of that realm to true", number, realm))
 		}
 	}
 	return warnings

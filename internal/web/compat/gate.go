@@ -8,7 +8,6 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/audit"
-	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/web"
@@ -35,12 +34,18 @@ func NewGate(rooms Rooms, common Common) *Gate {
 // itself, elsewhere than in Authorization, and is open to every network.
 type Call struct {
 	// Open: it authenticates nobody by itself. A page of somebody else's must not
-	// reach it through a browser, so it takes only our own Host or literal loopback,
-	// no Origin and no Sec-Fetch-Site but same-origin and none.
+	// reach it through a browser, so it takes only our own Host, literal loopback or
+	// the address that was connected to, no Origin and no Sec-Fetch-Site but
+	// same-origin and none.
 	Open bool
-	// Listed: being Open, it takes pages of its own origin and of the listed ones all
-	// the same.
+	// Listed: an Open call that pages make too, those of our own origin and those of
+	// origins in `cors`.
 	Listed bool
+	// Programs: it proves who calls, and programs make it. Pages may do so only where
+	// `cors` lists their origin: else any page locks callers out with wrong tokens.
+	// Without allow_from it takes the same hosts as an Open call, so that no name
+	// that somebody made point here reads answers.
+	Programs bool
 	// Loopback: without allow_from it is for this host alone, otherwise for everybody.
 	Loopback bool
 	// Authorization: the call itself needs that header, so the service of `require`
@@ -59,7 +64,8 @@ var (
 //
 // A request with any forwarding header is never from this host, whoever sent it: a
 // proxy on this host that does not say whom it forwards for would else open what is
-// for this host alone. An address that nobody knows is in no network.
+// for this host alone. Where nobody named this host in allow_from, [Here] looks for
+// more. An address that nobody knows is in no network.
 func (g *Gate) Admit(r *http.Request, c Call) (login.Client, *Refusal) {
 	addr := g.rooms.Client(r).Unmap().WithZone("")
 	client := web.Caller(r, addr)
@@ -67,8 +73,8 @@ func (g *Gate) Admit(r *http.Request, c Call) (login.Client, *Refusal) {
 	if !g.from(r, addr, c) {
 		return client, new(elsewhere)
 	}
-	if c.Open {
-		if refused := g.page(r, c.Listed); refused != nil {
+	if c.Open || c.Programs {
+		if refused := g.page(r, c); refused != nil {
 			return client, refused
 		}
 	}
@@ -76,53 +82,36 @@ func (g *Gate) Admit(r *http.Request, c Call) (login.Client, *Refusal) {
 }
 
 func (g *Gate) from(r *http.Request, addr netip.Addr, c Call) bool {
-	if addr.IsLoopback() && web.WasForwarded(r) {
-		addr = netip.Addr{}
-	}
 	if g.common.AllowFrom == nil {
-		return !c.Loopback || addr.IsLoopback()
+		return !c.Loopback || Here(r, addr)
+	}
+	if addr.IsLoopback() && web.WasForwarded(r) {
+		return false
 	}
 	return slices.ContainsFunc(g.common.AllowFrom, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// page keeps other people's pages away from what authenticates nobody: a request of
-// a foreign page, and one under a name that its owner made point to us. Where listed
-// is true, pages of our own origin and of those in the configuration are not foreign.
-func (g *Gate) page(r *http.Request, listed bool) *Refusal {
-	host, err := guard.RequestHost(r.Host)
-	if err != nil || !LoopbackHost(host) && (g.common.OwnHost == nil || !g.common.OwnHost(host)) {
+// page keeps other people's pages away: a request of a foreign page, and one under a
+// name that its owner made point to us.
+func (g *Gate) page(r *http.Request, c Call) *Refusal {
+	if (c.Open || g.common.AllowFrom == nil) && !g.ownName(r) {
 		return new(otherHost)
 	}
-	if listed && (g.listed(r) || web.SiteOf(r, g.ownOrigin(r)) != web.SiteForeign) {
-		return nil
+	if lines := r.Header["Origin"]; (c.Listed || c.Programs) && len(lines) == 1 && web.OneOf(lines[0], g.common.CORS) {
+		return nil // whatever Sec-Fetch-Site says: it is another site by nature
 	}
-	if _, sent := r.Header["Origin"]; sent || web.SiteOf(r) == web.SiteForeign {
+	var self []string
+	if c.Listed {
+		scheme := web.Scheme
+		if g.common.Scheme != nil {
+			scheme = g.common.Scheme
+		}
+		self = []string{web.OwnOrigin(scheme(r), r.Host)}
+	}
+	if web.SiteOf(r, self...) == web.SiteForeign {
 		return new(otherPage)
 	}
 	return nil
-}
-
-// listed reports whether a request names one origin, and the configuration names it.
-func (g *Gate) listed(r *http.Request) bool {
-	lines := r.Header["Origin"]
-	return len(lines) == 1 && web.OneOf(lines[0], g.common.CORS)
-}
-
-func (g *Gate) ownOrigin(r *http.Request) string {
-	scheme := web.Scheme(r)
-	if g.common.Scheme != nil {
-		scheme = g.common.Scheme(r)
-	}
-	return web.OwnOrigin(scheme, r.Host)
-}
-
-// LoopbackHost reports whether a canonical host is localhost or a loopback address.
-func LoopbackHost(host string) bool {
-	if n := len(host); n > 2 && host[0] == '[' && host[n-1] == ']' {
-		host = host[1 : n-1]
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // required demands the service of `require`. A browser sends a Basic credential by
@@ -192,7 +181,7 @@ func (g *Gate) CORS(w http.ResponseWriter, r *http.Request) (done bool) {
 	}
 	h := w.Header()
 	h.Add("Vary", "Origin")
-	if !g.listed(r) {
+	if lines := r.Header["Origin"]; len(lines) != 1 || !web.OneOf(lines[0], g.common.CORS) {
 		return false
 	}
 	h.Set("Access-Control-Allow-Origin", r.Header["Origin"][0])

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -128,6 +129,9 @@ func TestWhoMayCallAtAll(t *testing.T) {
 		{"nobody named", []netip.Prefix{}, compat.Call{}, here, nil, false},
 		{"past a trusted proxy", networks("192.0.2.0/24"), compat.Call{}, "10.9.9.9:1", []string{"X-Forwarded-For", "192.0.2.7"}, true},
 		{"a trusted proxy's own address", networks("10.0.0.0/8"), compat.Call{}, "10.9.9.9:1", []string{"X-Forwarded-For", "192.0.2.7"}, false},
+		{"nginx with HTTP/1.1 and what Cloudflare set", nil, compat.Call{Loopback: true}, here, []string{"Cf-Ray", "x"}, false},
+		{"a login from the same", nil, compat.Call{}, here, []string{"Cf-Ray", "x"}, true},
+		{"the same, where somebody named this host", networks("127.0.0.1/32"), compat.Call{Loopback: true}, here, []string{"Cf-Ray", "x"}, true},
 		{"a trusted proxy says loopback", nil, compat.Call{Loopback: true}, "10.9.9.9:1", []string{"X-Forwarded-For", "127.0.0.1"}, false},
 	} {
 		g := compat.NewGate(w.rooms, compat.Common{AllowFrom: c.allow})
@@ -135,6 +139,36 @@ func TestWhoMayCallAtAll(t *testing.T) {
 		if (refused == nil) != c.good || refused != nil && refused.Status != 403 {
 			t.Errorf("%s: %+v, want let in: %v", c.name, refused, c.good)
 		}
+	}
+}
+
+// Attack: a proxy of this host that was told nothing (nginx's bare proxy_pass speaks
+// HTTP/1.0 and adds no header), or that passes on what the CDN before it has set,
+// makes all the world look like this host.
+func TestSilentProxiesAreNotThisHost(t *testing.T) {
+	w := newWorld(t)
+	g := compat.NewGate(w.rooms, compat.Common{})
+	for _, name := range []string{"Client-IP", "CF-Connecting-IP", "CF-Ray", "CDN-Loop", "Fastly-Client-IP", "Fly-Client-IP", "X-Azure-ClientIP",
+		"X-Envoy-External-Address", "X-Remote-IP", "X-ProxyUser-Ip", "X-Originating-IP", "X-Amzn-Trace-Id", "True-Client-IP", "cf_connecting_ip", "Clientip", "X-CLIENT.IP"} {
+		if _, refused := g.Admit(request("127.0.0.1:1", "localhost", name, "127.0.0.1"), compat.Call{Loopback: true}); refused == nil || refused.Status != 403 {
+			t.Errorf("%s: %+v", name, refused)
+		}
+	}
+	old := request("127.0.0.1:1", "localhost")
+	old.Proto, old.ProtoMajor, old.ProtoMinor = "HTTP/1.0", 1, 0
+	if _, refused := g.Admit(old, compat.Call{Loopback: true}); refused == nil || refused.Status != 403 {
+		t.Errorf("HTTP/1.0: %+v", refused)
+	}
+	if _, refused := g.Admit(old, compat.Call{}); refused != nil {
+		t.Errorf("a login by HTTP/1.0: %+v", refused)
+	}
+	if _, refused := compat.NewGate(w.rooms, compat.Common{AllowFrom: networks("127.0.0.0/8")}).Admit(old, compat.Call{Loopback: true}); refused != nil {
+		t.Errorf("HTTP/1.0 where somebody named this host: %+v", refused)
+	}
+	next := request("127.0.0.1:1", "localhost", "User-Agent", "curl/8", "Accept", "*/*")
+	next.Proto, next.ProtoMajor, next.ProtoMinor = "HTTP/2.0", 2, 0
+	if _, refused := g.Admit(next, compat.Call{Loopback: true}); refused != nil {
+		t.Errorf("HTTP/2: %+v", refused)
 	}
 }
 
@@ -177,14 +211,48 @@ func TestPagesDoNotReachWhatIsOpen(t *testing.T) {
 	}
 }
 
-// What is open and listed takes pages of its own origin and of the configuration's, and
-// no others.
-func TestListedPagesReachWhatIsOpenAndListed(t *testing.T) {
+// Attack: any page in a browser of this host sends wrong tokens of a service until it
+// is locked out, or reads answers under a name that it made point here.
+func TestPagesDoNotMakeTheCallsOfPrograms(t *testing.T) {
 	w := newWorld(t)
-	g := compat.NewGate(w.rooms, compat.Common{
-		CORS:    []string{"https://app.example.com"},
-		OwnHost: func(h string) bool { return h == "auth.example.com" }, Scheme: func(*http.Request) string { return "https" },
-	})
+	const listed = "https://app.example.com"
+	common := compat.Common{CORS: []string{listed}, OwnHost: func(h string) bool { return h == "auth.example.com" }}
+	open := common
+	open.AllowFrom = networks("127.0.0.0/8")
+	for _, c := range []struct {
+		host      string
+		head      []string
+		good, far bool // without allow_from, and with it
+	}{
+		{"localhost:9091", nil, true, true},
+		{"auth.example.com", nil, true, true},
+		{"rebound.example", nil, false, true},
+		{"localhost", []string{"Origin", "null"}, false, false},
+		{"localhost", []string{"Origin", "http://localhost", "Sec-Fetch-Site", "same-origin"}, false, false},
+		{"localhost", []string{"Sec-Fetch-Site", "cross-site"}, false, false},
+		{"localhost", []string{"Sec-Fetch-Site", "none"}, true, true},
+		{"localhost", []string{"Origin", listed, "Sec-Fetch-Site", "cross-site"}, true, true},
+		{"localhost", []string{"Origin", listed, "Origin", listed}, false, false},
+		{"rebound.example", []string{"Origin", listed}, false, true},
+	} {
+		for _, d := range []struct {
+			common compat.Common
+			want   bool
+		}{{common, c.good}, {open, c.far}} {
+			_, refused := compat.NewGate(w.rooms, d.common).Admit(request("127.0.0.1:1", c.host, c.head...), compat.Call{Loopback: true, Programs: true})
+			if (refused == nil) != d.want || refused != nil && refused.Status != 403 {
+				t.Errorf("%s %v, allow_from %v: %+v, want let in: %v", c.host, c.head, d.common.AllowFrom, refused, d.want)
+			}
+		}
+	}
+}
+
+// Pages of our own origin, and of listed ones, make a Listed call; all others do not.
+func TestListedPagesMakeListedCalls(t *testing.T) {
+	w := newWorld(t)
+	const listed = "https://app.example.com"
+	g := compat.NewGate(w.rooms, compat.Common{CORS: []string{listed}, OwnHost: func(h string) bool { return h == "auth.example.com" },
+		Scheme: func(*http.Request) string { return "https" }})
 	for _, c := range []struct {
 		host string
 		head []string
@@ -192,21 +260,49 @@ func TestListedPagesReachWhatIsOpenAndListed(t *testing.T) {
 	}{
 		{"auth.example.com", nil, true},
 		{"auth.example.com", []string{"Origin", "https://auth.example.com", "Sec-Fetch-Site", "same-origin"}, true},
-		{"auth.example.com", []string{"Origin", "https://app.example.com", "Sec-Fetch-Site", "same-site"}, true},
+		{"auth.example.com:8443", []string{"Origin", "https://auth.example.com:8443"}, true},
+		{"auth.example.com:8443", []string{"Origin", "https://auth.example.com"}, false},
 		{"auth.example.com", []string{"Origin", "http://auth.example.com"}, false},
-		{"auth.example.com", []string{"Origin", "https://other.example.com", "Sec-Fetch-Site", "same-site"}, false},
+		{"auth.example.com", []string{"Origin", "https://auth.example.com", "Sec-Fetch-Site", "same-site"}, false},
+		{"auth.example.com", []string{"Origin", listed, "Sec-Fetch-Site", "same-site"}, true},
+		{"auth.example.com", []string{"Origin", "https://b.example.com", "Sec-Fetch-Site", "same-site"}, false},
 		{"auth.example.com", []string{"Origin", "null"}, false},
-		{"auth.example.com", []string{"Origin", "https://app.example.com", "Origin", "https://app.example.com"}, false},
-		{"auth.example.com", []string{"Sec-Fetch-Site", "cross-site"}, false},
-		{"rebound.example", []string{"Origin", "https://app.example.com"}, false},
 		{"rebound.example", []string{"Origin", "https://rebound.example"}, false},
+		{"rebound.example", []string{"Origin", listed}, false},
 	} {
-		_, refused := g.Admit(request("192.0.2.7:1", c.host, c.head...), compat.Call{Open: true, Listed: true})
-		if (refused == nil) != c.good || refused != nil && refused.Status != 403 {
+		if _, refused := g.Admit(request("192.0.2.7:1", c.host, c.head...), compat.Call{Open: true, Listed: true}); (refused == nil) != c.good {
 			t.Errorf("%s %v: %+v, want let in: %v", c.host, c.head, refused, c.good)
 		}
-		if _, refused := g.Admit(request("192.0.2.7:1", c.host, c.head...), compat.Call{Open: true}); (refused == nil) != (c.head == nil) {
-			t.Errorf("%s %v, not listed: %+v", c.host, c.head, refused)
+	}
+	if _, refused := g.Admit(request("192.0.2.7:1", "auth.example.com", "Origin", listed), compat.Call{Open: true}); refused == nil {
+		t.Error("a listed page made an Open call that is not Listed")
+	}
+}
+
+// Without a portal programs of other machines call this one by its address, which
+// nobody else can make point here.
+func TestOpenCallsAreAnsweredUnderTheMachinesOwnAddress(t *testing.T) {
+	w := newWorld(t)
+	g := compat.NewGate(w.rooms, compat.Common{AllowFrom: networks("192.0.2.0/24")})
+	for _, c := range []struct {
+		host  string
+		local net.Addr
+		good  bool
+	}{
+		{"192.0.2.2:9091", &net.TCPAddr{IP: net.ParseIP("192.0.2.2"), Port: 9091}, true},
+		{"192.0.2.2:80", &net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.2"), Port: 9091}, true},
+		{"[2001:db8::2]:9091", &net.TCPAddr{IP: net.ParseIP("2001:db8::2"), Port: 9091, Zone: "eth0"}, true},
+		{"192.0.2.3:9091", &net.TCPAddr{IP: net.ParseIP("192.0.2.2"), Port: 9091}, false},
+		{"rebound.example:9091", &net.TCPAddr{IP: net.ParseIP("192.0.2.2"), Port: 9091}, false},
+		{"192.0.2.2", &net.UnixAddr{Name: "192.0.2.2", Net: "unix"}, false},
+		{"192.0.2.2", nil, false},
+	} {
+		r := request("192.0.2.7:1", c.host)
+		if c.local != nil {
+			r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, c.local))
+		}
+		if _, refused := g.Admit(r, compat.Call{Open: true}); (refused == nil) != c.good || refused != nil && refused.Code != "host" {
+			t.Errorf("%s at %v: %+v, want let in: %v", c.host, c.local, refused, c.good)
 		}
 	}
 }

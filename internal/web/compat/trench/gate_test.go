@@ -88,7 +88,7 @@ func TestRequiredService(t *testing.T) {
 func TestConfiguration(t *testing.T) {
 	h := build(t, compat.Dialect03)
 	for _, o := range []trench.Options{
-		{Prefix: "auth"}, {Prefix: "/"}, {Prefix: "/auth/"}, {Prefix: "/a//b"}, {Prefix: "/a/../b"}, {Prefix: "/a%62"}, {Prefix: "/a b"}, {Dialect: "0.4"},
+		{Prefix: "auth"}, {Prefix: "/"}, {Prefix: "/auth/"}, {Prefix: "/a//b"}, {Prefix: "/a/../b"}, {Prefix: "/a%62"}, {Prefix: "/a b"}, {Prefix: "/a~b"}, {Prefix: "/api/v1"}, {Dialect: "0.4"},
 	} {
 		o.Rooms, o.Common = h.Rooms, compat.Common{Realm: "trench"}
 		if _, err := trench.New(o); err == nil {

@@ -60,8 +60,8 @@ func New(o Options) (*Facade, error) {
 	if f.prefix == "" {
 		f.prefix = DefaultPrefix
 	}
-	if err := checkPrefix(f.prefix); err != nil {
-		return nil, err
+	if !compat.CleanPrefix(f.prefix) {
+		return nil, errors.New("compat.trench: prefix is a path such as /auth, without a slash at its end, that nothing of ours has")
 	}
 	switch o.Dialect {
 	case compat.Dialect02:
@@ -75,21 +75,6 @@ func New(o Options) (*Facade, error) {
 	}
 	f.tokens, err = newTokens(o.Derive, o.Clock)
 	return f, err
-}
-
-// checkPrefix wants a path that has one spelling, so that Owns may look at raw ones.
-func checkPrefix(prefix string) error {
-	good := len(prefix) > 1 && prefix[0] == '/'
-	for segment := range strings.SplitSeq(strings.TrimPrefix(prefix, "/"), "/") {
-		plain := !strings.ContainsFunc(segment, func(r rune) bool {
-			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._~", r)
-		})
-		good = good && plain && segment != "" && segment != "." && segment != ".."
-	}
-	if !good {
-		return errors.New("compat.trench: prefix is a path such as /auth, without a slash at its end")
-	}
-	return nil
 }
 
 // Owns reports whether a path is below the prefix.

@@ -349,8 +349,10 @@ func TestTheGate(t *testing.T) {
 	})
 	h.want("a network that may", ask(h), 200, ok)
 	h = newHouse(t, nil)
-	// A page cannot know the tokens, so Host and Origin are nothing to this facade.
-	h.want("a page", ask(h, "Origin: https://evil.example", "Host: evil.example"), 200, ok)
+	// A page cannot know the tokens, but it can lock their owners out with wrong ones.
+	h.want("a page", ask(h, "Origin: https://evil.example"), 403, `{"detail":"This may not be called by a web page."}`)
+	h = newHouse(t, nil)
+	h.want("a name that somebody made point here", ask(h, "Host: evil.example"), 403, `{"detail":"This is not answered under that host name."}`)
 
 	h = newHouse(t, func(o *ungleich.Options) { o.Require = principal.Ref{Name: "gate", Realm: others} })
 	gate := h.service("gate", others)

@@ -120,7 +120,7 @@ func (f *Facade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	path, query, _ := strings.Cut(r.RequestURI, "?")
 	form := formOf(path)
-	client, refused := f.gate.Admit(r, compat.Call{Loopback: true}) // who calls says so in the body
+	client, refused := f.gate.Admit(r, compat.Call{Loopback: true, Programs: true}) // who calls says so in the body
 	if refused != nil {
 		form.refuse(w, &refusal{status: refused.Status, text: refused.Text, wait: refused.Wait, challenge: refused.Challenge})
 		return

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/sallyport-auth/sallyport/internal/web/compat/ungleich"
 )
 
 // What the frameworks around the original answer: slashes, methods, types, bodies.
 func TestTheWireOfEntries(t *testing.T) {
-	h := newHouse(t, nil)
+	h := newHouse(t, func(o *ungleich.Options) { o.AllowFrom = prefixes("127.0.0.0/8") }) // under every name
 	asker := h.service("asker", askers)
 	for _, path := range []string{"/ungleichotp", "/ungleichotp/verify", "/ungleichotp/1", "/ungleichotp/x?a=b&c=%2F"} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
