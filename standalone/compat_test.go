@@ -51,7 +51,7 @@ type door struct {
 func TestM1M2EveryTokenAtEveryDoor(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "behind") }))
 	t.Cleanup(app.Close)
-	s := facades(t, "upstream: "+app.URL+"\n"+compattest.Words+
+	s := facades(t, "trusted_proxies: [127.0.0.1]\nupstream: "+app.URL+"\n"+compattest.Words+
 		"rules:\n  - {realms: [users, fastapi2fa, trench], factors: 1, services: [\"@robots\", \"@ungleich-auth\"]}\n")
 	tokens := s.everyToken()
 	doors := s.everyDoor()
@@ -143,6 +143,8 @@ func (s *server) everyToken() map[string]string {
 	}
 	_, answer = s.post("/sallyport/api/v1/token", aForm, "grant_type=client_credentials&client_id=deploy%40robots&client_secret="+s.must("token", "--seed-file", s.robot("deploy@robots")))
 	take("service access", answer, "access_token")
+	_, link, _ := strings.Cut(s.setupURL(), "token=")
+	tokens["setup link"] = link
 	s.fastapiTokens(take)
 	s.trenchTokens(take)
 	return tokens
@@ -235,6 +237,33 @@ func (s *server) everyDoor() []door {
 		{"trench jwt/refresh", "trench refresh", func(token string) *http.Request {
 			return request("POST", "/auth/jwt/refresh/", "refresh="+url.QueryEscape(token), "Content-Type: "+aForm)
 		}},
+	}
+	authz := func(path, header string) func(string) *http.Request {
+		return func(token string) *http.Request {
+			return request("GET", path, "", "X-Original-URL: http://app.example.com/x", "X-Original-Method: GET", "X-Forwarded-For: 192.0.2.1", header+token)
+		}
+	}
+	doors = append(doors,
+		door{"authz as Bearer", "native access|service access", authz("/sallyport/authz/auth-request", "Authorization: Bearer ")},
+		door{"authz as cookie", "native cookie", authz("/sallyport/authz/auth-request", "Cookie: sallyport_session=")},
+		door{"/api/authz as Bearer", "", authz("/api/authz/auth-request", "Authorization: Bearer ")},
+		door{"/api/authz as cookie", "native cookie", authz("/api/authz/auth-request", "Cookie: sallyport_session=")},
+		door{"GET /users as Bearer", "", get("/sallyport/api/v1/users", "Authorization: Bearer ")},
+		door{"fastapi get_my_qrcode", "fastapi access", get("/api/v1/tfa/get_my_qrcode", "Authorization: Bearer ")},
+		door{"fastapi as cookie", "", get("/api/v1/auth/test-token", "Cookie: access_token=")},
+		door{"trench code/request", "trench access", func(token string) *http.Request {
+			return request("POST", "/auth/code/request/", "method=app", "Content-Type: "+aForm, "Authorization: Bearer "+token)
+		}},
+		door{"trench jwt/verify", "trench access|trench refresh", func(token string) *http.Request {
+			return request("POST", "/auth/jwt/verify/", "token="+url.QueryEscape(token), "Content-Type: "+aForm)
+		}},
+	)
+	for _, name := range []string{"alice@users", "bob@fastapi2fa", "carol@trench", "deploy@robots", "bob@example.com"} {
+		doors = append(doors, door{"the application as Basic, " + name, "", func(token string) *http.Request {
+			req := request("GET", "/x", "")
+			req.SetBasicAuth(name, token)
+			return req
+		}})
 	}
 	// Doors that nothing of the list opens: half logins without a code, and what only one
 	// proof opens that is not a token.

@@ -91,3 +91,70 @@ func TestRenameService(t *testing.T) {
 	d.must(func(tx store.Tx) error { return d.DeleteService(tx, account.Local(), to) })
 	d.want(account.ErrUnknownService, "the number of what was deleted", func(tx store.Tx) error { _, err := d.ServiceByNumber(tx, before.Number); return err })
 }
+
+// Attack: a helpdesk that may create makes itself an administrator of an older system,
+// or trusts an application of its own, and deletes with it what it may not.
+func TestKeysOfAFacadeAreNoDelegates(t *testing.T) {
+	d := newDirectory(t, nil)
+	d.Directory = account.New(account.Options{Capable: map[string][]account.Grant{"ungleich-admin": everything, "ungleich-apps": {{Capability: account.Authenticate}}}})
+	at := func(name, realm string) principal.Ref { return principal.Ref{Name: name, Realm: realm} }
+	var desk account.Actor
+	d.must(func(tx store.Tx) error {
+		grants := []account.Grant{{Capability: account.Create}, {Capability: account.Update}}
+		if _, err := d.SetRealm(tx, account.Local(), "desk", account.Settings{}, &grants, 0); err != nil {
+			return err
+		}
+		s, err := d.CreateService(tx, account.Local(), account.NewService{Ref: at("d", "desk")})
+		if err != nil {
+			return err
+		}
+		who := s.Identity()
+		desk = account.Program(&who)
+		for _, realm := range []string{"ungleich-admin", "ungleich-apps", "plain"} {
+			if _, err := d.CreateService(tx, account.Local(), account.NewService{Ref: at("root", realm), MakeRealm: true}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, realm := range []string{"ungleich-admin", "ungleich-apps"} {
+		d.want(account.ErrForbidden, "making one of "+realm, func(tx store.Tx) error {
+			_, err := d.CreateService(tx, desk, account.NewService{Ref: at("evil", realm)})
+			return err
+		})
+		d.want(account.ErrForbidden, "rotating one of "+realm, func(tx store.Tx) error {
+			_, err := d.RotateService(tx, desk, at("root", realm), nil, 0, 0)
+			return err
+		})
+	}
+	d.must(func(tx store.Tx) error {
+		_, err := d.RotateService(tx, desk, at("root", "plain"), nil, 0, 0)
+		return err
+	})
+}
+
+// Attack: whoever may make programs says that one came through a facade, and so hands
+// it to that facade's administrators. Nobody but the command line can.
+func TestOnlyTheCommandLineSaysVia(t *testing.T) {
+	d := newDirectory(t, nil)
+	n := account.NewService{Ref: principal.Ref{Name: "old", Realm: "robots"}, Seed: make([]byte, 20), MakeRealm: true, Via: account.ViaUngleich}
+	d.want(account.ErrForbidden, "a facade", func(tx store.Tx) error {
+		_, _, err := d.ImportService(tx, account.Facade("adjure", everything...), n, nil, false)
+		return err
+	})
+	d.must(func(tx store.Tx) error {
+		s, err := d.CreateService(tx, account.Local(), n)
+		if err == nil && s.Via != "" {
+			t.Errorf("a native service came via %q", s.Via)
+		}
+		return err
+	})
+	n.Ref.Name = "new"
+	d.must(func(tx store.Tx) error {
+		s, _, err := d.ImportService(tx, account.Local(), n, nil, false)
+		if err == nil && s.Via != account.ViaUngleich {
+			t.Errorf("it came via %q", s.Via)
+		}
+		return err
+	})
+}

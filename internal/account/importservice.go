@@ -7,10 +7,15 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
+// ViaUngleich is the facade of which services may come (NewService.Via).
+const ViaUngleich = "ungleich"
+
 // ImportService makes a service that comes from elsewhere with its seed, and with a
 // missing realm. Which one exists already stays as it is, or with update gets the
 // description and the state (disabled; nil: nothing is said of it) that the import
 // names, never another seed: it may have been rotated here since.
+//
+// Via counts for a service that it makes, and only where a is Local or System.
 //
 // As for Import, a refusal comes before anything was written.
 // Errors: those of CreateService and of UpdateService.
@@ -34,7 +39,7 @@ func (d *Directory) ImportService(tx store.Tx, a Actor, n NewService, disabled *
 		return nil, 0, err
 	}
 	n.MakeRealm = true
-	s, err := d.CreateService(tx, a, n)
+	s, err := d.createService(tx, a, n)
 	if err == nil && disabled != nil && *disabled {
 		s, err = d.UpdateService(tx, a, s.Ref(), ServiceChange{Disabled: disabled})
 	}
@@ -54,6 +59,12 @@ func (d *Directory) planService(tx store.Tx, a Actor, n NewService) (principal.R
 	}
 	if err := r.over(tx, Create, realm); err != nil {
 		return principal.Ref{}, err
+	}
+	switch {
+	case n.Via != "" && n.Via != ViaUngleich:
+		return principal.Ref{}, refuse(ErrInvalid, "via is %s or left out: services come through no other facade", ViaUngleich)
+	case n.Via != "" && !r.all: // it hands the service to the facade's administrators
+		return principal.Ref{}, refuse(ErrForbidden, "only the command line says through which facade a service came")
 	}
 	if n.Seed == nil {
 		return principal.Ref{}, refuse(ErrInvalid, "a service that is imported brings its seed: a new one would be shown to nobody")

@@ -64,7 +64,7 @@ type Service struct {
 	Version     uint64         `json:"version"`           // for If-Match
 	Owner       string         `json:"owner,omitempty"`   // whose program it is; a text, no principal
 	Trusted     bool           `json:"trusted,omitempty"` // of an application of compat.ungleich: it may ask about others
-	Via         string         `json:"via,omitempty"`     // the facade through which it was created
+	Via         string         `json:"via,omitempty"`     // the facade through which it was created, or of whose system it was imported
 	CreatedAt   time.Time      `json:"created_at"`
 	RotatedAt   time.Time      `json:"rotated_at,omitzero"`
 }

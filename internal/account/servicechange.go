@@ -26,6 +26,10 @@ type NewService struct {
 	Owner       string
 	Trusted     bool
 	MakeRealm   bool // make a missing realm, without capabilities
+
+	// Via is for ImportService alone: the facade whose older system it comes from,
+	// as Service.Via. CreateService knows by its actor.
+	Via string
 }
 
 // ServiceChange is what UpdateService changes: fields that are nil stay.
@@ -42,6 +46,12 @@ type ServiceChange struct {
 // is one principal. The new seed is the first of Seeds.
 // Errors: ErrInvalid, ErrUnknownRealm, ErrExists, ErrForbidden, ErrNotFresh.
 func (d *Directory) CreateService(tx store.Tx, a Actor, n NewService) (*Service, error) {
+	n.Via = a.facade()
+	return d.createService(tx, a, n)
+}
+
+// createService is CreateService with a Via that was judged.
+func (d *Directory) createService(tx store.Tx, a Actor, n NewService) (*Service, error) {
 	realm, rights, err := d.creating(tx, a, n.Ref.Realm, n.MakeRealm)
 	if err != nil {
 		return nil, err
@@ -50,7 +60,7 @@ func (d *Directory) CreateService(tx store.Tx, a Actor, n NewService) (*Service,
 	if err != nil {
 		return nil, err
 	}
-	s.Via = a.facade()
+	s.Via = n.Via
 	if err := claimName(tx, s.Ref(), s.ID, principal.Service); err != nil {
 		return nil, err
 	}
@@ -83,6 +93,10 @@ func (d *Directory) serviceName(tx store.Tx, name, realm string) (string, error)
 	// Where names are exact, those that have two are good for a facade alone.
 	if r.Names != NamesExact && strings.ContainsAny(name, ":%+*") || strings.ContainsAny(realm, ":%+*") {
 		return "", refuse(ErrInvalid, "the name and the realm of a service hold no colon, percent sign, plus or star")
+	}
+	// Nobody could show, disable or delete it.
+	if !principal.InPath(name) {
+		return "", refuse(ErrInvalid, "the name of a service must be able to stand in a path: it is not empty, begins and ends with no /, and has no // and no part . or ..")
 	}
 	return name, nil
 }

@@ -27,6 +27,7 @@ const (
 	KindFactorPrimary  Kind = "factor.primary"
 	KindFactorVerify   Kind = "factor.verify" // somebody asked whether a code is good
 	KindRecoveryNew    Kind = "recovery_codes.new"
+	KindSecretShown    Kind = "secret.shown" // a facade showed a seed, or a code of the moment
 
 	KindServiceCreate  Kind = "service.create"
 	KindServiceUpdate  Kind = "service.update"
@@ -51,7 +52,7 @@ func (k Kind) Known() bool {
 	switch k {
 	case KindLogin, KindPassword, KindCode, KindRecovery, KindStepUp, KindLogout, KindSessionOpen, KindSessionRevoke, KindRefresh,
 		KindUserCreate, KindUserUpdate, KindUserDelete, KindUserDisable, KindUserEnable,
-		KindPasswordChange, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew,
+		KindPasswordChange, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew, KindSecretShown,
 		KindServiceCreate, KindServiceUpdate, KindServiceDisable, KindServiceEnable, KindServiceRotate, KindServiceDelete, KindToken, KindVerify,
 		KindRealmSet, KindRealmDelete, KindSetup, KindInvite, KindThrottled, KindGuard, KindKeys:
 		return true

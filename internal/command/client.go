@@ -233,6 +233,16 @@ func (c *client) ref(text string) (principal.Ref, error) {
 	return typed(text, fallback)
 }
 
+// userRef is ref for a user's path, in which some names of realms with exact names
+// have no place: there the id stands for the name.
+func (c *client) userRef(text string) (principal.Ref, error) {
+	ref, err := c.ref(text)
+	if err == nil && !principal.InPath(ref.Name) {
+		return principal.Ref{}, usage("the name %s cannot stand in a path: give ID@%s, with the id that `user list --realm %s --json` shows", shown(ref.Name), ref.Realm, ref.Realm)
+	}
+	return ref, err
+}
+
 // typed reads name@realm, split at the last @, or a bare name of fallback. A name that
 // can be one in no realm but those with exact names stays as it was typed, and so does
 // one that would be folded: the server knows which of the two the realm has.

@@ -63,18 +63,20 @@ type candidate struct {
 // says twice is found here, and who left an address behind is remembered here, so
 // that a dry run, of which the server forgets each batch, counts as the import does.
 type importer struct {
-	c      *client
-	cmd    *cobra.Command
-	flags  importFlags
-	realm  string          // of entries for which the file names none
-	exact  map[string]bool // realms in which names are what they are written like
-	batch  []candidate
-	bytes  int
-	plain  int
-	users  map[string]string // of this file, by name@realm: their place
-	taken  map[string]string // addresses that this import gave, by realm and address: whose, by place
-	moved  map[string]string // users who got an address instead of their own, by name@realm: realm and address
-	report importReport
+	c       *client
+	cmd     *cobra.Command
+	flags   importFlags
+	realm   string          // of entries for which the file names none
+	exact   map[string]bool // realms in which names are what they are written like
+	mighty  map[string]bool // realms with capabilities here
+	periods map[string]int  // lives of codes, in seconds, by realm; only where one names it
+	batch   []candidate
+	bytes   int
+	plain   int
+	users   map[string]string // of this file, by name@realm: their place
+	taken   map[string]string // addresses that this import gave, by realm and address: whose, by place
+	moved   map[string]string // users who got an address instead of their own, by name@realm: realm and address
+	report  importReport
 
 	every time.Duration // between lines of progress; 0: none
 	last  time.Time
@@ -86,7 +88,7 @@ const (
 )
 
 func newImporter(cmd *cobra.Command, c *client, flags importFlags) *importer {
-	i := &importer{c: c, cmd: cmd, flags: flags, realm: flags.realm, exact: map[string]bool{}, users: map[string]string{}, taken: map[string]string{}, moved: map[string]string{},
+	i := &importer{c: c, cmd: cmd, flags: flags, realm: flags.realm, exact: map[string]bool{}, mighty: map[string]bool{}, periods: map[string]int{}, users: map[string]string{}, taken: map[string]string{}, moved: map[string]string{},
 		report: importReport{Reasons: map[string]int{}, Entries: []refusedEntry{}}, every: progressLog, last: time.Now()}
 	if f, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		i.every = progressTerminal
@@ -106,6 +108,10 @@ func (i *importer) look() error {
 	i.realm = cmp.Or(i.realm, importing.RealmOf(i.flags.from), all.fallback())
 	for _, r := range all.Realms {
 		i.exact[r.Realm] = r.Names == "exact"
+		i.mighty[r.Realm] = r.Capabilities != nil && len(*r.Capabilities) > 0
+		if r.OTP != nil {
+			i.periods[r.Realm] = r.OTP.Period
+		}
 	}
 	return nil
 }
@@ -142,7 +148,7 @@ func (i *importer) add(e *importing.Entry) error {
 	n := candidate{place: e.Place, plain: !e.Password.IsZero(), service: e.Service != nil}
 	n.user, n.address = i.spellings(e)
 	if e.Refused == nil && i.flags.from != "" && i.flags.realm == "" {
-		e.Refused = privileged(e)
+		e.Refused = i.privileged(e)
 	}
 	if e.Refused != nil {
 		if i.report.Format == importing.Apache {
@@ -355,7 +361,8 @@ func (i *importer) refuse(n candidate, code, message string) {
 	}
 	who := entry.Place
 	if entry.User != "" {
-		who += " (" + entry.User + ")"
+		at := strings.LastIndexByte(entry.User, '@')
+		who += " (" + named(entry.User[:at], entry.User[at+1:]) + ")"
 	}
 	say(i.cmd, "refused: %s: %s", who, message)
 }

@@ -81,11 +81,15 @@ func (c *client) exists(ref principal.Ref) (bool, error) {
 	return err == nil, err
 }
 
-// privileged refuses a program whose own realm is one that opens everything here: in
-// the older system it was a name like any other.
-func privileged(e *importing.Entry) *importing.Refusal {
-	if realm, err := principal.CanonicalRealm(e.Realm); err != nil || realm != "admin" && realm != "auth" {
+// privileged refuses an entry of an older system whose realm, which nobody chose for
+// it here, has capabilities: there it was a name like any other.
+func (i *importer) privileged(e *importing.Entry) *importing.Refusal {
+	realm, err := principal.CanonicalRealm(e.Realm)
+	switch {
+	case err != nil:
 		return nil
+	case realm == adminRealm || realm == authRealm || i.mighty[realm]:
+		return &importing.Refusal{Code: "reserved", Message: "members of the realm " + realm + " have rights here that they did not have there: bring this one with --realm and a realm, or add it with `" + kindOf(e.Service != nil) + " add`"}
 	}
-	return &importing.Refusal{Code: "reserved", Message: "members of the realms admin and auth have rights here that they did not have there: bring this one with --realm and another realm, or add it with `service add`"}
+	return nil
 }

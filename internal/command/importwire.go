@@ -39,12 +39,13 @@ type importService struct {
 	Trusted     bool   `json:"trusted,omitempty"`
 	Disabled    *bool  `json:"disabled,omitempty"`
 	Seed        string `json:"seed"`
+	Via         string `json:"via,omitempty"`
 }
 
 func wireOf(e *importing.Entry) (json.RawMessage, error) {
 	if s := e.Service; s != nil {
 		return json.Marshal(importService{Realm: e.Realm, Name: e.Name, Description: s.Description, Owner: s.Owner, Trusted: s.Trusted,
-			Disabled: e.Disabled, Seed: s.Seed.Reveal()})
+			Disabled: e.Disabled, Seed: s.Seed.Reveal(), Via: importing.Ungleich}) // no other system had programs
 	}
 	u := importUser{Realm: e.Realm, Name: e.Name, Email: e.Email, FullName: e.FullName, Phone: e.Phone, Groups: e.Groups,
 		Disabled: e.Disabled, PasswordHash: e.PasswordHash.Reveal(), Password: e.Password.Reveal(),

@@ -555,6 +555,23 @@ func TestMovingFromTrench(t *testing.T) {
 	v.trenched()
 }
 
+// Codes of which each lives longer than usual: so it is said, or the realm has them.
+func TestMovingFromTrenchWithAPeriod(t *testing.T) {
+	for what, flags := range map[string][]string{"said": {"--totp-period", "60"}, "of the realm": nil} {
+		v := newMover(t)
+		v.sqlite("db.sqlite3", strings.NewReplacer("HASH", oldDjango, "BACKUP", oldBackup).Replace(trenchTables))
+		v.query("django-trench", "sqlite3", "trench.jsonl")
+		settings := map[string]any{"factors": 1, "otp": map[string]any{"algorithm": "SHA1", "digits": 6, "period": map[bool]int{true: 60, false: 90}[flags == nil]}}
+		if status, answer := v.ask(v.m.admin, http.MethodPut, "/realms/trench", settings); status != 200 {
+			t.Fatalf("%d %v", status, answer)
+		}
+		if c := v.move("trench", "trench.jsonl", flags...); c.Created != 5 || len(c.Notes) != 3 || !strings.HasPrefix(c.Notes[0], "3 users have an authenticator whose codes live for 60 seconds") {
+			t.Errorf("%s: %+v", what, c)
+		}
+		v.once(map[string]any{"name": "plain", "realm": "trench"}, "code", v.oathtool(oldSeed, "--totp", "--time-step-size=60s"))
+	}
+}
+
 // Flags that cannot be, and a key that nobody can be asked for.
 func TestMovingRefusesWrongCommandLines(t *testing.T) {
 	v := newMover(t)
@@ -566,6 +583,9 @@ func TestMovingRefusesWrongCommandLines(t *testing.T) {
 		{[]string{"--from", "trench", "--format", "jsonl", "x"}, "exclude each other"},
 		{[]string{"--format", "trench", "x"}, "--format: expected"},
 		{[]string{"--from", "trench", "--fernet-key-file", "x", "x"}, "goes with --from fastapi2fa"},
+		{[]string{"--from", "fastapi2fa", "--totp-period", "60", "x"}, "goes with --from trench"},
+		{[]string{"--from", "trench", "--totp-period", "0", "x"}, "--totp-period: 1 to 3600 seconds"},
+		{[]string{"--from", "trench", "--totp-period", "3601", "x"}, "--totp-period: 1 to 3600 seconds"},
 		{[]string{"--from", "fastapi2fa", "x"}, "give it with --fernet-key-file"},
 	} {
 		if _, stderr, code := v.run(append([]string{"user", "import"}, c.args...)...); code != command.ExitUsage || !strings.Contains(stderr, c.want) {

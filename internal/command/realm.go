@@ -22,7 +22,13 @@ type realm struct {
 	Methods      []string `json:"methods,omitempty"`
 	Enrollment   string   `json:"enrollment,omitempty"`
 	Names        string   `json:"names,omitempty"`
+	OTP          *otpPart `json:"otp,omitempty"`
 	Capabilities *[]grant `json:"capabilities,omitempty"`
+}
+
+// otpPart is what is needed here of the codes of a realm's new authenticators.
+type otpPart struct {
+	Period int `json:"period,omitempty"` // seconds
 }
 
 type grant struct {

@@ -107,7 +107,7 @@ func (c *client) services(realm, q string) ([]service, error) {
 func printServices(cmd *cobra.Command, services []service) error {
 	rows := [][]string{{"SERVICE", "DESCRIPTION", "USE", "FROM", "STATE", "LAST SEEN"}}
 	for _, s := range services {
-		rows = append(rows, []string{s.Name + "@" + s.Realm, s.Description, s.Use, s.from(), s.state(), when(s.LastSeenAt)})
+		rows = append(rows, []string{named(s.Name, s.Realm), told(s.Description), s.Use, s.from(), s.state(), when(s.LastSeenAt)})
 	}
 	return table(cmd.OutOrStdout(), rows)
 }
@@ -137,14 +137,14 @@ func (l *line) serviceShow() *cobra.Command {
 			return document(cmd.OutOrStdout(), s)
 		}
 		rows := [][]string{
-			{"Service:", s.Name + "@" + s.Realm}, {"Number:", fmt.Sprint(s.Number)}, {"Id:", s.ID},
-			{"Description:", s.Description}, {"Use:", s.Use}, {"From:", s.from()}, {"State:", s.state()},
+			{"Service:", named(s.Name, s.Realm)}, {"Number:", fmt.Sprint(s.Number)}, {"Id:", s.ID},
+			{"Description:", told(s.Description)}, {"Use:", s.Use}, {"From:", s.from()}, {"State:", s.state()},
 			{"Tokens:", fmt.Sprintf("%d digits, %d s, %s", s.Digits, s.Period, s.Algorithm)},
 			{"Created:", when(s.CreatedAt)}, {"Rotated:", when(s.RotatedAt)}, {"Old seed until:", when(s.OldSeedUntil)},
 			{"Last seen:", when(s.LastSeenAt)},
 		}
 		if s.Owner != "" || s.Trusted {
-			rows = append(rows, []string{"Owner:", s.Owner}, []string{"Trusted:", strconv.FormatBool(s.Trusted)})
+			rows = append(rows, []string{"Owner:", told(s.Owner)}, []string{"Trusted:", strconv.FormatBool(s.Trusted)})
 		}
 		return table(cmd.OutOrStdout(), rows)
 	})
@@ -225,7 +225,7 @@ func (l *line) serviceToggle(use, short string, disabled bool) *cobra.Command {
 		if err := c.call(http.MethodPatch, servicePath(ref), serviceChange{Disabled: &disabled}, nil); err != nil {
 			return err
 		}
-		say(cmd, "%s is %sd.", ref, use)
+		say(cmd, "%s is %sd.", called(ref), use)
 		return nil
 	})
 }
@@ -235,7 +235,7 @@ func (l *line) serviceDelete() *cobra.Command {
 		if err := c.call(http.MethodDelete, servicePath(ref), nil, nil); err != nil {
 			return err
 		}
-		say(cmd, "Deleted %s.", ref)
+		say(cmd, "Deleted %s.", called(ref))
 		return nil
 	})
 }

@@ -155,7 +155,7 @@ func (c *client) addService(cmd *cobra.Command, ref principal.Ref, body newServi
 		return made, c.call(http.MethodPost, "/services", body, &made)
 	}, func(cause error) error {
 		if undo := c.call(http.MethodDelete, servicePath(ref), nil, nil); undo != nil {
-			return fmt.Errorf("%w; the service %s exists, and nobody knows its seed: delete it and try again", cause, ref)
+			return fmt.Errorf("%w; the service %s exists, and nobody knows its seed: delete it and try again", cause, called(ref))
 		}
 		return fmt.Errorf("%w; no service was added", cause)
 	})
@@ -198,7 +198,7 @@ func (l *line) serviceRotate() *cobra.Command {
 				return seed.deliver(cmd, "Rotated", func() (made newSeed, err error) {
 					return made, c.call(http.MethodPost, servicePath(ref)+"/rotate", body, &made)
 				}, func(cause error) error {
-					return fmt.Errorf("%w; %s has a new seed that nobody knows: rotate again, with another file", cause, ref)
+					return fmt.Errorf("%w; %s has a new seed that nobody knows: rotate again, with another file", cause, called(ref))
 				})
 			})
 		},
@@ -261,7 +261,7 @@ func writeSeed(file *os.File, made newSeed) error {
 
 func printSeed(cmd *cobra.Command, done string, s newSeed, qr bool) error {
 	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "%s %s.\n", done, clean(s.Name+"@"+s.Realm))
+	fmt.Fprintf(out, "%s %s.\n", done, named(s.Name, s.Realm))
 	if s.SeedFile != "" {
 		fmt.Fprintf(out, "Its seed is in %s.\n", clean(s.SeedFile))
 	} else {
@@ -296,7 +296,7 @@ func (c *client) sameParams(ref principal.Ref, p *otp.Params) error {
 	}
 	if has.Algorithm != string(p.Algorithm) || has.Digits != p.Digits || has.Period != p.Period {
 		return fmt.Errorf("the seed on standard input is for %s, %d digits and %d s, and %s has %s, %d digits and %d s, which a rotation keeps: delete the service and add it anew, or give another seed",
-			p.Algorithm, p.Digits, p.Period, ref, has.Algorithm, has.Digits, has.Period)
+			p.Algorithm, p.Digits, p.Period, called(ref), has.Algorithm, has.Digits, has.Period)
 	}
 	return nil
 }

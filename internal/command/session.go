@@ -78,7 +78,7 @@ func (c *client) sessions(query url.Values) ([]session, error) {
 func printSessions(cmd *cobra.Command, sessions []session) error {
 	rows := [][]string{{"ID", "USER", "PROVED", "CLIENT", "SINCE", "LAST SEEN", "UNTIL"}}
 	for _, s := range sessions {
-		rows = append(rows, []string{s.ID, s.Name + "@" + s.Realm, strings.Join(s.AMR, ","), s.Client, when(s.CreatedAt), when(s.LastSeen), when(s.ExpiresAt)})
+		rows = append(rows, []string{s.ID, named(s.Name, s.Realm), strings.Join(s.AMR, ","), s.Client, when(s.CreatedAt), when(s.LastSeen), when(s.ExpiresAt)})
 	}
 	return table(cmd.OutOrStdout(), rows)
 }
@@ -101,14 +101,14 @@ func (l *line) sessionRevoke() *cobra.Command {
 					fmt.Fprintln(cmd.ErrOrStderr(), "Ended the session.")
 					return nil
 				}
-				ref, err := c.ref(user)
+				ref, err := c.userRef(user)
 				if err != nil {
 					return err
 				}
 				if err := c.call(http.MethodDelete, userPath(ref)+"/sessions", nil, nil); err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.ErrOrStderr(), "Ended all sessions of %s.\n", clean(ref.String()))
+				fmt.Fprintf(cmd.ErrOrStderr(), "Ended all sessions of %s.\n", called(ref))
 				return nil
 			})
 		},

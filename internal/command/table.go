@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 	"unicode"
+
+	"github.com/sallyport-auth/sallyport/internal/principal"
 )
 
 // clean makes a text safe for a terminal: control characters (which move the
@@ -24,6 +27,31 @@ func clean(s string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// shown is a name for people: as it is, or in quotes where it could be taken for
+// something else, such as for the columns beside it. Realms of exact names hold any.
+func shown(name string) string {
+	doubtful := func(r rune) bool { return unicode.IsSpace(r) || r == '"' || r == '@' }
+	if name == "" || strings.ContainsFunc(name, doubtful) || clean(name) != name {
+		return strconv.Quote(name)
+	}
+	return name
+}
+
+// named is name@realm for people.
+func named(name, realm string) string { return shown(name) + "@" + realm }
+
+// called is named for a name that was typed.
+func called(ref principal.Ref) string { return named(ref.Name, ref.Realm) }
+
+// told is a text that people chose, such as a full name, for a cell: in quotes where
+// it could be taken for more than one.
+func told(text string) string {
+	if strings.TrimSpace(text) != text || strings.Contains(text, "  ") || strings.HasPrefix(text, `"`) {
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 // table prints rows for people, aligned; the first row is the heading.

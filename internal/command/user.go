@@ -62,7 +62,7 @@ func (l *line) onUser(use, short string, do func(*cobra.Command, *client, princi
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return l.with(cmd.Context(), func(c *client) error {
-				ref, err := c.ref(args[0])
+				ref, err := c.userRef(args[0])
 				if err != nil {
 					return err
 				}
@@ -92,7 +92,7 @@ func (c *client) users(realm, q string) ([]user, error) {
 func printUsers(cmd *cobra.Command, users []user) error {
 	rows := [][]string{{"USER", "FULL NAME", "EMAIL", "GROUPS", "FACTORS", "STATE", "LAST LOGIN"}}
 	for _, u := range users {
-		rows = append(rows, []string{u.Name + "@" + u.Realm, u.FullName, u.Email, strings.Join(u.Groups, ","),
+		rows = append(rows, []string{named(u.Name, u.Realm), told(u.FullName), u.Email, strings.Join(u.Groups, ","),
 			strings.Join(u.Methods, ","), u.state(), when(u.LastLoginAt)})
 	}
 	return table(cmd.OutOrStdout(), rows)
@@ -119,8 +119,8 @@ func (l *line) userShow() *cobra.Command {
 			return document(cmd.OutOrStdout(), u)
 		}
 		return table(cmd.OutOrStdout(), [][]string{
-			{"User:", u.Name + "@" + u.Realm}, {"Number:", fmt.Sprint(u.Number)}, {"Id:", u.ID},
-			{"Full name:", u.FullName}, {"Email:", u.Email}, {"Phone:", u.Phone},
+			{"User:", named(u.Name, u.Realm)}, {"Number:", fmt.Sprint(u.Number)}, {"Id:", u.ID},
+			{"Full name:", told(u.FullName)}, {"Email:", u.Email}, {"Phone:", u.Phone},
 			{"Groups:", strings.Join(u.Groups, ", ")}, {"Factors:", strings.Join(u.Methods, ", ")},
 			{"State:", u.state()}, {"Created:", when(u.CreatedAt)}, {"Invited:", when(u.InvitedAt)},
 			{"Last login:", when(u.LastLoginAt)},
@@ -164,7 +164,7 @@ func (l *line) userSet() *cobra.Command {
 			return usage("say what to change: --email, --full-name, --phone or --groups (an empty value removes it)")
 		}
 		return l.with(cmd.Context(), func(c *client) error {
-			ref, err := c.ref(args[0])
+			ref, err := c.userRef(args[0])
 			if err != nil {
 				return err
 			}
@@ -188,7 +188,7 @@ func (l *line) userToggle(use, short string, disabled bool) *cobra.Command {
 		if err := c.call(http.MethodPatch, userPath(ref), userChange{Disabled: &disabled}, nil); err != nil {
 			return err
 		}
-		say(cmd, "%s is %sd.", ref, use)
+		say(cmd, "%s is %sd.", called(ref), use)
 		return nil
 	})
 }
@@ -198,7 +198,7 @@ func (l *line) userDelete() *cobra.Command {
 		if err := c.call(http.MethodDelete, userPath(ref), nil, nil); err != nil {
 			return err
 		}
-		say(cmd, "Deleted %s.", ref)
+		say(cmd, "Deleted %s.", called(ref))
 		return nil
 	})
 }
@@ -226,7 +226,7 @@ func (l *line) userInvite() *cobra.Command {
 			return document(cmd.OutOrStdout(), link)
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), clean(link.InviteURL))
-		say(cmd, "Give this link to %s alone. It works once, for %s.", ref, seconds(link.ExpiresIn))
+		say(cmd, "Give this link to %s alone. It works once, for %s.", called(ref), seconds(link.ExpiresIn))
 		return nil
 	})
 	jsonFlag(cmd, &asJSON)
@@ -236,7 +236,7 @@ func (l *line) userInvite() *cobra.Command {
 func (l *line) userResetPassword() *cobra.Command {
 	var fromStdin bool
 	cmd := l.onUser("reset-password", "Set a new password and end all sessions", func(cmd *cobra.Command, c *client, ref principal.Ref) error {
-		password, err := newPassword(cmd, fromStdin, "New password for "+clean(ref.String())+": ")
+		password, err := newPassword(cmd, fromStdin, "New password for "+called(ref)+": ")
 		if err != nil {
 			return err
 		}
@@ -246,7 +246,7 @@ func (l *line) userResetPassword() *cobra.Command {
 		if err := c.call(http.MethodPatch, userPath(ref), userChange{Password: &password}, nil); err != nil {
 			return err
 		}
-		say(cmd, "%s has a new password. All sessions have ended.", ref)
+		say(cmd, "%s has a new password. All sessions have ended.", called(ref))
 		return nil
 	})
 	cmd.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input")
@@ -258,7 +258,7 @@ func (l *line) userResetFactors() *cobra.Command {
 		if err := c.call(http.MethodDelete, userPath(ref)+"/methods", nil, nil); err != nil {
 			return err
 		}
-		say(cmd, "%s has no second factor any more. All sessions have ended.", ref)
+		say(cmd, "%s has no second factor any more. All sessions have ended.", called(ref))
 		if ref.Realm == adminRealm {
 			return c.adviseWithoutAdmin(cmd, ref)
 		}
@@ -281,15 +281,19 @@ func (l *line) userRecoveryCodes() *cobra.Command {
 		for _, code := range made.RecoveryCodes {
 			fmt.Fprintln(cmd.OutOrStdout(), code)
 		}
-		say(cmd, "Each works once, in place of a code of %s's authenticator. They are not shown again.", ref)
+		say(cmd, "Each works once, in place of a code of %s's authenticator. They are not shown again.", called(ref))
 		return nil
 	})
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return cmd
 }
 
-// adminRealm is where administrators live.
-const adminRealm = "admin"
+// adminRealm is where administrators live, authRealm where programs live that ask
+// about all others. What they may do is fixed.
+const (
+	adminRealm = "admin"
+	authRealm  = "auth"
+)
 
 // adviseWithoutAdmin says what comes next where the last administrator has
 // just lost the second factor, and with it the administration.
@@ -298,11 +302,15 @@ func (c *client) adviseWithoutAdmin(cmd *cobra.Command, ref principal.Ref) error
 	if err != nil {
 		return err
 	}
+	name := ref.Name
 	for _, u := range admins {
+		if strings.EqualFold(u.ID, ref.Name) {
+			name = u.Name
+		}
 		if !u.Disabled && len(u.Methods) > 0 {
 			return nil
 		}
 	}
-	say(cmd, "No administrator is left. Next: `sallyport setup-link` while the server runs (or start it: it prints the link), and give the name %s again.", ref.Name)
+	say(cmd, "No administrator is left. Next: `sallyport setup-link` while the server runs (or start it: it prints the link), and give the name %s again.", shown(name))
 	return nil
 }

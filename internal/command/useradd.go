@@ -81,15 +81,20 @@ func (c *client) addUser(cmd *cobra.Command, name string, flags *addFlags) error
 	}
 	body := newUser{Realm: ref.Realm, Name: ref.Name, Email: flags.email, FullName: flags.fullName, Phone: flags.phone, Groups: flags.groups}
 	if !flags.invite {
-		body.Password, err = newPassword(cmd, flags.passwordStdin, "Password for "+clean(ref.String())+" (empty: none yet): ")
+		body.Password, err = newPassword(cmd, flags.passwordStdin, "Password for "+called(ref)+" (empty: none yet): ")
 		if err != nil {
 			return err
 		}
 	}
-	if err := c.call(http.MethodPost, "/users", body, nil); err != nil {
+	var made user
+	if err := c.call(http.MethodPost, "/users", body, &made); err != nil {
 		return err
 	}
-	result, err := c.equip(ref, flags)
+	record := ref
+	if !principal.InPath(ref.Name) {
+		record.Name = made.ID
+	}
+	result, err := c.equip(ref, record, flags)
 	if err != nil {
 		return err
 	}
@@ -103,23 +108,25 @@ func (c *client) addUser(cmd *cobra.Command, name string, flags *addFlags) error
 		if _, person := terminal(cmd); !person {
 			hint = " (standard input is read with --password-stdin alone)"
 		}
-		say(cmd, "Added %s, without a password%s: nobody can sign in as %s until you set one with `user reset-password` or print a link with `user invite`.", ref, hint, ref.Name)
+		say(cmd, "Added %s, without a password%s: nobody can sign in as %s until you set one with `user reset-password` or print a link with `user invite`.", called(ref), hint, shown(ref.Name))
 	}
 	return err
 }
 
 // equip gives the new user what the flags ask for. Where that fails the user
 // is taken away again: half a user would refuse the next try as existing.
-func (c *client) equip(ref principal.Ref, flags *addFlags) (added, error) {
+//
+// record is ref, or names the user by the id.
+func (c *client) equip(ref, record principal.Ref, flags *addFlags) (added, error) {
 	result := added{Realm: ref.Realm, Name: ref.Name}
 	err := func() error {
 		if flags.totp {
-			if err := c.call(http.MethodPost, userPath(ref)+"/totp", struct{}{}, &result); err != nil {
+			if err := c.call(http.MethodPost, userPath(record)+"/totp", struct{}{}, &result); err != nil {
 				return err
 			}
 		}
 		if flags.invite {
-			link, err := c.invite(ref)
+			link, err := c.invite(record)
 			result.InviteURL = link.InviteURL
 			return err
 		}
@@ -128,15 +135,15 @@ func (c *client) equip(ref principal.Ref, flags *addFlags) (added, error) {
 	if err == nil {
 		return result, nil
 	}
-	if undo := c.call(http.MethodDelete, userPath(ref), nil, nil); undo != nil {
-		return added{}, fmt.Errorf("%w; the user %s exists without it: delete it and try again", err, ref)
+	if undo := c.call(http.MethodDelete, userPath(record), nil, nil); undo != nil {
+		return added{}, fmt.Errorf("%w; the user %s exists without it: delete it and try again", err, called(ref))
 	}
 	return added{}, fmt.Errorf("%w; no user was added", err)
 }
 
 func printAdded(cmd *cobra.Command, a added, qr bool) error {
 	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "Added %s.\n", clean(a.Name+"@"+a.Realm))
+	fmt.Fprintf(out, "Added %s.\n", named(a.Name, a.Realm))
 	if a.OTPAuthURI != "" {
 		fmt.Fprintf(out, "\nThese are shown once.\nSecret:  %s\nURI:     %s\n", clean(a.Secret), clean(a.OTPAuthURI))
 	}

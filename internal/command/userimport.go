@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,11 +26,13 @@ const (
 type importFlags struct {
 	format, from, realm, onConflict string
 	fernetKeyFile                   string
+	totpPeriod                      int // seconds; 0: not said
 	dryRun, asJSON                  bool
 }
 
 // check refuses flags that cannot be, before anything is opened.
-func (f *importFlags) check() error {
+// periodSet: the flag --totp-period was given.
+func (f *importFlags) check(periodSet bool) error {
 	if f.format != "" && !slices.Contains(importing.Formats(), f.format) {
 		return usage("--format: expected %s", strings.Join(importing.Formats(), ", "))
 	}
@@ -40,6 +43,10 @@ func (f *importFlags) check() error {
 		return usage("--from and --format exclude each other: --from is the format of an older system")
 	case f.fernetKeyFile != "" && f.from != importing.FastAPI2FA:
 		return usage("--fernet-key-file goes with --from %s", importing.FastAPI2FA)
+	case periodSet && f.from != importing.Trench:
+		return usage("--totp-period goes with --from %s: other files say it themselves, or have 30 seconds", importing.Trench)
+	case periodSet && (f.totpPeriod < 1 || f.totpPeriod > importing.MaxPeriod):
+		return usage("--totp-period: 1 to %d seconds are expected", importing.MaxPeriod)
 	}
 	if conflicts := []string{conflictSkip, conflictUpdate, conflictRefuse}; !slices.Contains(conflicts, f.onConflict) {
 		return usage("--on-conflict: expected %s", strings.Join(conflicts, ", "))
@@ -87,7 +94,7 @@ func (l *line) userImport() *cobra.Command {
 			"  sallyport user export --with-hashes | ssh new sallyport user import -",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := flags.check(); err != nil {
+			if err := flags.check(cmd.Flags().Changed("totp-period")); err != nil {
 				return err
 			}
 			return l.importFile(cmd, args[0], flags)
@@ -97,6 +104,7 @@ func (l *line) userImport() *cobra.Command {
 	f.StringVar(&flags.format, "format", "", "`format` of the file: htpasswd, authelia, django or jsonl (default: guessed)")
 	f.StringVar(&flags.from, "from", "", "older `system` whose query printed the file: adjure, ungleich, fastapi2fa or trench")
 	f.StringVar(&flags.fernetKeyFile, "fernet-key-file", "", "`file` with the Fernet key of fastapi2fa (default: asked for)")
+	f.IntVar(&flags.totpPeriod, "totp-period", 0, "`seconds` for which trench's codes live (default: as the realm's otp says, else 30)")
 	f.StringVar(&flags.realm, "realm", "", "`realm` of users for whom the file names none (default: the server's); with --from of all (default: the system's)")
 	f.StringVar(&flags.onConflict, "on-conflict", conflictSkip, "`what` to do with users who exist: skip, update or refuse")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "say what would happen, and change nothing")
@@ -139,6 +147,7 @@ func (l *line) importFile(cmd *cobra.Command, path string, flags importFlags) er
 		if err := i.look(); err != nil {
 			return err
 		}
+		reader.SetPeriod(cmp.Or(flags.totpPeriod, i.periods[i.realm]))
 		err := i.run(reader)
 		if printed := i.print(cmd, reader); err == nil {
 			err = printed

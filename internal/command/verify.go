@@ -105,7 +105,7 @@ func (c *client) verify(cmd *cobra.Command, ref principal.Ref, token string, asJ
 // Nothing is open meanwhile: a store is not locked while somebody types.
 func readToken(cmd *cobra.Command, of principal.Ref) (token string, err error) {
 	if fd, person := terminal(cmd); person {
-		token, err = ask(cmd, fd, "Token of "+clean(of.String())+": ")
+		token, err = ask(cmd, fd, "Token of "+called(of)+": ")
 	} else {
 		token, err = readSecret(cmd.Context(), cmd.InOrStdin(), "standard input")
 	}

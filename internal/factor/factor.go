@@ -305,6 +305,7 @@ type seedRecord struct {
 	CreatedAt time.Time  `json:"created_at"`
 	UsedAt    time.Time  `json:"used_at,omitzero"`
 	ShowUntil time.Time  `json:"show_until,omitzero"` // an administrator made it
+	Brought   bool       `json:"brought,omitempty"`   // it was in use elsewhere
 }
 
 // totpRecord is all TOTP of a person: at most one confirmed, one pending.

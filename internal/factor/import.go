@@ -93,7 +93,7 @@ func (f *Factors) Bring(tx store.Tx, actor account.Actor, id principal.ID, b Bro
 	if err != nil {
 		return err
 	}
-	rec.Seed = b.Seed.Reveal()
+	rec.Seed, rec.Brought = b.Seed.Reveal(), true
 	if err := store.Save(tx, totpKey(id), &totpRecord{Confirmed: rec}, time.Time{}); err != nil {
 		return err
 	}

@@ -30,12 +30,26 @@ func QR(uri string, size int) ([]byte, error) {
 	return encode(uri, qrcode.Medium, min(max(size, MinQR), MaxQR))
 }
 
+// QRLevel is how much of a QR code may be unreadable (ISO/IEC 18004).
+type QRLevel uint8
+
+// The levels: QRLow is L, 7 percent, and QRMedium M, 15 percent, which is the default
+// of the Python library qrcode.
+const (
+	QRLow QRLevel = iota
+	QRMedium
+)
+
 // QRModules returns a PNG of an otpauth URI with so many pixels a module a side
-// (MinModule to MaxModule, what lies outside is moved to the nearer bound), a
-// quiet zone of 4 modules, and recovery level L: with 10 pixels the picture that
-// the Python library qrcode makes of it by default. It is as secret as the URI.
-func QRModules(uri string, pixels int) ([]byte, error) {
-	return encode(uri, qrcode.Low, -min(max(pixels, MinModule), MaxModule))
+// (MinModule to MaxModule, what lies outside is moved to the nearer bound) and a
+// quiet zone of 4 modules, as the Python library qrcode draws it with a box_size of
+// that. It is as secret as the URI.
+func QRModules(uri string, level QRLevel, pixels int) ([]byte, error) {
+	recovery := qrcode.Low
+	if level == QRMedium {
+		recovery = qrcode.Medium
+	}
+	return encode(uri, recovery, -min(max(pixels, MinModule), MaxModule))
 }
 
 // encode makes the picture; a negative size is that of a module.

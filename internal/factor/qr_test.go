@@ -20,7 +20,7 @@ import (
 func TestQRModules(t *testing.T) {
 	uri := otp.URI(otp.Label{Issuer: "Old House", Account: "alice@adjure"}, []byte("twenty bytes of seed"), otp.Params{Algorithm: otp.SHA256, Digits: 6, Period: 30})
 	for asked, pixels := range map[int]int{10: 10, 3: 3, 0: factor.MinModule, 1 << 30: factor.MaxModule} {
-		data, err := factor.QRModules(uri, asked)
+		data, err := factor.QRModules(uri, factor.QRLow, asked)
 		must(t, err)
 		picture, err := png.Decode(bytes.NewReader(data))
 		must(t, err)
@@ -43,8 +43,22 @@ func TestQRModules(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "https://example.com", "otpauth://" + strings.Repeat("x", 5000)} {
-		if _, err := factor.QRModules(bad, 10); err == nil {
+		if _, err := factor.QRModules(bad, factor.QRMedium, 10); err == nil {
 			t.Errorf("a QR code of %.20q", bad)
+		}
+	}
+}
+
+// The level decides how many modules a text needs: this one 37 with L, 41 with M.
+func TestQRModulesHaveTheLevelThatWasAskedFor(t *testing.T) {
+	uri := "otpauth://totp/fastapi_2fa:x%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=fastapi_2fa&period=30"
+	for level, side := range map[factor.QRLevel]int{factor.QRLow: 450, factor.QRMedium: 490} {
+		data, err := factor.QRModules(uri, level, 10)
+		must(t, err)
+		picture, err := png.Decode(bytes.NewReader(data))
+		must(t, err)
+		if got := picture.Bounds().Dx(); got != side {
+			t.Errorf("level %d: %d pixels a side, want %d", level, got, side)
 		}
 	}
 }

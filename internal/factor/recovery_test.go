@@ -68,7 +68,7 @@ func TestBroughtRecoveryCodes(t *testing.T) {
 	if got := h.foreign(alice); !slices.Equal(got, []string{oldDigest, otherDigest}) || h.left(alice) != 4 {
 		t.Errorf("%d digests and %d codes of four that differ", len(got), h.left(alice))
 	}
-	if e, used, err := reveal(h, alice); err != nil || used || !strings.Contains(e.URI, "issuer=Old%20House") {
+	if e, used, err := reveal(h, alice); err != nil || !used || !strings.Contains(e.URI, "issuer=Old%20House") {
 		t.Errorf("the authenticator came as %v, used %v", err, used)
 	}
 	for _, c := range []struct {

@@ -22,7 +22,7 @@ func (f *Factors) Current(tx store.Tx, id principal.ID) (string, error) {
 }
 
 // Reveal returns the confirmed authenticator with its seed, and whether it ever
-// proved something.
+// proved something, here or where it was brought from.
 //
 // Everywhere else the seed of a confirmed method never leaves again: who has it
 // has the factor, for ever. Only facades of older systems may call this, and
@@ -37,5 +37,5 @@ func (f *Factors) Reveal(tx store.Tx, id principal.ID) (e *Enrollment, used bool
 	}
 	e = rec.Confirmed.enrollment()
 	e.Active = true
-	return e, !rec.Confirmed.UsedAt.IsZero(), nil
+	return e, rec.Confirmed.Brought || !rec.Confirmed.UsedAt.IsZero(), nil
 }

@@ -3,6 +3,7 @@ package principal
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -157,3 +158,8 @@ func stable(profile *precis.Profile, s string) (string, error) {
 func excluded(r rune) bool {
 	return r == ',' || r == '@' || r == '/' || unicode.IsControl(r) || unicode.IsSpace(r)
 }
+
+// InPath reports whether a name is one part of a path that comes through every server
+// as it was sent, with its slashes escaped: it is not empty, and cleaning the path
+// leaves it as it is. Every name of CanonicalName is, some of ExactName are not.
+func InPath(name string) bool { return name != "" && path.Clean("/"+name) == "/"+name }

@@ -262,3 +262,17 @@ func FuzzParseID(f *testing.F) {
 		}
 	})
 }
+
+// A name that a path cleans away, or shortens, names somebody else on the way.
+func TestInPath(t *testing.T) {
+	for _, name := range []string{"", ".", "..", "/", "a//b", "/a", "a/", "x/../y", "../x", "./a", "a/."} {
+		if principal.InPath(name) {
+			t.Errorf("%q stands in no path", name)
+		}
+	}
+	for _, name := range []string{"alice", "a/b", "two words", "...", ".a", "a..b", "%2F", "é"} {
+		if !principal.InPath(name) {
+			t.Errorf("%q can stand in a path", name)
+		}
+	}
+}

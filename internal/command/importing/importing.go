@@ -96,6 +96,7 @@ type Reader struct {
 	format string
 	in     *bufio.Reader
 	key    *Fernet // of FastAPI2FA
+	period int     // of Trench, in seconds; 0: usualPeriod
 	notes  []string
 }
 
@@ -155,6 +156,11 @@ func guess(head string) string {
 
 // Format is the one that was named or guessed.
 func (r *Reader) Format() string { return r.format }
+
+// SetPeriod says for how many seconds codes live where that stood in the settings of
+// the system alone: those of Trench. 1 to MaxPeriod; 0: the usual 30. Call it before
+// Users.
+func (r *Reader) SetPeriod(seconds int) { r.period = seconds }
 
 // Notes are sentences about what was left out of the file, once Users ended.
 func (r *Reader) Notes() []string { return r.notes }

@@ -115,8 +115,8 @@ func totpWith(digits, period *float64, algorithm string) (*TOTP, *Refusal) {
 	if digits == nil || *digits != 6 && *digits != 8 {
 		return nil, refuse("totp", "codes have 6 or 8 digits here")
 	}
-	if period == nil || *period != math.Trunc(*period) || *period < 1 || *period > maxPeriod {
-		return nil, refuse("totp", "the period of a code is 1 to %d whole seconds here", maxPeriod)
+	if period == nil || *period != math.Trunc(*period) || *period < 1 || *period > MaxPeriod {
+		return nil, refuse("totp", "the period of a code is 1 to %d whole seconds here", MaxPeriod)
 	}
 	if !slices.Contains([]string{"SHA1", "SHA256", "SHA512"}, algorithm) {
 		return nil, refuse("totp", "the algorithm is SHA1, SHA256 or SHA512")
@@ -124,12 +124,15 @@ func totpWith(digits, period *float64, algorithm string) (*TOTP, *Refusal) {
 	return &TOTP{Digits: int(*digits), Period: int(*period), Algorithm: algorithm}, nil
 }
 
-// maxPeriod bounds the life of a code, in seconds.
-const maxPeriod = 3600
+const (
+	// MaxPeriod bounds the life of a code, in seconds.
+	MaxPeriod   = 3600
+	usualPeriod = 30
+)
 
 // usual are the parameters of systems that have no others.
 func usual(seed string) *TOTP {
-	return &TOTP{Secret: secret.NewText(seed), Digits: 6, Period: 30, Algorithm: "SHA1"}
+	return &TOTP{Secret: secret.NewText(seed), Digits: 6, Period: usualPeriod, Algorithm: "SHA1"}
 }
 
 func texts(list []string) []secret.Text {

@@ -1,8 +1,10 @@
 package importing
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -40,13 +42,18 @@ var trenchOthers = []string{"email", "sms_twilio", "sms_api", "sms_aws", "yubi"}
 
 // trench counts what it leaves out.
 type trench struct {
-	left map[string]int // by method
-	bare int            // users who come without any
+	period int            // of codes, in seconds
+	timed  int            // users who come with such codes
+	left   map[string]int // by method
+	bare   int            // users who come without any
 }
 
 func (r *Reader) trench(yield func(Entry, error) bool) {
-	t := trench{left: map[string]int{}}
+	t := trench{period: cmp.Or(r.period, usualPeriod), left: map[string]int{}}
 	rows(r, trenchFields, t.take)(yield)
+	if t.timed > 0 && t.period != usualPeriod {
+		r.notes = append(r.notes, counted(t.timed, "has", "have")+" an authenticator whose codes live for "+strconv.Itoa(t.period)+" seconds: --totp-period says otherwise")
+	}
 	for _, name := range slices.Sorted(maps.Keys(t.left)) {
 		r.notes = append(r.notes, counted(t.left[name], "has", "have")+" the method "+name+", which this version does not offer: it was left out")
 	}
@@ -80,9 +87,11 @@ func (t *trench) take(e *Entry, row *trenchRow) (*Refusal, error) {
 			return refuse("totp", "the method app is active twice: leave one of them"), nil
 		default:
 			e.TOTP = usual(m.Secret)
+			e.TOTP.Period = t.period
 			if refused := e.backupCodes(m.BackupCodes); refused != nil {
 				return refused, nil
 			}
+			t.timed++
 		}
 	}
 	slices.Sort(others)

@@ -41,7 +41,7 @@ func address(a netip.Addr) string {
 
 type listSessionsInput struct {
 	Realm  string `query:"realm" maxLength:"512" doc:"With name: only this user's."`
-	Name   string `query:"name" maxLength:"512" doc:"With realm: only this user's."`
+	Name   string `query:"name" maxLength:"512" doc:"With realm: only this user's. A name, or an id as in the path of a user."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" doc:"Sessions in an answer; default 50."`
 	Cursor string `query:"cursor" maxLength:"2048" doc:"next_cursor of the answer before."`
 }

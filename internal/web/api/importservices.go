@@ -22,6 +22,7 @@ type ImportService struct {
 	Digits      int    `json:"digits,omitempty" doc:"6 or 8; default: the realm's."`
 	Period      int    `json:"period,omitempty" doc:"Seconds of a token; default: the realm's."`
 	Algorithm   string `json:"algorithm,omitempty" doc:"SHA1, SHA256 or SHA512; default: the realm's."`
+	Via         string `json:"via,omitempty" doc:"ungleich: a new one counts as created through that facade, which then reaches it where it reaches no others."`
 }
 
 // importServicesInput is a batch. 200 services are some 1,000 records.
@@ -58,7 +59,7 @@ func (a *API) importServices(ctx context.Context, c *caller, in *importServicesI
 // arrived reads one service, and refuses what needs no store.
 func arrived(in *ImportService) arrival {
 	n := arrival{in: in, NewService: account.NewService{
-		Ref: principal.Ref{Name: in.Name, Realm: in.Realm}, Description: in.Description, Owner: in.Owner, Trusted: in.Trusted,
+		Ref: principal.Ref{Name: in.Name, Realm: in.Realm}, Description: in.Description, Owner: in.Owner, Trusted: in.Trusted, Via: in.Via,
 	}}
 	var err error
 	if n.Ref.Realm, err = principal.CanonicalRealm(n.Ref.Realm); err != nil {

@@ -314,15 +314,15 @@ func (a *API) qr(ctx context.Context, c *caller, in *qrInput) (*imageOutput, err
 	if err != nil {
 		return nil, err
 	}
-	owner := !c.local && c.live.Identity.Name == ref.Name && c.live.Identity.Realm == ref.Realm
 	var e *factor.Enrollment
 	err = a.Store.View(ctx, func(tx store.Tx) error {
-		if !owner {
+		u, err := a.byPath(tx, ref)
+		owner := err == nil && !c.local && c.live.Identity.ID == u.ID
+		if !owner { // who may not learns nothing of who exists
 			if err := a.mayOver(tx, c, account.Update, ref.Realm); err != nil {
 				return err
 			}
 		}
-		u, err := a.Directory.ByRef(tx, ref)
 		if err != nil {
 			return err
 		}

@@ -116,13 +116,15 @@ func (a *API) verify(ctx context.Context, c *caller, in *verifyInput) (*verdictO
 		if err := a.mayOver(tx, c, account.Authenticate, ref.Realm); err != nil {
 			return err
 		}
-		u, err := a.Directory.ByRef(tx, ref)
+		u, err := a.byPath(tx, ref)
 		if errors.Is(err, account.ErrUnknownUser) {
 			return a.Programs.Nobody(tx, q, nil, "")
 		}
 		if err != nil {
 			return err
 		}
+		q := q
+		q.Ref = u.Ref() // the path may hold the id
 		open, err := a.mayTry(tx, c, u.Realm)
 		if err != nil {
 			return err
@@ -228,7 +230,7 @@ func onceOnUser[Out any](ctx context.Context, a *API, c *caller, in *UserPath, d
 		return err
 	}
 	return once(ctx, a, c, may, func(tx store.Tx) (*Out, error) {
-		u, err := a.Directory.ByRef(tx, ref)
+		u, err := a.byPath(tx, ref)
 		if err != nil {
 			return nil, err
 		}

@@ -251,7 +251,7 @@ func (a *API) serviceTarget(tx store.Tx, c *caller, capability account.Capabilit
 	return c.holds(serviceTag(s))
 }
 
-func (a *API) showService(ctx context.Context, c *caller, in *UserPath) (*serviceOutput, error) {
+func (a *API) showService(ctx context.Context, c *caller, in *ServicePath) (*serviceOutput, error) {
 	ref, err := a.serviceRef(ctx, in)
 	if err != nil {
 		return nil, err
@@ -271,10 +271,16 @@ func (a *API) showService(ctx context.Context, c *caller, in *UserPath) (*servic
 	return out, err
 }
 
-// service is the one spelling of a service's path. What cannot be a name is
+// ServicePath names a service in the path, in any spelling.
+type ServicePath struct {
+	Realm string `path:"realm" maxLength:"512" example:"robots"`
+	Name  string `path:"name" maxLength:"512" example:"deploy"`
+}
+
+// serviceRef is the one spelling of a service's path. What cannot be a name is
 // nobody's.
-func (a *API) serviceRef(ctx context.Context, in *UserPath) (principal.Ref, error) {
-	ref, err := a.ref(ctx, in)
+func (a *API) serviceRef(ctx context.Context, in *ServicePath) (principal.Ref, error) {
+	ref, err := a.ref(ctx, (*UserPath)(in))
 	if errors.Is(err, account.ErrUnknownUser) {
 		return principal.Ref{}, account.ErrUnknownService
 	}
@@ -282,7 +288,7 @@ func (a *API) serviceRef(ctx context.Context, in *UserPath) (principal.Ref, erro
 }
 
 type changeServiceInput struct {
-	UserPath
+	ServicePath
 	Body struct {
 		Description *string   `json:"description,omitempty" maxLength:"512"`
 		Use         *string   `json:"use,omitempty" enum:"both,caller,subject"`
@@ -294,7 +300,7 @@ type changeServiceInput struct {
 }
 
 func (a *API) changeService(ctx context.Context, c *caller, in *changeServiceInput) (*serviceOutput, error) {
-	ref, err := a.serviceRef(ctx, &in.UserPath)
+	ref, err := a.serviceRef(ctx, &in.ServicePath)
 	if err != nil {
 		return nil, err
 	}
@@ -325,7 +331,7 @@ func (a *API) changeService(ctx context.Context, c *caller, in *changeServiceInp
 }
 
 type rotateInput struct {
-	UserPath
+	ServicePath
 	Body *struct {
 		Overlap   *int   `json:"overlap,omitempty" minimum:"0" maximum:"2592000" doc:"Seconds that the old seed works on; default 86400. 0: it ends now."`
 		Seed      string `json:"seed,omitempty" maxLength:"512" doc:"A seed from elsewhere in base32; left out: a new one."`
@@ -334,7 +340,7 @@ type rotateInput struct {
 }
 
 func (a *API) rotateService(ctx context.Context, c *caller, in *rotateInput) (*newSeedOutput, error) {
-	ref, err := a.serviceRef(ctx, &in.UserPath)
+	ref, err := a.serviceRef(ctx, &in.ServicePath)
 	if err != nil {
 		return nil, err
 	}
@@ -374,7 +380,7 @@ func (a *API) rotateService(ctx context.Context, c *caller, in *rotateInput) (*n
 	})
 }
 
-func (a *API) deleteService(ctx context.Context, c *caller, in *UserPath) (*struct{}, error) {
+func (a *API) deleteService(ctx context.Context, c *caller, in *ServicePath) (*struct{}, error) {
 	ref, err := a.serviceRef(ctx, in)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -42,7 +43,7 @@ func userOf(u *account.User) User {
 // UserPath names a user in the path, in any spelling.
 type UserPath struct {
 	Realm string `path:"realm" maxLength:"512" example:"users"`
-	Name  string `path:"name" maxLength:"512" example:"alice"`
+	Name  string `path:"name" maxLength:"512" example:"alice" doc:"The name, or the user's id where nobody of the realm is called so: where names are exact, some cannot stand in a path, such as the empty one."`
 }
 
 // ref is the one spelling. What cannot be a name is nobody's.
@@ -118,12 +119,33 @@ func (a *API) mayCreate(tx store.Tx, c *caller, realm string) error {
 	return a.mayOver(tx, c, account.Create, realm)
 }
 
-// target finds the user of a path, for a caller who may.
+// target finds the user of a path, for a caller who may: see byPath.
 func (a *API) target(tx store.Tx, c *caller, capability account.Capability, ref principal.Ref) (*account.User, error) {
 	if err := a.mayOver(tx, c, capability, ref.Realm); err != nil {
 		return nil, err
 	}
-	return a.Directory.ByRef(tx, ref)
+	return a.byPath(tx, ref)
+}
+
+// byPath finds who has a name, or else the user of that realm who has the text as id:
+// a path has no place for some of the names that realms of exact names hold. Ask it
+// after the caller's right to the realm. Errors: account.ErrUnknownUser; others: the
+// store failed.
+func (a *API) byPath(tx store.Tx, ref principal.Ref) (*account.User, error) {
+	u, err := a.Directory.ByRef(tx, ref)
+	id, none := principal.ParseID(ref.Name)
+	if !errors.Is(err, account.ErrUnknownUser) || none != nil {
+		return u, err
+	}
+	// A program that is called so is whom the path names.
+	if _, taken := a.Directory.ServiceByRef(tx, ref); !errors.Is(taken, account.ErrUnknownService) {
+		return nil, cmp.Or(taken, err)
+	}
+	u, err = a.Directory.ByID(tx, id)
+	if err == nil && u.Realm != ref.Realm {
+		return nil, account.ErrUnknownUser
+	}
+	return u, err
 }
 
 type listUsersInput struct {

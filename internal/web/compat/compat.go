@@ -71,6 +71,10 @@ type Common struct {
 	Scheme func(*http.Request) string
 }
 
+// Closed is what facades say of a place where no code is judged any more, however long
+// somebody waits (a 429 with nothing for Retry-After).
+const Closed = "Too many wrong codes: use a backup code, or ask your administrator."
+
 // Refusal is why a call does not come to a facade's door. Code is a stable word and
 // Text a sentence for everybody; each facade writes them in its own error form.
 type Refusal struct {
@@ -78,4 +82,11 @@ type Refusal struct {
 	Code, Text string
 	Wait       time.Duration // for Retry-After; 0: nothing to say
 	Challenge  string        // for WWW-Authenticate; "": none
+}
+
+// Shown notes that a facade shows a seed, or the code of a moment, of somebody whose
+// authenticator is in use. It is a line in the log: callers ask as often as they like.
+func (r Rooms) Shown(facade, what string, id principal.ID, ref principal.Ref, client netip.Addr, caller string) {
+	r.Audit.Note(audit.Event{Time: r.Clock(), Kind: audit.KindSecretShown, Outcome: audit.OK, Principal: id, Name: ref.String(),
+		Client: client, Actor: caller, Method: facade, Detail: map[string]string{"what": what}})
 }

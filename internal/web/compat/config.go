@@ -73,7 +73,8 @@ type Ungleich struct {
 type Fastapi2FA struct {
 	Realm Word `json:"realm,omitempty"` // default fastapi2fa
 	Access
-	// Signup opens signup, users/* and tasks/* beyond loopback. Default false.
+	// Signup opens signup beyond loopback, and users/* and tasks/* to the service of
+	// Require. Default false.
 	Signup bool `json:"signup,omitempty"`
 }
 

@@ -101,8 +101,12 @@ func (g *Gate) page(r *http.Request, c Call) *Refusal {
 		return nil // whatever Sec-Fetch-Site says: it is another site by nature
 	}
 	var self []string
-	if c.Listed && g.common.Scheme != nil {
-		self = []string{web.OwnOrigin(g.common.Scheme(r), r.Host)}
+	if c.Listed {
+		scheme := web.Scheme
+		if g.common.Scheme != nil {
+			scheme = g.common.Scheme
+		}
+		self = []string{web.OwnOrigin(scheme(r), r.Host)}
 	}
 	if web.SiteOf(r, self...) == web.SiteForeign {
 		return new(otherPage)
@@ -177,11 +181,10 @@ func (g *Gate) CORS(w http.ResponseWriter, r *http.Request) (done bool) {
 	}
 	h := w.Header()
 	h.Add("Vary", "Origin")
-	lines := r.Header["Origin"]
-	if len(lines) != 1 || !web.OneOf(lines[0], g.common.CORS) {
+	if lines := r.Header["Origin"]; len(lines) != 1 || !web.OneOf(lines[0], g.common.CORS) {
 		return false
 	}
-	h.Set("Access-Control-Allow-Origin", lines[0])
+	h.Set("Access-Control-Allow-Origin", r.Header["Origin"][0])
 	h.Set("Access-Control-Expose-Headers", "Retry-After, WWW-Authenticate")
 	if !web.Preflight(r.Method, r.Header) {
 		return false

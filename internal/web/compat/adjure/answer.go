@@ -100,6 +100,8 @@ func (f *Facade) fail(w http.ResponseWriter, r *http.Request, code string, err e
 	}
 	status, word, text, wait := web.Answer(err)
 	switch {
+	case status == http.StatusTooManyRequests && wait == 0:
+		text = compat.Closed
 	case status == http.StatusTooManyRequests:
 		web.SetRetryAfter(w.Header(), wait)
 	case status == http.StatusServiceUnavailable:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -122,6 +123,29 @@ func TestO4ParallelGuessesAreCounted(t *testing.T) {
 	if got := parallel(60, func() compattest.Answer { return p.authenticate(wrong) }); got[400] != free || got[429] != 60-free {
 		t.Errorf("%v, and %d are free", got, free)
 	}
+}
+
+// Where so many codes were wrong that none is judged any more, waiting does not help,
+// and the answer says what does.
+func TestO6AClosedPlace(t *testing.T) {
+	h := newHouse(t)
+	p := h.provision("bob")
+	wrong := p.wrong()
+	var last compattest.Answer
+	for range 300 {
+		if last = p.authenticate(wrong); last.Status != 429 {
+			continue
+		}
+		seconds, err := strconv.Atoi(last.Header.Get("Retry-After"))
+		if err != nil {
+			break
+		}
+		h.Time.Advance(time.Duration(seconds) * time.Second)
+	}
+	h.problem("closed", last, 429, "VALIDATION_FAILURE", "Too many wrong codes: use a backup code, or ask your administrator.")
+	h.Time.Advance(15 * time.Minute)
+	h.empty("as it says", p.recover(p.codes[0]))
+	h.empty("and then", p.authenticate(p.code()))
 }
 
 // Attack: guesses spread over both doors of the facade and the gateway's own, each of

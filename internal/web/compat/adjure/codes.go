@@ -116,8 +116,9 @@ func (f *Facade) authCode(c *call) error {
 	var answer struct {
 		Code string `json:"code"`
 	}
+	var u *account.User
 	err = f.Store.View(c.r.Context(), func(tx store.Tx) error {
-		u, err := f.shows(tx, c, params)
+		u, err = f.shows(tx, c, params)
 		if err == nil {
 			answer.Code, err = f.Factors.Current(tx, u.ID)
 		}
@@ -129,6 +130,7 @@ func (f *Facade) authCode(c *call) error {
 	if err != nil {
 		return err
 	}
+	f.Shown(name, "code", u.ID, u.Ref(), c.client.Addr, "compat "+name)
 	writeJSON(c.w, http.StatusOK, answer)
 	return nil
 }

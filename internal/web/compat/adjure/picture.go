@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/store"
@@ -30,8 +31,9 @@ func (f *Facade) qrcode(c *call) error {
 	}
 	var e *factor.Enrollment
 	var used bool
+	var u *account.User
 	err = f.Store.View(c.r.Context(), func(tx store.Tx) error {
-		u, err := f.shows(tx, c, params)
+		u, err = f.shows(tx, c, params)
 		if err == nil {
 			e, used, err = f.Factors.Reveal(tx, u.ID)
 		}
@@ -45,10 +47,11 @@ func (f *Facade) qrcode(c *call) error {
 	case used && !f.CodeOracle:
 		return refuse(invalidParams, "This authenticator was used already, and is not shown again: set code_oracle of compat.adjure to allow it.")
 	}
-	picture, err := factor.QRModules(uri(issuer, username, e), pixels)
+	picture, err := factor.QRModules(uri(issuer, username, e), factor.QRLow, pixels)
 	if err != nil {
 		return err
 	}
+	f.Shown(name, "seed", u.ID, u.Ref(), c.client.Addr, "compat "+name)
 	c.w.Header().Set("Content-Type", "image/png")
 	_, _ = c.w.Write(picture)
 	return nil

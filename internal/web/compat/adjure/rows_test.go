@@ -2,6 +2,7 @@ package adjure_test
 
 import (
 	"encoding/json"
+	"image/png"
 	"regexp"
 	"strings"
 	"testing"
@@ -221,6 +222,18 @@ func TestQRCode(t *testing.T) {
 	}
 	if a := h.Do("GET", "/user/qrcode?user_id=x&issuer=a&username=b", ""); a.Status != 404 || a.Body != "User not found" || a.Header.Get("Content-Type") != "text/html; charset=utf-8" {
 		t.Errorf("nobody: %d %v %q", a.Status, a.Header, a.Body)
+	}
+}
+
+// The picture of a usual text has the original's side: 49 modules of 10 pixels.
+func TestThePictureIsAsLargeAsTheOriginals(t *testing.T) {
+	h := newHouse(t)
+	h.provision("42", `"key_length": 6`)
+	a := h.Do("GET", "/user/qrcode?issuer=Example&username=bob&user_id=42", "")
+	size, err := png.DecodeConfig(strings.NewReader(a.Body))
+	h.Must(err)
+	if size.Width != 490 || size.Height != 490 {
+		t.Errorf("the picture has %d×%d pixels", size.Width, size.Height)
 	}
 }
 

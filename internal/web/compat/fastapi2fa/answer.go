@@ -15,6 +15,8 @@ const (
 	textExpired     = "Token expired"
 	textPreExpired  = "Token expired, login again and validate TFA token within 5 minutes"
 	textInvalid     = "Invalid token"
+	textClosed      = "Too many wrong codes: ask your administrator." // tokens of six digits are closed too
+	textLists       = "This may be called from the gateway's own machine, or by the service that compat.fastapi2fa.require names."
 )
 
 // reply is an answer other than success: `{"detail": …}`.
@@ -67,6 +69,8 @@ func (x *exchange) fail(err error) {
 		x.log.ErrorContext(x.r.Context(), "a call failed", "facade", "fastapi2fa", "call", path, "error", err)
 	}
 	switch {
+	case status == http.StatusTooManyRequests && wait == 0:
+		text = textClosed
 	case status == http.StatusServiceUnavailable:
 		wait = max(wait, time.Second)
 	case status >= http.StatusInternalServerError:

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/web/compat/compattest"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/fastapi2fa"
 )
 
 const mismatch = `{"detail":"TOTP token mismatch"}`
@@ -131,6 +133,18 @@ func TestTokensEndWithTheirSession(t *testing.T) {
 			t.Errorf("a token ends %v, the session %v", exp, end)
 		}
 	}
+}
+
+// Attack: a token of people who were this facade's before its configuration named
+// another realm: the keys are the same.
+func TestTokensAreOfTheRealm(t *testing.T) {
+	h := newHouse(t)
+	p := h.pair(h.login(h.User("ann", realm, "ann@example.com", password).Email, password), 200)
+	h.serve(func(o *fastapi2fa.Options) { o.Realm = "users" })
+	h.challenged("access", h.testToken(p.Access), 403, credentials)
+	h.challenged("refresh", h.refresh(p.Refresh), 403, `{"detail":"Invalid token"}`)
+	h.serve()
+	h.refresh(h.pair(h.refresh(p.Refresh), 200).Refresh) // they were good
 }
 
 // Attack: a code that is missing, empty, of another type or name, or sent elsewhere.
@@ -300,6 +314,29 @@ func TestO4O6WrongCodesCountEverywhere(t *testing.T) {
 	}
 	h.Time.Advance(2 * time.Second)
 	h.pair(h.tfa(h.pre(bob), h.code(bob)), 200)
+}
+
+// Where so many codes were wrong that none is judged any more, waiting does not help,
+// and the answer says what does.
+func TestO6AClosedPlace(t *testing.T) {
+	h := newHouse(t)
+	bob := h.person("bob")
+	wrong := h.wrong(bob)
+	var last compattest.Answer
+	for range 300 {
+		if last = h.tfa(h.pre(bob), wrong); last.Status != 429 {
+			continue
+		}
+		seconds, err := strconv.Atoi(last.Header.Get("Retry-After"))
+		if err != nil {
+			break
+		}
+		h.Time.Advance(time.Duration(seconds) * time.Second)
+	}
+	const closed = `{"detail":"Too many wrong codes: ask your administrator."}`
+	h.want("closed", last, 429, closed)
+	h.Time.Advance(15 * time.Minute)
+	h.want("a backup token, which is as short", h.recover(h.pre(bob), bob.codes[0]), 429, closed)
 }
 
 // Five wrong codes burn a pre-tfa token.

@@ -32,7 +32,8 @@ const maxBody = 64 << 10
 type Options struct {
 	compat.Rooms
 	compat.Common
-	// Signup opens signup, users/* and tasks/* beyond this host. Default false.
+	// Signup opens signup beyond this host, to pages of this origin and of CORS too,
+	// and users/* and tasks/* to the service of Require. Default false.
 	Signup bool
 }
 
@@ -106,8 +107,8 @@ func (x *exchange) serve() error {
 	case redirect:
 		x.redirect(slashless)
 		return nil
-	case x.r.Method != x.route.method:
-		x.w.Header().Set("Allow", x.route.method)
+	case !x.route.answers(x.r.Method):
+		x.w.Header().Set("Allow", x.route.allow())
 		return detail(http.StatusMethodNotAllowed, "Method Not Allowed")
 	}
 	if err := x.readBody(); err != nil {

@@ -11,10 +11,15 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/web"
+	"github.com/sallyport-auth/sallyport/internal/web/compat"
 	"github.com/sallyport-auth/sallyport/internal/web/compat/fastapi2fa"
 )
 
-const elsewhere = `{"detail":"This may not be called from there."}`
+const (
+	elsewhere = `{"detail":"This may not be called from there."}`
+	lists     = `{"detail":"This may be called from the gateway's own machine, or by the service that compat.fastapi2fa.require names."}`
+)
 
 // open are the calls that authenticate nobody.
 var open = [][2]string{{"POST", "/auth/signup"}, {"GET", "/users/users"}, {"GET", "/tasks/test-celery"}, {"GET", "/tasks/taskstatus"}}
@@ -45,23 +50,65 @@ func TestWhatAuthenticatesNobodyIsForThisHost(t *testing.T) {
 	}
 }
 
-// With signup everybody may sign up; lists still need a token.
+// stripped takes away what says who sent it, as the gateway does before a facade.
+type stripped struct{ compat.Facade }
+
+func (s stripped) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = web.MarkForwarded(r)
+	web.Strip(r.Header)
+	s.Facade.ServeHTTP(w, r)
+}
+
+// Attack: a proxy on this host sends a header that is identity too, and so is gone
+// when the facade looks.
+func TestAHeaderThatIsGoneStillSaysForwarded(t *testing.T) {
+	h := newHouse(t, signupOpen)
+	h.Serve(stripped{h.facade})
+	h.want("users", h.Do("GET", api+"/users/users", "", "X-Forwarded-User: ann"), 403, lists)
+}
+
+// With signup everybody may sign up. Who did so has a token, so a token opens no list.
 func TestSignupOpen(t *testing.T) {
 	h := newHouse(t, from("203.0.113.9"), signupOpen)
 	h.want("signup", h.signup(`{"email":"a@example.com","full_name":"A","password":"`+password+`","tfa_enabled":false}`), 200, "")
 	p := h.pair(h.login("a@example.com", password), 200)
-	for _, path := range []string{"/users/users", "/tasks/taskstatus?task_id=1"} {
-		h.challenged(path, h.Do("GET", api+path, ""), 401, `{"detail":"Not authenticated"}`)
-		h.challenged(path, h.Do("GET", api+path, "", bearer(p.Refresh)), 403, credentials)
-		if a := h.Do("GET", api+path, "", bearer(p.Access)); a.Status != 200 {
-			t.Errorf("%s with a token: %d", path, a.Status)
-		}
+	for _, path := range []string{"/users/users", "/tasks/test-celery", "/tasks/taskstatus?task_id=1"} {
+		h.want(path, h.Do("GET", api+path, ""), 403, lists)
+		h.want(path+" with a token", h.Do("GET", api+path, "", bearer(p.Access)), 403, lists)
 	}
 	proxied := newHouse(t, signupOpen) // by a proxy on this host that says nothing true
-	proxied.challenged("a list through a proxy", proxied.Do("GET", api+"/users/users", "", "X-Forwarded-For: 127.0.0.1"), 401, `{"detail":"Not authenticated"}`)
+	proxied.want("a list through a proxy", proxied.Do("GET", api+"/users/users", "", "X-Forwarded-For: 127.0.0.1"), 403, lists)
 	h = newHouse(t, from("203.0.113.9"), signupOpen, func(o *fastapi2fa.Options) { o.AllowFrom = networks("10.0.0.0/8") })
 	h.want("signup from another network", h.signup(`{}`), 403, elsewhere)
 	h.want("login from another network", h.login("a@example.com", password), 403, elsewhere)
+}
+
+// A page of this origin, and of one that is listed, may sign people up where everybody
+// may. Lists are for no page.
+func TestSignupByPages(t *testing.T) {
+	listed := func(o *fastapi2fa.Options) { o.CORS = []string{"https://app.example"} }
+	h, closed := newHouse(t, signupOpen, listed), newHouse(t, listed)
+	const page = `{"detail":"This may not be called by a web page."}`
+	for name, c := range map[string]struct {
+		head []string
+		good bool
+	}{
+		"listed":            {[]string{"Origin: https://app.example", "Sec-Fetch-Site: cross-site"}, true},
+		"its own":           {[]string{"Origin: " + h.URL, "Sec-Fetch-Site: same-origin"}, true},
+		"foreign":           {[]string{"Origin: https://evil.example", "Sec-Fetch-Site: cross-site"}, false},
+		"twice":             {[]string{"Origin: https://app.example", "Origin: https://evil.example"}, false},
+		"its own, it says":  {[]string{"Origin: " + h.URL, "Sec-Fetch-Site: cross-site"}, false},
+		"without an origin": {[]string{"Sec-Fetch-Site: cross-site"}, false},
+	} {
+		a := h.Do("POST", api+"/auth/signup", `{}`, append(c.head, jsonType)...)
+		if c.good != (a.Status == 422) || !c.good && a.Status != 403 {
+			t.Errorf("%s: %d %s", name, a.Status, a.Body)
+		}
+		h.want(name+", users", h.Do("GET", api+"/users/users", "", c.head...), 403, page)
+		if a := closed.Do("POST", api+"/auth/signup", `{}`, append(c.head, jsonType)...); a.Status != 403 {
+			t.Errorf("%s, closed: %d %s", name, a.Status, a.Body)
+		}
+	}
 }
 
 // The service of `require` proves itself with every call.

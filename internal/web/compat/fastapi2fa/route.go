@@ -16,7 +16,7 @@ const (
 	byItself  reach = iota // the call proves who calls by what it brings, or tells nothing
 	byToken                // likewise, by Authorization
 	byNetwork              // it authenticates nobody: this host, or everybody where signup is open
-	byLister               // likewise, but beyond this host for holders of a token alone
+	byLister               // likewise, but beyond this host for the service of `require` alone
 )
 
 // route is one call.
@@ -25,6 +25,22 @@ type route struct {
 	reach        reach
 	handle       func(*exchange) error
 }
+
+// allow are the methods that a route answers, as Allow names them. The description is
+// a route of Starlette, which answers HEAD with GET; FastAPI's own do not.
+func (r *route) allow() string {
+	if r.path == describing {
+		return "GET, HEAD"
+	}
+	return r.method
+}
+
+func (r *route) answers(method string) bool {
+	return method == r.method || method == http.MethodHead && r.path == describing
+}
+
+// describing is the path of the description.
+const describing = "/openapi.json"
 
 // routeOf finds the route of a path, raw as it stands in the request line; nil: none.
 func routeOf(path string) *route {
@@ -40,7 +56,7 @@ func routeOf(path string) *route {
 // routes are all calls.
 func routes() []route {
 	return []route{
-		{http.MethodGet, "/openapi.json", byItself, (*exchange).openAPI},
+		{http.MethodGet, describing, byItself, (*exchange).openAPI},
 		{http.MethodPost, "/auth/signup", byNetwork, (*exchange).signup},
 		{http.MethodPost, "/auth/login", byItself, (*exchange).login},
 		{http.MethodGet, "/auth/test-token", byToken, (*exchange).testToken},
@@ -61,7 +77,10 @@ func (x *exchange) admit() error {
 	open := false
 	if x.route != nil {
 		open = x.route.reach == byNetwork || x.route.reach == byLister
-		call = compat.Call{Open: open, Loopback: open && !x.o.Signup, Authorization: x.route.reach == byToken}
+		call = compat.Call{
+			Open: open, Loopback: open && !x.o.Signup, Listed: x.route.reach == byNetwork && x.o.Signup,
+			Authorization: x.route.reach == byToken,
+		}
 	}
 	client, refused := x.gate.Admit(x.r, call)
 	if refused != nil {
@@ -74,16 +93,17 @@ func (x *exchange) admit() error {
 	if !x.o.Signup { // allow_from alone does not open these
 		return detail(http.StatusForbidden, "This may not be called from there.")
 	}
-	if x.route.reach == byNetwork || !x.o.Require.IsZero() {
-		return nil
+	// The gate has checked the service of `require`. A person's token would be no
+	// proof: where signup is open anybody makes one.
+	if x.route.reach == byLister && x.o.Require.IsZero() {
+		return detail(http.StatusForbidden, textLists)
 	}
-	_, err := x.bearer()
-	return err
+	return nil
 }
 
 // here reports whether this host itself calls: see compat.Gate.Admit.
 func (x *exchange) here() bool {
-	return x.client.Addr.IsLoopback() && !web.Forwarded(x.r.Header)
+	return x.client.Addr.IsLoopback() && !web.WasForwarded(x.r)
 }
 
 // redirect sends to the same call without the slashes at its end.

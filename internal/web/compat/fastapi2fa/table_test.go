@@ -1,6 +1,7 @@
 package fastapi2fa_test
 
 import (
+	"image/png"
 	"regexp"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/web/compat/compattest"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/fastapi2fa"
 )
 
 const (
@@ -85,6 +87,17 @@ func TestSignupPicture(t *testing.T) {
 	}
 	p := &person{seed: seed, User: &account.User{Email: "x@example.com"}}
 	h.pair(h.tfa(h.pre(p), h.code(p)), 200)
+}
+
+// The picture has the original's side: 49 modules of 10 pixels, with the quiet zone.
+func TestThePictureIsAsLargeAsTheOriginals(t *testing.T) {
+	h := newHouse(t, func(o *fastapi2fa.Options) { o.Rooms.Name = "fastapi_2fa" })
+	a := h.signup(`{"email":"x@example.com","full_name":"X","password":"` + password + `","tfa_enabled":true,"device":{"device_type":"code_generator"}}`)
+	size, err := png.DecodeConfig(strings.NewReader(a.Body))
+	h.Must(err)
+	if size.Width != 490 || size.Height != 490 {
+		t.Errorf("the picture has %d×%d pixels", size.Width, size.Height)
+	}
 }
 
 // People with one local part have names that differ.
@@ -342,6 +355,12 @@ func TestPathsAndMethods(t *testing.T) {
 	}
 	if a := h.Do("HEAD", api+"/auth/test-token", ""); a.Status != 405 || a.Header.Get("Allow") != "GET" {
 		t.Errorf("HEAD: %d", a.Status)
+	}
+	if a := h.Do("HEAD", api+"/openapi.json", ""); a.Status != 200 || a.Body != "" || a.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("HEAD of the description: %d %v", a.Status, a.Header)
+	}
+	if a := h.Do("POST", api+"/openapi.json", ""); a.Status != 405 || a.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST to the description: %d, Allow %q", a.Status, a.Header.Get("Allow"))
 	}
 	for path, to := range map[string]string{"/auth/login/": "/auth/login", "/auth/login//?a=b%20c": "/auth/login?a=b%20c", "/auth/signup/": "/auth/signup"} {
 		a := h.Do("POST", api+path, "")

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
@@ -132,6 +133,8 @@ func (x *exchange) myQRCode() error {
 	case err != nil:
 		return err
 	}
+	who := live.Identity
+	x.o.Shown("fastapi2fa", "seed", who.ID, principal.Ref{Name: who.Name, Realm: who.Realm}, x.client.Addr, "")
 	return x.picture(e)
 }
 
@@ -195,7 +198,7 @@ func (x *exchange) picture(e *factor.Enrollment) error {
 	// The original names what is not usual alone, and the period always.
 	uri := strings.Replace(e.URI, "&algorithm=SHA1&", "&", 1)
 	uri = strings.Replace(uri, "&digits=6&", "&", 1)
-	picture, err := factor.QRModules(uri, qrModule)
+	picture, err := factor.QRModules(uri, factor.QRMedium, qrModule)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,9 @@ type Reader struct {
 	Digits int
 	// BOM passes over a byte order mark, which is an error otherwise.
 	BOM bool
+	// Tail passes over a character of which the end is missing at the end of the text,
+	// as Python's codecs.StreamReader does.
+	Tail bool
 	// Halves keeps half a surrogate pair as the three bytes that UTF-8 forbids, for
 	// [Half] to find. Otherwise it becomes U+FFFD.
 	Halves bool
@@ -56,13 +59,14 @@ func (e *SyntaxError) Error() string {
 type EncodingError struct {
 	Byte   byte
 	At     int // in bytes, from 0
+	Size   int // of what began well, in bytes, at least 1
 	Reason string
 }
 
-// Cut is the Reason where the text ends inside of a character.
-const Cut = "unexpected end of data"
-
 func (e *EncodingError) Error() string {
+	if e.Size > 1 {
+		return fmt.Sprintf("'utf-8' codec can't decode bytes in position %d-%d: %s", e.At, e.At+e.Size-1, e.Reason)
+	}
 	return fmt.Sprintf("'utf-8' codec can't decode byte 0x%02x in position %d: %s", e.Byte, e.At, e.Reason)
 }
 
@@ -75,6 +79,9 @@ var (
 // Decode reads a whole text. Errors: *SyntaxError, *EncodingError, ErrDepth, ErrDigits,
 // those of Constant.
 func (r Reader) Decode(body []byte) (any, error) {
+	if r.Tail {
+		body = whole(body)
+	}
 	if err := valid(body); err != nil {
 		return nil, err
 	}
@@ -96,21 +103,45 @@ func (r Reader) Decode(body []byte) (any, error) {
 	return v, nil
 }
 
+// whole is a text without the beginning of a character at its end.
+func whole(body []byte) []byte {
+	for n := 1; n < utf8.UTFMax && n <= len(body); n++ {
+		if last := len(body) - n; utf8.RuneStart(body[last]) {
+			if !utf8.FullRune(body[last:]) {
+				return body[:last]
+			}
+			break
+		}
+	}
+	return body
+}
+
 // valid wants UTF-8.
 func valid(body []byte) error {
 	for i := 0; i < len(body); {
 		r, size := utf8.DecodeRune(body[i:])
 		if r == utf8.RuneError && size == 1 {
-			bad := &EncodingError{Byte: body[i], At: i, Reason: "invalid continuation byte"}
-			switch {
-			case bad.Byte < 0xc2 || bad.Byte > 0xf4:
-				bad.Reason = "invalid start byte"
-			case !utf8.FullRune(body[i:]):
-				bad.Reason = Cut
-			}
-			return bad
+			return invalid(body, i)
 		}
 		i += size
 	}
 	return nil
+}
+
+// invalid says why there is no character at a place.
+func invalid(body []byte, at int) error {
+	bad := &EncodingError{Byte: body[at], At: at, Size: 1, Reason: "invalid continuation byte"}
+	if bad.Byte < 0xc2 || bad.Byte > 0xf4 {
+		bad.Reason = "invalid start byte"
+		return bad
+	}
+	for rest := body[at:]; bad.Size <= len(rest) && !utf8.FullRune(rest[:bad.Size]); {
+		if bad.Size == len(rest) {
+			bad.Reason = "unexpected end of data"
+			return bad
+		}
+		bad.Size++
+	}
+	bad.Size-- // the last one was wrong
+	return bad
 }

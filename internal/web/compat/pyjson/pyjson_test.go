@@ -52,9 +52,32 @@ func TestErrorsAreInPythonsWords(t *testing.T) {
 		"\ufeff{}":             "Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)",
 		"[\"\xff\"]":           "'utf-8' codec can't decode byte 0xff in position 2: invalid start byte",
 		"[\"\xc3\"]":           "'utf-8' codec can't decode byte 0xc3 in position 2: invalid continuation byte",
-		"[\"\xe2\x82":          "'utf-8' codec can't decode byte 0xe2 in position 2: unexpected end of data",
+		"[\"\xe2\x82\"]":       "'utf-8' codec can't decode bytes in position 2-3: invalid continuation byte",
+		"[\"\xf0\x9f\x98\"]":   "'utf-8' codec can't decode bytes in position 2-4: invalid continuation byte",
+		"[\"\xe0\x80":          "'utf-8' codec can't decode byte 0xe0 in position 2: invalid continuation byte",
+		"[\"\xc3":              "'utf-8' codec can't decode byte 0xc3 in position 2: unexpected end of data",
+		"[\"\xe2\x82":          "'utf-8' codec can't decode bytes in position 2-3: unexpected end of data",
 	} {
 		if _, err := (Reader{Depth: 9}).Decode([]byte(text)); err == nil || err.Error() != want {
+			t.Errorf("%q:\n got %v\nwant %s", text, err, want)
+		}
+	}
+}
+
+// A stream waits for the rest of a character at the end, and never complains.
+func TestTail(t *testing.T) {
+	reader := Reader{Depth: 9, Tail: true}
+	for text, want := range map[string]string{
+		"[]\xc3": "", "[]\xe2\x82": "", "[] \xf0\x9f\x98": "",
+		"[\"\xe2\x82":      "Unterminated string starting at: line 1 column 2 (char 1)",
+		"\xc3":             "Expecting value: line 1 column 1 (char 0)",
+		"[]\xff":           "'utf-8' codec can't decode byte 0xff in position 2: invalid start byte",
+		"[]\x82":           "'utf-8' codec can't decode byte 0x82 in position 2: invalid start byte",
+		"[]\xe0\x80":       "'utf-8' codec can't decode byte 0xe0 in position 2: invalid continuation byte",
+		"[\"\xc3\"]\xe2":   "'utf-8' codec can't decode byte 0xc3 in position 2: invalid continuation byte",
+		"[\"\U0001f600\"]": "",
+	} {
+		if _, err := reader.Decode([]byte(text)); fmt.Sprint(err) != want && (err != nil || want != "") {
 			t.Errorf("%q:\n got %v\nwant %s", text, err, want)
 		}
 	}

@@ -60,8 +60,12 @@ func refusal(r *compat.Refusal) *answer {
 	return a
 }
 
-// throttled is how the frame of the original asks for patience.
+// throttled is how the frame of the original asks for patience. Where patience does not
+// help its sentence would mislead.
 func throttled(wait time.Duration) *answer {
+	if wait == 0 {
+		return detail(http.StatusTooManyRequests, compat.Closed)
+	}
 	a := detail(http.StatusTooManyRequests, drf.Throttled(wait))
 	a.wait = wait
 	return a

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -279,6 +280,33 @@ func TestO4O6WrongCodesCountAtEveryDoor(t *testing.T) {
 }
 
 // Wrong passwords are throttled, also of names that nobody has.
+// Where so many codes were wrong that none is judged any more, waiting does not help,
+// and the answer says what does.
+func TestO6AClosedPlace(t *testing.T) {
+	both(t, func(t *testing.T, dialect compat.Dialect) {
+		h := build(t, dialect)
+		seed, codes := h.person("admin")
+		wrong := h.wrong(seed)
+		last := compattest.Answer{}
+		for range 300 {
+			last = h.post("/auth/login/code/", h.form("ephemeral_token", h.half("admin"), "code", wrong), "")
+			if last.Status != 429 {
+				continue
+			}
+			seconds, err := strconv.Atoi(last.Header.Get("Retry-After"))
+			if err != nil {
+				break
+			}
+			h.Time.Advance(time.Duration(seconds) * time.Second)
+		}
+		h.want("closed", last, 429, `{"detail":"Too many wrong codes: use a backup code, or ask your administrator."}`)
+		h.Time.Advance(15 * time.Minute)
+		h.second("/auth/", "admin", codes[0]) // as it says
+		h.next()
+		h.second("/auth/", "admin", h.code(seed))
+	})
+}
+
 func TestO6WrongPasswords(t *testing.T) {
 	h := build(t, compat.Dialect03)
 	h.User("admin", "trench", "", password)

@@ -30,6 +30,7 @@ func TestErrorsInTheOriginalsForm(t *testing.T) {
 		{&secret.Busy{RetryAfter: 1500 * time.Millisecond}, 503, `{"detail":"Too many people sign in at this moment. Try again."}`, "2", false},
 		{&throttle.Throttled{RetryAfter: 2 * time.Second}, 429, `{"detail":"Request was throttled. Expected available in 2 seconds."}`, "2", false},
 		{&throttle.Throttled{RetryAfter: time.Millisecond}, 429, `{"detail":"Request was throttled. Expected available in 1 second."}`, "1", false},
+		{&throttle.Throttled{Cause: throttle.CauseClosed}, 429, `{"detail":"Too many wrong codes: use a backup code, or ask your administrator."}`, "", false},
 		{login.ErrDenied, 401, `{"detail":"Invalid token."}`, "", false},
 		{account.ErrUnknownUser, 401, `{"detail":"Invalid token."}`, "", false},
 		{account.ErrNotFresh, 403, `{"detail":"Prove your second factor again first."}`, "", false},

@@ -1,8 +1,6 @@
 package trench
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -28,27 +26,11 @@ func bodies() drf.Parser { return drf.Parser{JSON: decodeJSON, Boundary: 200} }
 
 // decodeJSON reads a JSON text. Half surrogate pairs come through: text refuses them.
 func decodeJSON(body []byte) (any, error) {
-	v, err := pyjson.Reader{Depth: maxDepth, Halves: true, Constant: noConstant}.Decode(body)
-	if bad, ok := errors.AsType[*pyjson.EncodingError](err); ok && bad.Reason == pyjson.Cut {
-		bad.Reason = "invalid continuation byte" // no matter whether something follows
-	}
-	return v, err
+	return pyjson.Reader{Depth: maxDepth, Halves: true, Tail: true, Constant: noConstant}.Decode(body)
 }
 
 func noConstant(word string) (any, error) {
 	return nil, errors.New("Out of range float values are not JSON compliant: '" + word + "'")
-}
-
-// fieldErrors are what is wrong with a body. Unlike all other answers they have <, >
-// and & as escapes.
-type fieldErrors drf.FieldErrors
-
-// MarshalJSON writes an object of lists.
-func (e fieldErrors) MarshalJSON() ([]byte, error) {
-	text, err := drf.FieldErrors(e).MarshalJSON()
-	var b bytes.Buffer
-	json.HTMLEscape(&b, text)
-	return b.Bytes(), err
 }
 
 func wrongField(field, text string) drf.FieldError {
@@ -56,14 +38,14 @@ func wrongField(field, text string) drf.FieldError {
 }
 
 func fieldAnswer(field, text string) *answer {
-	return &answer{status: http.StatusBadRequest, body: fieldErrors{wrongField(field, text)}}
+	return &answer{status: http.StatusBadRequest, body: drf.FieldErrors{wrongField(field, text)}}
 }
 
 // fields reads the fields of a body and collects what is wrong with them.
 type fields struct {
 	object map[string]any
 	form   bool // no JSON: an empty field that need not be there is not there
-	wrong  fieldErrors
+	wrong  drf.FieldErrors
 }
 
 // fields parses the body. What is no object has no fields.

@@ -102,6 +102,12 @@ func confirmDisable(realm account.Realm) bool {
 	return on(realm.ConfirmDisable) || realm.Demanded() > 1
 }
 
+// confirmRegenerate reports likewise whether new backup codes come for a code only:
+// whoever has them has the factor.
+func confirmRegenerate(realm account.Realm) bool {
+	return on(realm.ConfirmRegenerate) || realm.Demanded() > 1
+}
+
 // with makes a change of the caller's for a code, or without one where there is none:
 // change itself then says whether one is needed.
 func (f *Facade) with(c *call, purpose login.Purpose, code string, change func(store.Tx, *account.User) error) error {

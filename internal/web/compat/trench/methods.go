@@ -124,7 +124,7 @@ func (f *Facade) regenerate(c *call) (*answer, error) {
 	case !on(v.realm.AllowRegenerate):
 		return failed(noRegeneration), nil
 	}
-	code, refused := f.codeFor(c, on(v.realm.ConfirmRegenerate))
+	code, refused := f.codeFor(c, confirmRegenerate(v.realm))
 	if refused == nil {
 		refused = f.unfit(v, code)
 	}
@@ -142,7 +142,7 @@ func (f *Facade) renew(c *call, code string) (*answer, error) {
 		if err != nil {
 			return err
 		}
-		if code == "" && on(realm.ConfirmRegenerate) {
+		if code == "" && confirmRegenerate(realm) {
 			return f.aboutCode(noCode)
 		}
 		codes, err = f.Factors.NewRecoveryCodes(tx, c.self(), u.ID)
@@ -238,7 +238,7 @@ func (f *Facade) config(c *call) (*answer, error) {
 	}
 	names := configured(realm)
 	body := configBody{Methods: names, ConfirmDisable: confirmDisable(realm),
-		ConfirmRegenerate: on(realm.ConfirmRegenerate), AllowRegenerate: on(realm.AllowRegenerate)}
+		ConfirmRegenerate: confirmRegenerate(realm), AllowRegenerate: on(realm.AllowRegenerate)}
 	if f.old {
 		pairs := [][2]string{}
 		for _, name := range names {

@@ -148,6 +148,31 @@ func TestM9TheLastFactorStays(t *testing.T) {
 	})
 }
 
+// Likewise new backup codes, at either path: they are as good as the factor.
+func TestBackupCodesNeedACodeWhereTwoFactorsAreDemanded(t *testing.T) {
+	both(t, func(t *testing.T, dialect compat.Dialect) {
+		h := build(t, dialect, func(s *account.Settings) {
+			two, no := 2, false
+			s.Factors, s.Enrollment, s.ConfirmRegenerate = &two, account.EnrollFirstLogin, &no
+		})
+		h.User("admin", "trench", "", password)
+		auth := h.login("/auth/", "admin")
+		seed := h.activate(auth)
+		codes := h.confirm(auth, h.code(seed))
+		h.next()
+		auth = h.second("/auth/", "admin", h.code(seed))
+		h.next()
+		h.row("no code", "/auth/app/codes/regenerate/", "", auth, say{0, noOTP}, say{0, missingCode})
+		h.row("no code, as the manual has it", "/auth/mfa/codes/regenerate/", "method=app", auth, say{0, noOTP}, say{0, missingCode})
+		h.row("wrong", "/auth/app/codes/regenerate/", "code="+h.wrong(seed), auth, say{0, badCode}, say{0, badCode3})
+		h.object("a code", h.post("/auth/app/codes/regenerate/", h.form("code", h.code(seed)), auth), "backup_codes")
+		h.row("the old ones are dead", "/auth/mfa/codes/regenerate/", h.form("method", "app", "code", codes[0]), auth, say{0, badCode}, say{0, badCode3})
+		if got := h.get("/auth/mfa/config/", ""); !strings.Contains(got.Body, `"confirm_regeneration_with_code":true`) {
+			t.Errorf("what the configuration says: %s", got.Body)
+		}
+	})
+}
+
 func TestBackupCodes(t *testing.T) {
 	both(t, func(t *testing.T, dialect compat.Dialect) {
 		const path = "/auth/app/codes/regenerate/"

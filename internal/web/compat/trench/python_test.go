@@ -14,7 +14,8 @@ func TestJSONErrors(t *testing.T) {
 		"\ufeff{}":              "Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)",
 		"[\"\xff\"]":            "'utf-8' codec can't decode byte 0xff in position 2: invalid start byte",
 		"[\"\xc3\"]":            "'utf-8' codec can't decode byte 0xc3 in position 2: invalid continuation byte",
-		"[\"\xc3":               "'utf-8' codec can't decode byte 0xc3 in position 2: invalid continuation byte",
+		"[\"\xe2\x82\"]":        "'utf-8' codec can't decode bytes in position 2-3: invalid continuation byte",
+		"[\"\xc3":               "Unterminated string starting at: line 1 column 2 (char 1)",
 		strings.Repeat("[", 65): "maximum recursion depth exceeded",
 	} {
 		if _, err := decodeJSON([]byte(text)); err == nil || err.Error() != want {
@@ -23,6 +24,9 @@ func TestJSONErrors(t *testing.T) {
 	}
 	if v, err := decodeJSON([]byte(strings.Repeat("[", 64) + "1" + strings.Repeat("]", 64))); err != nil {
 		t.Errorf("%v %v", v, err)
+	}
+	if v, err := decodeJSON([]byte("[]\xe2\x82")); err != nil { // the original's stream waits for more
+		t.Errorf("half a character at the end: %v %v", v, err)
 	}
 	if v, err := decodeJSON([]byte(`"\ud83dx"`)); err != nil || v != "\xed\xa0\xbdx" {
 		t.Errorf("half a pair: %q %v", v, err)

@@ -63,6 +63,10 @@ func TestFrame(t *testing.T) {
 		login("too long", "application/json", strings.Repeat(" ", 64<<10)+"{}", 413, `{"detail":"The body is larger than 64 KiB."}`)
 		login("nested", "application/json", strings.Repeat("[", 5000), 400, `{"detail":"JSON parse error - maximum recursion depth exceeded"}`)
 
+		if got := h.post("/auth/mfa/change-primary-method/", `{"method":"<&>","code":"1"}`, h.login("/auth/", "admin")); got.Body != `{"method":["\"<&>\" is not a valid choice."]}` {
+			t.Errorf("what is repeated: %s", got.Body)
+		}
+
 		good := func(what, kind, body string) {
 			t.Helper()
 			h.tokens("/auth/", h.Do("POST", "/auth/login/", body, "Content-Type: "+kind))

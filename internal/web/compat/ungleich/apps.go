@@ -295,6 +295,7 @@ func (f *Facade) showApp(c *call) (int, any, error) {
 	}
 	actor := f.actor(c, a.who, nil)
 	shown := appSeed{Status: "OK"}
+	var app *account.Service
 	err = f.rooms.Store.View(c.Context(), func(tx store.Tx) error {
 		s, err := f.still(tx, a.who)
 		if err != nil {
@@ -307,8 +308,7 @@ func (f *Facade) showApp(c *call) (int, any, error) {
 		if !f.showSeeds {
 			return fail("Seeds are shown once, when an application is registered.")
 		}
-		app, err := f.app(tx, actor, c.param)
-		if err != nil {
+		if app, err = f.app(tx, actor, c.param); err != nil {
 			return err
 		}
 		if !reach.sees(s, app) || app.Trusted && !reach.all && !s.Trusted {
@@ -317,6 +317,9 @@ func (f *Facade) showApp(c *call) (int, any, error) {
 		shown.Seed = otp.FormatSeed(app.Newest().Secret)
 		return nil
 	})
+	if err == nil {
+		f.rooms.Shown(facadeName, "seed", app.ID, app.Ref(), c.client.Addr, nameOf(a.who))
+	}
 	return http.StatusOK, shown, err
 }
 

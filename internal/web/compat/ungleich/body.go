@@ -3,7 +3,6 @@ package ungleich
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -43,7 +42,7 @@ func read(w http.ResponseWriter, r *http.Request, form form) (fields, error) {
 func bodies() drf.Parser { return drf.Parser{JSON: decodeJSON, Strict: true} }
 
 func decodeJSON(body []byte) (any, error) {
-	return pyjson.Reader{Depth: maxDepth, Constant: noConstant}.Decode(body)
+	return pyjson.Reader{Depth: maxDepth, Tail: true, Constant: noConstant}.Decode(body)
 }
 
 func noConstant(word string) (any, error) {
@@ -83,9 +82,6 @@ const maxText = 128
 // what the original says of one that is none.
 func (f fields) text(name string) (text, wrong string) {
 	value, there := f[name]
-	if value == math.Inf(-1) { // what is out of range has no sign here
-		value = math.Inf(1)
-	}
 	return drf.Text(value, there)
 }
 

@@ -112,6 +112,9 @@ func (f *Facade) listEntries(c *call) (int, any, error) {
 		}
 		return err
 	})
+	if err == nil && f.showSeeds { // one line for all of them
+		f.rooms.Shown(facadeName, "seeds", principal.ID{}, principal.Ref{Name: "*", Realm: "*"}, c.client.Addr, nameOf(who))
+	}
 	list := make([]entry, len(all))
 	for i, s := range f.inOrder(all) {
 		list[i] = entryOf(s, f.showSeeds)

@@ -68,23 +68,25 @@ func TestTheWireOfEntries(t *testing.T) {
 func TestJSONErrors(t *testing.T) {
 	h := newHouse(t, nil)
 	for text, want := range map[string]string{
-		`{`:                      `Expecting property name enclosed in double quotes: line 1 column 2 (char 1)`,
-		`{"name"`:                `Expecting ':' delimiter: line 1 column 8 (char 7)`,
-		`{"name":`:               `Expecting value: line 1 column 9 (char 8)`,
-		`{"name":1`:              `Expecting ',' delimiter: line 1 column 10 (char 9)`,
-		"{\n \"name\": 01}":      `Expecting ',' delimiter: line 2 column 11 (char 12)`,
-		`{"name": "x`:            `Unterminated string starting at: line 1 column 10 (char 9)`,
-		"{\"name\": \"\n\"}":     `Invalid control character at: line 1 column 11 (char 10)`,
-		`{"name": "\x"}`:         `Invalid \\escape: line 1 column 11 (char 10)`,
-		`{"name": "\u00g0"}`:     `Invalid \\uXXXX escape: line 1 column 12 (char 11)`,
-		`{"a": "b"} x`:           `Extra data: line 1 column 12 (char 11)`,
-		`nope`:                   `Expecting value: line 1 column 1 (char 0)`,
-		`[1,`:                    `Expecting value: line 1 column 4 (char 3)`,
-		`{"a": NaN}`:             `Out of range float values are not JSON compliant: 'NaN'`,
-		"{\"name\": \"\xff\"}":   `'utf-8' codec can't decode byte 0xff in position 10: invalid start byte`,
-		"{\"name\": \"\xc3\"}":   `'utf-8' codec can't decode byte 0xc3 in position 10: invalid continuation byte`,
-		"\ufeff{}":               `Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)`,
-		strings.Repeat("[", 5e4): `maximum recursion depth exceeded`,
+		`{`:                        `Expecting property name enclosed in double quotes: line 1 column 2 (char 1)`,
+		`{"name"`:                  `Expecting ':' delimiter: line 1 column 8 (char 7)`,
+		`{"name":`:                 `Expecting value: line 1 column 9 (char 8)`,
+		`{"name":1`:                `Expecting ',' delimiter: line 1 column 10 (char 9)`,
+		"{\n \"name\": 01}":        `Expecting ',' delimiter: line 2 column 11 (char 12)`,
+		`{"name": "x`:              `Unterminated string starting at: line 1 column 10 (char 9)`,
+		"{\"name\": \"\n\"}":       `Invalid control character at: line 1 column 11 (char 10)`,
+		`{"name": "\x"}`:           `Invalid \\escape: line 1 column 11 (char 10)`,
+		`{"name": "\u00g0"}`:       `Invalid \\uXXXX escape: line 1 column 12 (char 11)`,
+		`{"a": "b"} x`:             `Extra data: line 1 column 12 (char 11)`,
+		`nope`:                     `Expecting value: line 1 column 1 (char 0)`,
+		`[1,`:                      `Expecting value: line 1 column 4 (char 3)`,
+		`{"a": NaN}`:               `Out of range float values are not JSON compliant: 'NaN'`,
+		"{\"name\": \"\xff\"}":     `'utf-8' codec can't decode byte 0xff in position 10: invalid start byte`,
+		"{\"name\": \"\xc3\"}":     `'utf-8' codec can't decode byte 0xc3 in position 10: invalid continuation byte`,
+		"{\"name\": \"\xe2\x82\"}": `'utf-8' codec can't decode bytes in position 10-11: invalid continuation byte`,
+		"{\"name\": \"\xe2\x82":    `Unterminated string starting at: line 1 column 10 (char 9)`,
+		"\ufeff{}":                 `Unexpected UTF-8 BOM (decode using utf-8-sig): line 1 column 1 (char 0)`,
+		strings.Repeat("[", 5e4):   `maximum recursion depth exceeded`,
 	} {
 		got := h.Do("POST", "/ungleichotp/verify/", text, jsonIs)
 		h.want(fmt.Sprintf("%.30q", text), got, 400, `{"detail":"JSON parse error - `+want+`"}`)
@@ -92,13 +94,25 @@ func TestJSONErrors(t *testing.T) {
 			t.Errorf("%.30q at the older ages: %d %s", text, got.Status, got.Body)
 		}
 	}
-	for _, text := range []string{`[]`, `"x"`, `null`, `1.5e3`, `true`, ` {} `} {
+	for _, text := range []string{`[]`, `"x"`, `null`, `1.5e3`, `true`, ` {} `, "{}\xc3"} {
 		h.want(text, h.Do("POST", "/ungleichotp/verify/", text, jsonIs), 403, wrong)
 	}
 	// Of two keys the last counts, and escapes are what they stand for.
 	asker := h.service("asker", askers)
 	text := fmt.Sprintf(`{"name":"x","na\u006de":"ask\u0065r","realm":%q,"token":%q,"deep":{"a":[{},[1,-0.5e-3]]},"verifyname":"\ud83d\ude00\ud800","verifyrealm":"a"}`, askers, asker.token())
 	h.want("the last key", h.Do("POST", "/ungleichotp/verify/", text, jsonIs), 400, `{"verifytoken":`+required+`}`)
+}
+
+// A number out of range is a text with its sign.
+func TestInfiniteNames(t *testing.T) {
+	h := newHouse(t, nil)
+	root := h.service("root", admins)
+	for number, name := range map[string]string{"-1e999": "-inf", "1e999": "inf"} {
+		body := strings.Replace(root.late().and("name", "NUMBER", "realm", others).json(), `"NUMBER"`, number, 1)
+		if got := h.Do("POST", "/ungleichotp/", body, jsonIs); got.Status != 201 || !strings.Contains(got.Body, `"name":"`+name+`"`) {
+			t.Errorf("%s: %d %s", number, got.Status, got.Body)
+		}
+	}
 }
 
 // The ages A and B have no slashes, and say what they refuse in their own form.
