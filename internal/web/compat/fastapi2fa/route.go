@@ -101,9 +101,13 @@ func (x *exchange) admit() error {
 	return nil
 }
 
-// here reports whether this host itself calls: see compat.Gate.Admit.
+// here reports whether this host itself calls: see compat.Gate.Admit. Where allow_from
+// names it, it is believed on its address.
 func (x *exchange) here() bool {
-	return x.client.Addr.IsLoopback() && !web.WasForwarded(x.r)
+	if x.o.AllowFrom != nil {
+		return x.client.Addr.IsLoopback() && !web.WasForwarded(x.r)
+	}
+	return compat.Here(x.r, x.client.Addr)
 }
 
 // redirect sends to the same call without the slashes at its end.
