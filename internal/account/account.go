@@ -42,6 +42,7 @@ type Options struct {
 	DefaultRealm string                // "": DefaultRealm
 	Session      *Lifetimes            // of realms where nothing else is set, but not of admin; nil: DefaultSettings
 	Capable      map[string][]Grant    // what services of some realms may do within a facade: see CapableInFacade
+	Apps         string                // of these, the one whose members may do it only if they are trusted; "": none
 	Passwords    secret.PasswordPolicy // for those who set passwords: see Directory.Passwords
 }
 
@@ -57,6 +58,7 @@ type Directory struct {
 	onDeleteService []func(store.Tx, *Service) error
 	living          Living
 	capable         map[string][]Grant
+	apps            string
 	invalid         error
 }
 

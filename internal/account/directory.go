@@ -14,7 +14,7 @@ import (
 
 // New returns a Directory. Options that cannot be are found by EnsureReserved.
 func New(o Options) *Directory {
-	d := &Directory{audit: o.Audit, configured: map[string]Settings{}, defaultRealm: DefaultRealm, passwords: o.Passwords, capable: maps.Clone(o.Capable), lifetimes: copied(o.Session)}
+	d := &Directory{audit: o.Audit, configured: map[string]Settings{}, defaultRealm: DefaultRealm, passwords: o.Passwords, capable: maps.Clone(o.Capable), apps: o.Apps, lifetimes: copied(o.Session)}
 	if o.Session != nil {
 		d.invalid = o.Session.validate()
 	}
@@ -120,7 +120,15 @@ func (d *Directory) DefaultRealm() string { return d.defaultRealm }
 // facade (compat.ungleich). Here they have none, but their tokens are keys: nobody may
 // try them by asking whether they are good, and whoever changes one of them could be
 // it, so that takes what it may do.
-func (d *Directory) CapableInFacade(realm string) bool { return len(d.capable[realm]) > 0 }
+func (d *Directory) CapableInFacade(realm string) bool {
+	return len(d.capable[realm]) > 0 && realm != d.apps
+}
+
+// KeyOfFacade is CapableInFacade for one service: of applications those alone may do
+// something that are trusted.
+func (d *Directory) KeyOfFacade(s *Service) bool {
+	return d.CapableInFacade(s.Realm) || s.Trusted && s.Realm == d.apps
+}
 
 // OnDelete has fn called in the transaction that deletes a user, so that what
 // hangs on the user goes with it. Its error keeps the user.

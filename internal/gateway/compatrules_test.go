@@ -169,3 +169,23 @@ func TestUngleichMakesNobodyWhomARuleLetsIn(t *testing.T) {
 		t.Error("evil@robots was made")
 	}
 }
+
+// Natively a question about a key of ungleich's is answered no, whoever asks: its
+// administrators', its verifiers' and its trusted applications'. Other applications are
+// services like any other.
+func TestKeysOfUngleichAreNotTriedNatively(t *testing.T) {
+	cfg := centralConfig()
+	cfg.Compat.Ungleich = &compat.Ungleich{}
+	w := open(t, cfg)
+	for name, want := range map[string]string{"boss@ungleich-admin": "FAIL", "asker@ungleich-auth": "FAIL", "trusted@ungleich-apps": "FAIL", "shop@ungleich-apps": "OK"} {
+		r := w.robot(name)
+		short, realm, _ := strings.Cut(name, "@")
+		if short == "trusted" {
+			wantStatus(t, w.local("PATCH", "/services/"+realm+"/"+short, map[string]any{"trusted": true}), 200)
+		}
+		a := w.local("POST", "/verify", map[string]any{"name": short, "realm": realm, "token": r.token()})
+		if a.status != 200 || !strings.Contains(a.body, `"`+want+`"`) {
+			t.Errorf("%s: %d %s, want %s", name, a.status, a.body, want)
+		}
+	}
+}

@@ -244,7 +244,7 @@ func (g *Gateway) wire(ctx context.Context) error {
 func (g *Gateway) wireRooms() (err error) {
 	st := g.state.Store
 	g.accounts = account.New(account.Options{
-		Audit: g.audit, Realms: g.plan.realms, DefaultRealm: g.cfg.DefaultRealm, Passwords: g.plan.passwords, Session: &g.plan.base, Capable: g.plan.capable(),
+		Audit: g.audit, Realms: g.plan.realms, DefaultRealm: g.cfg.DefaultRealm, Passwords: g.plan.passwords, Session: &g.plan.base, Capable: g.plan.capable(), Apps: g.plan.apps(),
 	})
 	if err := g.accounts.Check(); err != nil {
 		return err

@@ -130,6 +130,14 @@ func trenchRealm(d compat.Dialect) account.Settings {
 	}
 }
 
+// apps is the realm of ungleich's applications; "" without it.
+func (p *plan) apps() string {
+	if u := p.compat.Ungleich; u != nil {
+		return string(u.AppRealm)
+	}
+	return ""
+}
+
 // refreshing are the lives of sessions whose refresh tokens are good for a day: they
 // slide with each refresh, in steps of minutes.
 func refreshing() *account.Lifetimes {

@@ -150,7 +150,7 @@ func (p *Programs) refusedSubject(s *account.Service, realm account.Realm, facad
 		return causeDisabled
 	case s.Use == account.UseCaller:
 		return causeUse
-	case len(realm.Grants) > 0 || !facade && p.dir.CapableInFacade(realm.Name):
+	case len(realm.Grants) > 0 || !facade && p.dir.KeyOfFacade(s):
 		return causeCapable
 	}
 	return ""
