@@ -133,9 +133,12 @@ type NewUser struct {
 
 // Change is what Update changes: fields that are nil stay.
 type Change struct {
-	Email     *string // "" removes it
-	FullName  *string
-	Phone     *string
-	Groups    *[]string
-	IfVersion uint64 // refuse with ErrVersion unless the record has this version; 0: do not ask
+	Email *string // "" removes it
+	// Unconfirmed: nobody but its owner says that Email is theirs. Otherwise an
+	// administrator says so by setting it.
+	Unconfirmed bool
+	FullName    *string
+	Phone       *string
+	Groups      *[]string
+	IfVersion   uint64 // refuse with ErrVersion unless the record has this version; 0: do not ask
 }

@@ -14,6 +14,7 @@ var ErrNeedsFactor = errors.New("an administrator needs a second factor")
 type Imported struct {
 	Ref          principal.Ref
 	Email        string
+	Unconfirmed  bool // nobody but its owner said that the address is theirs
 	FullName     string
 	Phone        string
 	Groups       *[]string // nil: nothing is said of groups
@@ -89,7 +90,7 @@ func (d *Directory) settle(tx store.Tx, a Actor, n Imported, fresh NewUser) (*Us
 // plan makes Ref canonical and finds, without a write, everything for which
 // Create would refuse the fields. It returns them canonical.
 func (d *Directory) plan(tx store.Tx, a Actor, n *Imported) (NewUser, error) {
-	fresh := NewUser{Ref: n.Ref, Email: n.Email, FullName: n.FullName, Phone: n.Phone}
+	fresh := NewUser{Ref: n.Ref, Email: n.Email, Unconfirmed: n.Unconfirmed, FullName: n.FullName, Phone: n.Phone}
 	if n.Groups != nil {
 		fresh.Groups = *n.Groups
 	}
@@ -112,7 +113,7 @@ func (d *Directory) plan(tx store.Tx, a Actor, n *Imported) (NewUser, error) {
 		return fresh, err
 	}
 	n.Ref = u.Ref()
-	return NewUser{Ref: u.Ref(), Email: u.Email, FullName: u.FullName, Phone: u.Phone, Groups: u.Groups}, nil
+	return NewUser{Ref: u.Ref(), Email: u.Email, Unconfirmed: u.Unconfirmed, FullName: u.FullName, Phone: u.Phone, Groups: u.Groups}, nil
 }
 
 // free refuses an address that belongs to somebody else than id.
@@ -147,6 +148,9 @@ func (d *Directory) refresh(tx store.Tx, a Actor, old *User, n Imported) (*User,
 	}
 	if err := free(tx, old.Realm, email, old.ID); err != nil {
 		return nil, 0, err
+	}
+	if c.Unconfirmed = n.Unconfirmed; email == old.Email {
+		c.Email = nil // nothing new is said of it
 	}
 	u, err := d.Update(tx, a, old.ID, c)
 	if err == nil && n.Disabled != nil {

@@ -247,7 +247,7 @@ func (d *Directory) keepNames(tx store.Tx, r *Realm, before string) error {
 	}
 	members, err := loadCount(tx, membersKey(r.Name))
 	if err == nil && members.N > 0 {
-		err = refuse(ErrNotEmpty, "names of the realm %s cannot change while it has %d members", r.Name, members.N)
+		err = refuse(ErrNotEmpty, "names of the realm %s can change only while it has no members; it has %d", r.Name, members.N)
 	}
 	return err
 }
@@ -258,7 +258,7 @@ func (d *Directory) setSettings(r *Realm, s Settings) error {
 	}
 	rest, conflict := s.without(d.configured[r.Name])
 	if conflict != "" {
-		return refuse(ErrConfigured, "%s of the realm %s is set in the configuration; change it there", conflict, r.Name)
+		return refuse(ErrConfigured, "%s of the realm %s is set in the configuration, by realms or by the facade (compat) whose realm it is; change it there", conflict, r.Name)
 	}
 	r.Settings = rest.clone()
 	return nil

@@ -67,9 +67,6 @@ func (d *Directory) createService(tx store.Tx, a Actor, n NewService) (*Service,
 	if s.Number, err = nextNumber(tx); err != nil {
 		return nil, err
 	}
-	if err := saveNumber(tx, s); err != nil {
-		return nil, err
-	}
 	if err := saveService(tx, s); err != nil {
 		return nil, err
 	}
@@ -356,6 +353,9 @@ func changedService(a, b *Service) (fields []string) {
 
 func saveService(tx store.Tx, s *Service) error {
 	s.Version++
+	if err := saveNumber(tx, s); err != nil {
+		return err
+	}
 	return store.Save(tx, serviceKey(s.Ref()), s, noExpiry)
 }
 

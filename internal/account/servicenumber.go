@@ -51,10 +51,9 @@ func (d *Directory) RenameService(tx store.Tx, a Actor, ref, to principal.Ref) (
 	if to == s.Ref() {
 		return s, nil
 	}
-	if to.Realm != s.Realm { // it leaves one realm and is made in another
-		if err := errors.Join(rights.over(tx, Delete, s.Realm), rights.over(tx, Create, to.Realm)); err != nil {
-			return nil, err
-		}
+	// Under the new name it is somebody that was not there, and the old one is gone.
+	if err := errors.Join(rights.over(tx, Delete, s.Realm), rights.over(tx, Create, to.Realm)); err != nil {
+		return nil, err
 	}
 	if err := d.realmOfNew(tx, rights, to.Realm, false); err != nil {
 		return nil, err
@@ -76,7 +75,7 @@ func (d *Directory) RenameService(tx store.Tx, a Actor, ref, to principal.Ref) (
 	old := s.Ref()
 	s.Name, s.Realm = to.Name, to.Realm
 	s.Epoch++
-	if err := errors.Join(saveNumber(tx, s), saveService(tx, s)); err != nil {
+	if err := saveService(tx, s); err != nil {
 		return nil, err
 	}
 	e := aboutService(s, audit.KindServiceUpdate)

@@ -311,7 +311,7 @@ func (c Change) apply(u *User) (err error) {
 		if u.Email, err = canonicalEmail(*c.Email); err != nil {
 			return err
 		}
-		u.Unconfirmed = false // an administrator says so
+		u.Unconfirmed = c.Unconfirmed && u.Email != ""
 	}
 	if c.FullName != nil {
 		if u.FullName, err = validFullName(*c.FullName); err != nil {

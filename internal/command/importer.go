@@ -113,6 +113,9 @@ func (i *importer) look() error {
 			i.periods[r.Realm] = r.OTP.Period
 		}
 	}
+	if i.flags.from == importing.Adjure && !i.exact[i.realm] {
+		i.report.Notes = append(i.report.Notes, "names of the realm "+i.realm+" are folded: is compat.adjure in the configuration of this server? If so, name it with --config")
+	}
 	return nil
 }
 

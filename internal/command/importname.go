@@ -16,7 +16,7 @@ func (i *importer) spellings(e *importing.Entry) (user, address string) {
 		return "", ""
 	}
 	name := e.Name
-	if !i.exact[realm] {
+	if !i.exactIn(realm) {
 		if name, err = principal.CanonicalName(name); err != nil {
 			return "", ""
 		}
@@ -25,6 +25,13 @@ func (i *importer) spellings(e *importing.Entry) (user, address string) {
 		address = realm + " " + a
 	}
 	return name + "@" + realm, address
+}
+
+// exactIn reports whether names of a realm are what they are written like. Realms that
+// come into being with programs of ungleich are so.
+func (i *importer) exactIn(realm string) bool {
+	exact, known := i.exact[realm]
+	return exact || !known && i.flags.from == importing.Ungleich
 }
 
 // rename finds the name of somebody who signed in by address: the one of whoever has

@@ -12,6 +12,7 @@ type importUser struct {
 	Realm        string      `json:"realm"`
 	Name         string      `json:"name"`
 	Email        string      `json:"email,omitempty"`
+	Unconfirmed  bool        `json:"unconfirmed,omitempty"`
 	FullName     string      `json:"full_name,omitempty"`
 	Phone        string      `json:"phone,omitempty"`
 	Groups       *[]string   `json:"groups,omitempty"`
@@ -47,7 +48,7 @@ func wireOf(e *importing.Entry) (json.RawMessage, error) {
 		return json.Marshal(importService{Realm: e.Realm, Name: e.Name, Description: s.Description, Owner: s.Owner, Trusted: s.Trusted,
 			Disabled: e.Disabled, Seed: s.Seed.Reveal(), Via: importing.Ungleich}) // no other system had programs
 	}
-	u := importUser{Realm: e.Realm, Name: e.Name, Email: e.Email, FullName: e.FullName, Phone: e.Phone, Groups: e.Groups,
+	u := importUser{Realm: e.Realm, Name: e.Name, Email: e.Email, Unconfirmed: e.Unconfirmed, FullName: e.FullName, Phone: e.Phone, Groups: e.Groups,
 		Disabled: e.Disabled, PasswordHash: e.PasswordHash.Reveal(), Password: e.Password.Reveal(),
 		Codes: revealed(e.RecoveryCodes), Digests: revealed(e.RecoveryDigests)}
 	if t := e.TOTP; t != nil {

@@ -231,7 +231,7 @@ func (p *patient) Read(buf []byte) (int, error) {
 // print says what was done: for people counts, for programs one document.
 func (i *importer) print(cmd *cobra.Command, reader *importing.Reader) error {
 	r := &i.report
-	r.DryRun, r.Notes = i.flags.dryRun, append([]string{}, reader.Notes()...)
+	r.DryRun, r.Notes = i.flags.dryRun, append(append([]string{}, r.Notes...), reader.Notes()...)
 	if i.flags.asJSON {
 		return document(cmd.OutOrStdout(), r)
 	}

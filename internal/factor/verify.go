@@ -3,6 +3,7 @@ package factor
 import (
 	"crypto/subtle"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
@@ -148,4 +149,18 @@ func (f *Factors) Knows(tx store.Tx, id principal.ID, code string) (bool, error)
 	}
 	_, result := rec.Confirmed.burn(code, tx.Now(), skew) // into a record that nobody saves
 	return result != Wrong, nil
+}
+
+// Short reports whether a text is a recovery code that guesses could find, at the pace
+// at which a closed place still takes recovery codes: one of some 40 bits or less, or
+// none at all.
+func Short(text string) bool {
+	clean, ok := cleanRecovery(text)
+	if !ok {
+		return true
+	}
+	if strings.Trim(clean, "0123456789") == "" {
+		return len(clean) < 13
+	}
+	return len(clean) < 9
 }

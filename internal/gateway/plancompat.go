@@ -197,10 +197,26 @@ func (c *Config) planOwnRealms(p *plan) error {
 			if other := owner[r.name]; other != "" {
 				return c.At(f.at(r.word), "%s: compat.%s has the realm %s already: name another one", r.word, other, r.name)
 			}
+			if f.Facade == "ungleich" {
+				if err := c.planRequired(p, r); err != nil {
+					return err
+				}
+			}
 			owner[r.name] = f.Facade
 			if err := c.planOwnRealm(f, r); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// planRequired refuses a service of `require` that administrators of ungleich could
+// make, or delete.
+func (c *Config) planRequired(p *plan, r *ownRealm) error {
+	for i := range p.facades {
+		if other := &p.facades[i]; other.Facade != "ungleich" && other.Require.Realm == r.name {
+			return c.At(other.at("require"), "require: services of %s are made by the administrators of compat.ungleich, who could then call: name one of another realm", r.name)
 		}
 	}
 	return nil

@@ -47,7 +47,7 @@ func (d *Doors) foreign(ctx context.Context, method factor.Name, code string, c 
 		return f, err
 	}
 	err = d.store.Update(ctx, func(tx store.Tx) error {
-		try, err := d.throttle.Count(tx, throttle.Of(who.ID), kindOf(method, code), d.originOf(c))
+		try, err := d.throttle.Count(tx, throttle.Of(who.ID), KindOf(method, code), d.originOf(c))
 		f.try = &try
 		return err
 	})

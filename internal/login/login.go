@@ -90,7 +90,7 @@ const (
 	// The facades of older systems (compat), each a door of its own: what they open is
 	// good for that facade alone, and logins name users of the attempt's realm alone.
 	FastAPI2FA // users by address
-	Trench     // users by name
+	Trench     // users by name, or by address
 )
 
 // facade reports whether a door belongs to a facade.

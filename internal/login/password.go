@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
@@ -137,7 +138,11 @@ func (d *Doors) whom(tx store.Tx, a Attempt) (*account.User, principal.Ref, erro
 		if a.Door == FastAPI2FA {
 			by = account.ByAddress
 		}
-		return d.dir.FindIn(tx, a.Login, a.Realm, by)
+		u, ref, err := d.dir.FindIn(tx, a.Login, a.Realm, by)
+		if by == account.ByName && errors.Is(err, account.ErrUnknownUser) && strings.Contains(a.Login, "@") {
+			return d.dir.FindIn(tx, a.Login, a.Realm, account.ByAddress) // whose name there was their address
+		}
+		return u, ref, err
 	}
 	u, err := d.dir.Resolve(tx, a.Login, a.Realm)
 	if err == nil || !nobody(err) {

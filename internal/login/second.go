@@ -183,14 +183,14 @@ func (d *Doors) counted(tx store.Tx, u *account.User, a asked, c Client) (thrott
 	if a.foreign.try != nil {
 		return *a.foreign.try, nil
 	}
-	return d.throttle.Count(tx, throttle.Of(u.ID), kindOf(a.method, a.code), d.originOf(c))
+	return d.throttle.Count(tx, throttle.Of(u.ID), KindOf(a.method, a.code), d.originOf(c))
 }
 
-// kindOf is how a code counts. A place that wrong codes have closed takes recovery codes
-// alone, and only such as are too long to guess: six or eight digits count as codes of
-// an authenticator, whatever they are meant to be.
-func kindOf(method factor.Name, code string) throttle.Kind {
-	if (method == factor.RecoveryCode || method == factor.Any) && factor.NameOf(code) == factor.RecoveryCode {
+// KindOf is how a code counts. A place that wrong codes have closed takes recovery codes
+// alone, and only such as are too long to guess: all others count as codes of an
+// authenticator, whatever they are meant to be.
+func KindOf(method factor.Name, code string) throttle.Kind {
+	if (method == factor.RecoveryCode || method == factor.Any) && !factor.Short(code) {
 		return throttle.Recovery
 	}
 	return throttle.Code

@@ -50,6 +50,7 @@ func (f *fastapi) take(e *Entry, row *fastapiRow) (*Refusal, error) {
 		return missing("email"), nil
 	}
 	e.named(*row.Email, *row.ID)
+	e.Unconfirmed = true // who signed up there said so himself
 	e.Email, e.FullName, e.PasswordHash = *row.Email, row.FullName, secret.NewText(row.Password)
 	if refused := hashRefusal(row.Password); refused != nil {
 		return refused, nil

@@ -50,6 +50,7 @@ type Entry struct {
 	Realm        string // empty: the file says nothing
 	Name         string
 	Email        string
+	Unconfirmed  bool // nobody but its owner said that Email is theirs
 	FullName     string
 	Phone        string
 	Groups       *[]string // nil: the file says nothing

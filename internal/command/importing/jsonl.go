@@ -17,6 +17,7 @@ type jsonUser struct {
 	Realm        string         `json:"realm"`
 	Name         string         `json:"name"`
 	Email        string         `json:"email"`
+	Unconfirmed  bool           `json:"unconfirmed"`
 	FullName     string         `json:"full_name"`
 	Phone        string         `json:"phone"`
 	Groups       *[]string      `json:"groups"`
@@ -65,7 +66,7 @@ func (e *Entry) jsonl(text []byte) {
 		e.Refused = refuse("malformed", "%s", jsonReason(err))
 		return
 	}
-	e.Realm, e.Name, e.Email, e.FullName, e.Phone = u.Realm, u.Name, u.Email, u.FullName, u.Phone
+	e.Realm, e.Name, e.Email, e.Unconfirmed, e.FullName, e.Phone = u.Realm, u.Name, u.Email, u.Unconfirmed, u.FullName, u.Phone
 	e.Groups, e.Disabled = u.Groups, u.Disabled
 	e.PasswordHash, e.Password = secret.NewText(u.PasswordHash), secret.NewText(u.Password)
 	if u.TOTP != nil {

@@ -14,6 +14,7 @@ type ExportUser struct {
 	Realm        string    `json:"realm"`
 	Name         string    `json:"name"`
 	Email        string    `json:"email,omitempty"`
+	Unconfirmed  bool      `json:"unconfirmed,omitempty" doc:"Nobody but its owner said that the address is theirs."`
 	FullName     string    `json:"full_name,omitempty"`
 	Phone        string    `json:"phone,omitempty"`
 	Groups       []string  `json:"groups" nullable:"false"`
@@ -52,7 +53,7 @@ func (a *API) exportUsers(ctx context.Context, c *caller, in *exportInput) (*exp
 		out.Body.Users = make([]ExportUser, len(users))
 		for i := range users {
 			u := &users[i]
-			out.Body.Users[i] = ExportUser{Realm: u.Realm, Name: u.Name, Email: u.Email, FullName: u.FullName, Phone: u.Phone,
+			out.Body.Users[i] = ExportUser{Realm: u.Realm, Name: u.Name, Email: u.Email, Unconfirmed: u.Unconfirmed, FullName: u.FullName, Phone: u.Phone,
 				Groups: list(u.Groups), Disabled: u.Disabled, CreatedAt: u.CreatedAt}
 			if in.Hashes {
 				out.Body.Users[i].PasswordHash = u.Password

@@ -26,6 +26,7 @@ type ImportUser struct {
 	Realm        string      `json:"realm"`
 	Name         string      `json:"name"`
 	Email        string      `json:"email,omitempty"`
+	Unconfirmed  bool        `json:"unconfirmed,omitempty" doc:"Nobody but its owner said that the address is theirs: upstreams do not hear of it."`
 	FullName     string      `json:"full_name,omitempty"`
 	Phone        string      `json:"phone,omitempty"`
 	Groups       *[]string   `json:"groups,omitempty" doc:"Left out: nothing is said of groups."`
@@ -173,7 +174,7 @@ func refusedFor(err error) (ImportResult, error) {
 // nothing: where columns were swapped a name is a password.
 func judged(in *ImportUser) newcomer {
 	n := newcomer{Imported: account.Imported{
-		Ref: principal.Ref{Name: in.Name, Realm: in.Realm}, Email: in.Email, FullName: in.FullName, Phone: in.Phone,
+		Ref: principal.Ref{Name: in.Name, Realm: in.Realm}, Email: in.Email, Unconfirmed: in.Unconfirmed, FullName: in.FullName, Phone: in.Phone,
 		Groups: in.Groups, Disabled: in.Disabled, PasswordHash: in.PasswordHash, Factor: in.TOTP != nil,
 	}}
 	if n.refused = misnamed(&n.Imported); n.refused != nil {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/otp"
@@ -74,6 +75,9 @@ func arrived(in *ImportService) arrival {
 
 // importService makes one service. An error is a failure and ends the whole batch.
 func (a *API) importService(tx store.Tx, c *caller, n arrival, update bool) (ImportResult, error) {
+	if err := a.oldRealm(tx, c, &n); err != nil {
+		return refusedFor(err)
+	}
 	if err := a.nameOne(tx, &n.Ref, &n.refused); err != nil {
 		return ImportResult{}, err
 	}
@@ -95,4 +99,20 @@ func (a *API) importService(tx store.Tx, c *caller, n arrival, update bool) (Imp
 		return ImportResult{Status: "exists"}, nil
 	}
 	return ImportResult{Status: "created"}, nil
+}
+
+// oldRealm makes the missing realm of a service that comes from ungleich-otp as the
+// facade makes it: there names are what they are written like.
+func (a *API) oldRealm(tx store.Tx, c *caller, n *arrival) error {
+	if n.refused != nil || n.Via != account.ViaUngleich {
+		return nil
+	}
+	if _, err := a.Directory.Stored(tx, n.Ref.Realm); !errors.Is(err, account.ErrUnknownRealm) {
+		return err
+	}
+	if name, err := principal.ExactName(n.Ref.Name); err != nil || !principal.InPath(name) {
+		return nil // it is refused, and no realm is made for it
+	}
+	_, err := a.Directory.SetRealm(tx, c.actor(), n.Ref.Realm, account.Settings{Names: account.NamesExact}, nil, 0)
+	return err
 }

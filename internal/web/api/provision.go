@@ -105,9 +105,9 @@ func (a *API) verify(ctx context.Context, c *caller, in *verifyInput) (*verdictO
 	if errors.Is(err, account.ErrUnknownRealm) {
 		return nil, err
 	}
-	kind, code := throttle.Code, in.Body.Code
+	method, code := factor.TOTP, in.Body.Code
 	if in.Body.RecoveryCode != "" {
-		kind, code = throttle.Recovery, in.Body.RecoveryCode
+		method, code = factor.RecoveryCode, in.Body.RecoveryCode
 	}
 	q := c.asks(ref, code)
 	good := false
@@ -129,7 +129,7 @@ func (a *API) verify(ctx context.Context, c *caller, in *verifyInput) (*verdictO
 		if err != nil {
 			return err
 		}
-		good, err = a.judgeUser(tx, c, u, q, kind, open)
+		good, err = a.judgeUser(tx, c, u, q, method, open)
 		return err
 	})
 	if err != nil {
@@ -148,7 +148,8 @@ func (a *API) mayTry(tx store.Tx, c *caller, realm string) (bool, error) {
 // judge counts, compares and burns. What one caller asks about a person is
 // counted apart from the person's own doors: nobody is shut out by it. Who asks
 // too often hears FAIL like everybody else, and stores nothing new.
-func (a *API) judge(tx store.Tx, c *caller, u *account.User, kind throttle.Kind, code string) (factor.Result, error) {
+func (a *API) judge(tx store.Tx, c *caller, u *account.User, method factor.Name, code string) (factor.Result, error) {
+	kind := login.KindOf(method, code)
 	subject := a.Throttle.Between(c.asking(), u.ID)
 	try, err := a.Throttle.Count(tx, subject, kind, throttle.Origin{})
 	if errors.As(err, new(*throttle.Throttled)) {
@@ -159,7 +160,7 @@ func (a *API) judge(tx store.Tx, c *caller, u *account.User, kind throttle.Kind,
 		return factor.Wrong, err
 	}
 	var result factor.Result
-	if kind == throttle.Recovery {
+	if method == factor.RecoveryCode {
 		result, _, err = a.Factors.VerifyRecovery(tx, u.ID, code)
 	} else {
 		result, err = a.Factors.Verify(tx, u.ID, "", code)

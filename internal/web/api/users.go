@@ -19,6 +19,7 @@ type User struct {
 	Realm       string     `json:"realm"`
 	Name        string     `json:"name"`
 	Email       string     `json:"email"`
+	Unconfirmed bool       `json:"unconfirmed,omitempty" doc:"Nobody but its owner said that the address is theirs: upstreams do not hear of it. Setting the address confirms it."`
 	FullName    string     `json:"full_name"`
 	Phone       string     `json:"phone"`
 	Groups      []string   `json:"groups" nullable:"false"`
@@ -35,7 +36,7 @@ func userOf(u *account.User) User {
 	for i, m := range u.Methods {
 		methods[i] = m.Name
 	}
-	return User{ID: u.ID.String(), Number: u.Number, Realm: u.Realm, Name: u.Name, Email: u.Email, FullName: u.FullName,
+	return User{ID: u.ID.String(), Number: u.Number, Realm: u.Realm, Name: u.Name, Email: u.Email, Unconfirmed: u.Unconfirmed, FullName: u.FullName,
 		Phone: u.Phone, Groups: list(u.Groups), Disabled: u.Disabled, HasPassword: u.Password != "", Methods: methods,
 		CreatedAt: u.CreatedAt, InvitedAt: moment(u.InvitedAt), LastLoginAt: moment(u.LastLoginAt)}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/store"
-	"github.com/sallyport-auth/sallyport/internal/throttle"
 )
 
 type verifyTokenInput struct {
@@ -53,7 +52,7 @@ func (a *API) verifyToken(ctx context.Context, c *caller, in *verifyTokenInput) 
 		if err != nil {
 			return err
 		}
-		good, err = a.judgeUser(tx, c, u, q, throttle.Code, len(realm.Grants) == 0 && !a.Directory.CapableInFacade(realm.Name))
+		good, err = a.judgeUser(tx, c, u, q, factor.TOTP, len(realm.Grants) == 0 && !a.Directory.CapableInFacade(realm.Name))
 		return err
 	})
 	if err != nil {
@@ -69,14 +68,14 @@ func (c *caller) asks(ref principal.Ref, token string) login.Asking {
 
 // judgeUser judges a person's code. open: the realm is one whose members' codes this
 // caller may try. Who is disabled, or may not be tried, costs what nobody costs.
-func (a *API) judgeUser(tx store.Tx, c *caller, u *account.User, q login.Asking, kind throttle.Kind, open bool) (bool, error) {
+func (a *API) judgeUser(tx store.Tx, c *caller, u *account.User, q login.Asking, method factor.Name, open bool) (bool, error) {
 	switch {
 	case u.Disabled:
 		return false, a.Programs.Nobody(tx, q, u, "disabled")
 	case !open:
 		return false, a.Programs.Nobody(tx, q, u, "capable_realm")
 	}
-	result, err := a.judge(tx, c, u, kind, q.Token)
+	result, err := a.judge(tx, c, u, method, q.Token)
 	return result == factor.Good, err
 }
 

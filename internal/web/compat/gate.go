@@ -54,7 +54,7 @@ type Call struct {
 }
 
 var (
-	elsewhere = Refusal{Status: http.StatusForbidden, Code: "network", Text: "This may not be called from there."}
+	elsewhere = Refusal{Status: http.StatusForbidden, Code: "network", Text: "This may not be called from there: allow_from says from where."}
 	otherHost = Refusal{Status: http.StatusForbidden, Code: "host", Text: "This is not answered under that host name."}
 	otherPage = Refusal{Status: http.StatusForbidden, Code: "origin", Text: "This may not be called by a web page."}
 )

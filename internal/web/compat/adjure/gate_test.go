@@ -14,7 +14,7 @@ import (
 // Attack: somebody elsewhere, a page in a browser of this machine, a name that its
 // owner made point here: each calls what asks for no credentials.
 func TestWhoMayCall(t *testing.T) {
-	const network, host, origin = "This may not be called from there.", "This is not answered under that host name.", "This may not be called by a web page."
+	const network, host, origin = "This may not be called from there: allow_from says from where.", "This is not answered under that host name.", "This may not be called by a web page."
 	lan := func(o *adjure.Options) { o.AllowFrom = networks("192.0.2.0/24") }
 	own := func(o *adjure.Options) { o.OwnHost = func(name string) bool { return name == "auth.example.com" } }
 	for name, c := range map[string]struct {

@@ -17,6 +17,7 @@ const (
 	textInvalid     = "Invalid token"
 	textClosed      = "Too many wrong codes: ask your administrator." // tokens of six digits are closed too
 	textLists       = "This may be called from the gateway's own machine, or by the service that compat.fastapi2fa.require names."
+	textSignup      = "This may be called from the gateway's own machine, unless compat.fastapi2fa.signup opens it."
 )
 
 // reply is an answer other than success: `{"detail": …}`.

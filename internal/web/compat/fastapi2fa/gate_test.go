@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	elsewhere = `{"detail":"This may not be called from there."}`
+	elsewhere = `{"detail":"This may not be called from there: allow_from says from where."}`
+	closed    = `{"detail":"This may be called from the gateway's own machine, unless compat.fastapi2fa.signup opens it."}`
 	lists     = `{"detail":"This may be called from the gateway's own machine, or by the service that compat.fastapi2fa.require names."}`
 )
 
@@ -33,7 +34,7 @@ func TestWhatAuthenticatesNobodyIsForThisHost(t *testing.T) {
 	allowed := newHouse(t, from("203.0.113.9"), func(o *fastapi2fa.Options) { o.AllowFrom = networks("203.0.113.0/24") })
 	for _, call := range open {
 		foreign.want(call[1], foreign.Do(call[0], api+call[1], ""), 403, elsewhere)
-		allowed.want(call[1]+" allowed", allowed.Do(call[0], api+call[1], ""), 403, elsewhere)
+		allowed.want(call[1]+" allowed", allowed.Do(call[0], api+call[1], ""), 403, closed)
 		for _, header := range []string{"X-Forwarded-For: 127.0.0.1", "X-Real-IP: 127.0.0.1", "Forwarded: for=127.0.0.1", "Via: 1.1 x", "X-Forwarded-For: 203.0.113.9"} {
 			forwarded.want(call[1]+" "+header, forwarded.Do(call[0], api+call[1], "", header), 403, elsewhere)
 		}

@@ -91,7 +91,7 @@ func (x *exchange) admit() error {
 		return nil
 	}
 	if !x.o.Signup { // allow_from alone does not open these
-		return detail(http.StatusForbidden, "This may not be called from there.")
+		return detail(http.StatusForbidden, textSignup)
 	}
 	// The gate has checked the service of `require`. A person's token would be no
 	// proof: where signup is open anybody makes one.

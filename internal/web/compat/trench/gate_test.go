@@ -18,7 +18,7 @@ import (
 func TestForeignNetworks(t *testing.T) {
 	h := buildWith(t, compat.Dialect03, compat.Common{AllowFrom: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("192.0.2.0/24")}})
 	h.User("admin", "trench", "", password)
-	refused := `{"detail":"This may not be called from there."}`
+	refused := `{"detail":"This may not be called from there: allow_from says from where."}`
 	for _, header := range []string{"X-Forwarded-For: 198.51.100.1", "X-Forwarded-For: garbage", "Forwarded: for=127.0.0.1", "X-Real-IP: 127.0.0.1", "X-Forwarded-Host: 127.0.0.1"} {
 		for _, path := range []string{"/auth/login/", "/auth/mfa/config/", "/auth/app/activate/", "/auth/nothing/", "/auth/login"} {
 			h.want(path+" with "+header, h.Do("GET", path, "", header), 403, refused)

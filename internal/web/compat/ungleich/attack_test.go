@@ -335,10 +335,10 @@ func TestTheGate(t *testing.T) {
 		asker := h.service("asker", askers)
 		return h.Do("POST", "/ungleichotp/verify/", asker.about(asker, asker.token()).json(), append(headers, jsonIs)...)
 	}
-	refused := `{"detail":"This may not be called from there."}`
+	refused := `{"detail":"This may not be called from there: allow_from says from where."}`
 	h := newHouse(t, from("203.0.113.7"))
 	h.want("a foreign network", ask(h), 403, refused)
-	h.want("a foreign network, older ages", h.send("POST", "/verify", body{}), 403, `{"status":"FAIL","error":"This may not be called from there."}`)
+	h.want("a foreign network, older ages", h.send("POST", "/verify", body{}), 403, `{"status":"FAIL","error":"This may not be called from there: allow_from says from where."}`)
 	for _, header := range []string{"X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1", "X-Real-Ip: 127.0.0.1"} {
 		h = newHouse(t, nil)
 		h.want(header, ask(h, header), 403, refused)
