@@ -92,6 +92,33 @@ func TestRenameService(t *testing.T) {
 	d.want(account.ErrUnknownService, "the number of what was deleted", func(tx store.Tx) error { _, err := d.ServiceByNumber(tx, before.Number); return err })
 }
 
+// Attack: whose name a rule lets in is made by a rename, where making it is refused; and
+// who may not delete makes somebody vanish by it.
+func TestARenameIsADeletionAndACreation(t *testing.T) {
+	d := newDirectory(t, nil)
+	ref := principal.Ref{Name: "plain", Realm: "robots"}
+	to := principal.Ref{Name: "root", Realm: "robots"}
+	d.must(func(tx store.Tx) error {
+		_, _, err := d.ImportService(tx, account.Local(), account.NewService{Ref: ref, Seed: make([]byte, 20), MakeRealm: true, Via: account.ViaUngleich}, nil, false)
+		return err
+	})
+	rename := func(a account.Actor) func(store.Tx) error {
+		return func(tx store.Tx) error { _, err := d.RenameService(tx, a, ref, to); return err }
+	}
+	closed := account.Facade(account.ViaUngleich, everything...).Closed(func(realm string) bool { return realm == "robots" })
+	d.want(account.ErrForbidden, "in a realm that a rule admits", rename(closed))
+	for _, missing := range []account.Capability{account.Create, account.Delete} {
+		var some []account.Grant
+		for _, g := range everything {
+			if g.Capability != missing {
+				some = append(some, g)
+			}
+		}
+		d.want(account.ErrForbidden, "without "+string(missing), rename(account.Facade(account.ViaUngleich, some...)))
+	}
+	d.must(rename(account.Facade(account.ViaUngleich, everything...)))
+}
+
 // Attack: a helpdesk that may create makes itself an administrator of an older system,
 // or trusts an application of its own, and deletes with it what it may not.
 func TestKeysOfAFacadeAreNoDelegates(t *testing.T) {

@@ -378,6 +378,11 @@ func (v *mover) ungleiched() {
 			v.Errorf("%s@%s: %v, want %s", c.name, c.realm, got, c.want)
 		}
 	}
+	for _, realm := range []string{"ungleich-auth", "ungleich-apps"} { // made by the import
+		if a := v.show("/realms/" + realm); a["names"] != "exact" {
+			v.Errorf("the realm %s: %v", realm, a)
+		}
+	}
 	if a := v.show("/services/ungleich-auth/gone"); a["disabled"] != true {
 		v.Errorf("a service that was not active: %v", a)
 	}

@@ -148,6 +148,7 @@ func TestCompatMistakes(t *testing.T) {
 		{"compat:\n  adjure:\n    allow_from: [127.0.0.1,\n      anybody]\n", "gateway.yaml:4: allow_from: expected a network"},
 		{"compat:\n  adjure: {allow_from: []}\n", "gateway.yaml:2: allow_from: nobody could call"},
 		{"compat:\n  adjure: {require: billing}\n", "gateway.yaml:2: require: expected a service"},
+		{"compat:\n  adjure: {require: x@micro}\n  ungleich: {app_realm: micro}\n", "gateway.yaml:2: require: services of micro are made by the administrators of compat.ungleich"},
 		{"compat:\n  adjure: {require: ''}\n", "gateway.yaml:2: require: nothing stands here"},
 		{"compat:\n  trench: {cors: ['*']}\n", "gateway.yaml:2: cors: expected an exact origin"},
 		{"compat: {adjure: }\nrules:\n  - realms: [users]\n  - hosts: [a.example]\n    realms: [users, adjure]\n", "gateway.yaml:5: rule 2: realms: the realm adjure is compat.adjure's"},

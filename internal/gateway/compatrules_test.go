@@ -168,6 +168,19 @@ func TestUngleichMakesNobodyWhomARuleLetsIn(t *testing.T) {
 	if w.local("GET", "/services/robots/evil", nil).status != 404 {
 		t.Error("evil@robots was made")
 	}
+
+	// A facade that takes robots at their word, and one whose people they would be.
+	for name, change := range map[string]func(*compat.Config){
+		"required": func(c *compat.Config) { c.Adjure = &compat.Adjure{Access: compat.Access{Require: "x@robots"}} },
+		"people":   func(c *compat.Config) { c.Trench = &compat.Trench{Realm: "robots"} },
+	} {
+		cfg := config()
+		change(&cfg.Compat)
+		w := open(t, cfg)
+		if a := add(w, w.robot("boss@ungleich-admin"), "evil"); a.status != 403 {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
 }
 
 // Natively a question about a key of ungleich's is answered no, whoever asks: its

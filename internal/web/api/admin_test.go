@@ -1,12 +1,14 @@
 package api_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/otp"
 )
 
@@ -200,6 +202,28 @@ func TestVerify(t *testing.T) {
 	v.send("PATCH", "/users/users/alice", map[string]any{"disabled": true}).want(200)
 	if ask("alice", map[string]any{"recovery_code": p.codes[3]}) != "FAIL" {
 		t.Error("a disabled user's code was good")
+	}
+}
+
+// Recovery codes of six digits can be guessed like codes of an authenticator, so they
+// close the place like those.
+func TestShortRecoveryCodesCountAsCodes(t *testing.T) {
+	w := newWorld(t, worldOptions{realms: map[string]account.Settings{"users": {RecoveryCodes: &account.RecoverySettings{Count: 5, Length: 6, Alphabet: "0123456789", Plain: true}}}})
+	p := w.member("alice@users")
+	ask := func(code string) string {
+		w.clock.Advance(16 * time.Minute)
+		return w.admin().send("POST", "/users/users/alice/verify", map[string]any{"recovery_code": code}).want(200).text("status")
+	}
+	if ask(p.codes[0]) != "OK" {
+		t.Error("a good one")
+	}
+	for i := range 60 {
+		if code := fmt.Sprintf("%06d", i); !slices.Contains(p.codes, code) && ask("-"+code) != "FAIL" {
+			t.Fatal("a wrong code was good")
+		}
+	}
+	if ask(p.codes[1]) != "FAIL" {
+		t.Error("guessing has no end")
 	}
 }
 

@@ -208,6 +208,24 @@ func TestExport(t *testing.T) {
 	if p = read("?realm=single&hashes=true"); p.Users[0]["password_hash"] != apr1Hash || len(p.Users[0]) != len(public)+1 {
 		t.Errorf("with hashes: %v", p)
 	}
+	// Whether an address was confirmed moves with it.
+	w.admin().send("POST", "/users/import", fields{"users": []fields{{"realm": "moved", "name": "kim", "email": "kim@example.com", "unconfirmed": true}}}).want(200)
+	if p = read("?realm=moved"); p.Users[0]["unconfirmed"] != true {
+		t.Errorf("an address that nobody confirmed: %v", p)
+	}
+	same := fields{"users": p.Users}
+	delete(p.Users[0], "created_at")
+	for email, want := range map[string]any{"kim@example.com": true, "other@example.com": nil} {
+		w.admin().send("DELETE", "/users/moved/kim", nil).want(204)
+		w.admin().send("POST", "/users/import", same).want(200)
+		w.admin().send("PATCH", "/users/moved/kim", fields{"full_name": "Kim"}).want(200)
+		if email != "kim@example.com" {
+			w.admin().send("PATCH", "/users/moved/kim", fields{"email": email}).want(200)
+		}
+		if a := w.admin().send("GET", "/users/moved/kim", nil).want(200); a.fields["unconfirmed"] != want {
+			t.Errorf("%s: %v", email, a)
+		}
+	}
 	first := read("?limit=1&hashes=true")
 	if second := read("?limit=1&hashes=true&cursor=" + first.NextCursor); len(first.Users) != 1 || len(second.Users) != 1 || first.Users[0]["name"] == second.Users[0]["name"] {
 		t.Errorf("pages: %v, %v", first, second)

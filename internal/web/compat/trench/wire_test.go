@@ -116,6 +116,8 @@ func TestLogin(t *testing.T) {
 		auth := h.second("/auth/", "admin", " "+h.code(seed)+" ")
 		h.want("in", h.get("/auth/mfa/user-active-methods/", auth), 200, `[{"name":"app","is_primary":true}]`)
 		h.second("/auth/jwt/", "admin", codes[0])
+		h.User("mail", "trench", "Mail@example.com", password) // whose name was this address
+		h.login("/auth/", "mail@example.com")
 		h.want("a backup code is good once", h.post("/auth/login/code/", h.form("ephemeral_token", h.half("admin"), "code", codes[0]), ""), status,
 			h.pick(`{"non_field_errors":["Invalid or expired code."]}`, `{"error":"Invalid or expired code."}`))
 		h.next()
