@@ -23,7 +23,7 @@ import (
 // A list is written as arguments, and may be repeated: the singular of its name
 // will do (`group ops`, `realm staff`). A group of values is a block. A map of
 // groups is a block with a name (`realm staff { … }`), a map of texts a name and a
-// text. Yes-or-no words need no argument.
+// text (`code_life email 5m`). Yes-or-no words need no argument.
 type tree struct {
 	d      *caddyfile.Dispenser
 	places []place
@@ -157,7 +157,7 @@ func (b *tree) value(object map[string]any, key, pointer string, t reflect.Type)
 		object[key] = inner
 		return err
 	case reflect.Map:
-		if t.Elem().Kind() == reflect.String {
+		if t.Elem().Kind() == reflect.String || reflect.PointerTo(t.Elem()).Implements(unmarshaler) {
 			return b.pair(object, key, pointer)
 		}
 		return b.named(object, key, pointer, t.Elem())

@@ -58,6 +58,10 @@ type Settings struct {
 	Issuer        string            `json:"issuer,omitempty"`        // what authenticator apps show; default: the installation's name
 	MethodLabels  map[string]string `json:"method_labels,omitempty"` // what methods are called, where a client asks
 
+	// CodeLife is how long codes that are sent are good, by method; a method that is
+	// not named: ten minutes.
+	CodeLife map[string]time.Duration `json:"code_life,omitempty"`
+
 	// What a signed-in person may do with a code, and without: the three settings of
 	// django-trench. The native API always asks for a code.
 	ConfirmDisable    *bool `json:"confirm_disable,omitempty"`

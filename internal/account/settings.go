@@ -26,6 +26,8 @@ const (
 	minSecret           = 32 // base32 characters: 160 bits (RFC 4226 section 4, R6)
 	maxSecret           = 128
 	maxIssuer           = 64 // bytes: a line in an app
+	minCodeLife         = 30 * time.Second
+	maxCodeLife         = time.Hour // a six-digit code that rests in a mailbox
 )
 
 // recoveryAlphabet has no look-alikes: no i, l, o, 0, 1.
@@ -104,7 +106,7 @@ func (s Settings) clone() Settings {
 	s.Factors, s.Skew = copied(s.Factors), copied(s.Skew)
 	s.OTP, s.RecoveryCodes, s.Session = copied(s.OTP), copied(s.RecoveryCodes), copied(s.Session)
 	s.Methods, s.MethodLabels = slices.Clone(s.Methods), maps.Clone(s.MethodLabels)
-	s.SecretLength = copied(s.SecretLength)
+	s.SecretLength, s.CodeLife = copied(s.SecretLength), maps.Clone(s.CodeLife)
 	s.ConfirmDisable, s.ConfirmRegenerate, s.AllowRegenerate = copied(s.ConfirmDisable), copied(s.ConfirmRegenerate), copied(s.AllowRegenerate)
 	return s
 }
@@ -178,6 +180,14 @@ func (s Settings) validTexts() error {
 	}
 	if err := validMethods(slices.Sorted(maps.Keys(s.MethodLabels))); err != nil {
 		return refuse(ErrInvalid, "method_labels: %v", err)
+	}
+	if err := validMethods(slices.Sorted(maps.Keys(s.CodeLife))); err != nil {
+		return refuse(ErrInvalid, "code_life: %v", err)
+	}
+	for method, life := range s.CodeLife {
+		if life < minCodeLife || life > maxCodeLife {
+			return refuse(ErrInvalid, "code_life: a code of %s is good for %s to %s, not %s", method, minCodeLife, maxCodeLife, life)
+		}
 	}
 	for _, label := range s.MethodLabels {
 		if _, err := validText("method_labels", label, maxIssuer); err != nil {

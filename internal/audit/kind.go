@@ -9,6 +9,7 @@ const (
 	KindPassword      Kind = "login.password"
 	KindCode          Kind = "login.code"
 	KindRecovery      Kind = "login.recovery_code"
+	KindCodeSent      Kind = "login.code_sent" // a code is on its way to a person
 	KindStepUp        Kind = "login.step_up"
 	KindLogout        Kind = "logout"
 	KindSessionOpen   Kind = "session.open"
@@ -50,7 +51,7 @@ const (
 // Known tells whether k is one of the kinds above: what may become a label.
 func (k Kind) Known() bool {
 	switch k {
-	case KindLogin, KindPassword, KindCode, KindRecovery, KindStepUp, KindLogout, KindSessionOpen, KindSessionRevoke, KindRefresh,
+	case KindLogin, KindPassword, KindCode, KindRecovery, KindCodeSent, KindStepUp, KindLogout, KindSessionOpen, KindSessionRevoke, KindRefresh,
 		KindUserCreate, KindUserUpdate, KindUserDelete, KindUserDisable, KindUserEnable,
 		KindPasswordChange, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew, KindSecretShown,
 		KindServiceCreate, KindServiceUpdate, KindServiceDisable, KindServiceEnable, KindServiceRotate, KindServiceDelete, KindToken, KindVerify,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/guard"
@@ -152,6 +153,9 @@ type Realm struct {
 	ConfirmRegenerate *bool             `json:"confirm_regenerate,omitempty"` // and to make recovery codes anew
 	AllowRegenerate   *bool             `json:"allow_regenerate,omitempty"`   // whether they may be made anew at all
 	MethodLabels      map[string]string `json:"method_labels,omitempty"`      // what the clients of facades call a method
+
+	// CodeLife is how long codes that are sent are good, by method; default 10m.
+	CodeLife map[string]Duration `json:"code_life,omitempty"`
 }
 
 // RecoveryCodes holds the form of recovery codes.
@@ -206,6 +210,12 @@ func (r Realm) settings(realm string, base account.Lifetimes, facade account.Set
 		Factors: r.Factors, Methods: r.Methods, Enrollment: r.Enrollment, Replay: r.Replay, OTP: r.OTP, Skew: r.Skew,
 		Names: r.Names, SecretLength: r.SecretLength, Issuer: r.Issuer, MethodLabels: r.MethodLabels,
 		ConfirmDisable: r.ConfirmDisable, ConfirmRegenerate: r.ConfirmRegenerate, AllowRegenerate: r.AllowRegenerate,
+	}
+	for method, life := range r.CodeLife {
+		if s.CodeLife == nil {
+			s.CodeLife = map[string]time.Duration{}
+		}
+		s.CodeLife[method] = life.std()
 	}
 	whole := account.DefaultSettings(realm)
 	if r.RecoveryCodes != nil {

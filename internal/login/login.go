@@ -231,6 +231,7 @@ type Next struct {
 	Method    factor.Name   // SecondFactor: asked for first
 	Others    []factor.Name // SecondFactor: other ways. Enroll: what may be enrolled
 	ExpiresIn time.Duration // of the ephemeral token
+	Sent      string        // SecondFactor: where Method has sent a code, masked; "": none is on its way
 
 	Opened        *session.Opened  // Done
 	User          account.Identity // Done: who it is
@@ -250,7 +251,8 @@ type State struct {
 	Name       string // of whom; empty before setup has a name
 	Realm      string
 	ExpiresIn  time.Duration
-	TriesLeft  int                // wrong codes that remain
-	StepUp     bool               // the person is signed in already
-	Enrollment *factor.Enrollment // Enroll and Setup: what waits for its first code; nil: nothing yet
+	TriesLeft  int                    // wrong codes that remain
+	StepUp     bool                   // the person is signed in already
+	Targets    map[factor.Name]string // SecondFactor: where the codes of methods go, masked
+	Enrollment *factor.Enrollment     // Enroll and Setup: what waits for its first code; nil: nothing yet
 }

@@ -322,7 +322,7 @@ func (d *Doors) pastFirst(tx store.Tx, u *account.User, p passage) (*Next, error
 		Remember: p.remember, AMR: session.PWD, ProvedAt: p.provedAt, Replaces: p.replaces,
 	}
 	if u.Factors() > 0 {
-		return d.between(tx, u, rec)
+		return d.between(tx, u, rec, p.client)
 	}
 	if max(realm.Demanded(), p.demand) < 2 {
 		p.kind = audit.KindLogin
@@ -332,7 +332,7 @@ func (d *Doors) pastFirst(tx store.Tx, u *account.User, p passage) (*Next, error
 		return nil, err
 	}
 	rec.State = Enroll
-	return d.between(tx, u, rec)
+	return d.between(tx, u, rec, p.client)
 }
 
 // mayEnroll answers ErrEnrollmentClosed where the realm lets this person set up
@@ -352,13 +352,17 @@ func (d *Doors) mayEnroll(tx store.Tx, u *account.User, c Client, door Door) err
 	return ErrEnrollmentClosed
 }
 
-// between issues the ephemeral token of a record.
-func (d *Doors) between(tx store.Tx, u *account.User, rec *ephemeral) (*Next, error) {
+// between issues the ephemeral token of a record. A primary method that sends has
+// sent its first code.
+func (d *Doors) between(tx store.Tx, u *account.User, rec *ephemeral, c Client) (*Next, error) {
 	next := &Next{Status: rec.State, Target: rec.Target, ExpiresIn: EphemeralLife, Remember: rec.Remember}
 	var err error
 	if rec.State == Enroll {
-		next.Others = []factor.Name{factor.TOTP}
-	} else if next.Method, next.Others, err = d.ways(tx, u); err != nil {
+		next.Others, err = d.factors.Offered(tx, u.Realm)
+	} else if next.Method, next.Others, err = d.ways(tx, u); err == nil {
+		next.Sent, err = d.firstCode(tx, u, next.Method, c)
+	}
+	if err != nil {
 		return nil, err
 	}
 	next.Ephemeral, err = issue(tx, rec, EphemeralLife)

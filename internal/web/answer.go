@@ -38,6 +38,11 @@ var refusals = [...]struct {
 	{factor.ErrNoPending, 409, "nothing_pending", "No enrolment is pending."},
 	{factor.ErrNoMethod, 404, "unknown_method", "No such method is set up."},
 	{factor.ErrUnknownMethod, 404, "unknown_method", "This method is not offered."},
+	{factor.ErrNoTarget, 409, "no_target", "Your record has no address or number to which a code could be sent."},
+	{factor.ErrCannotSend, 409, "no_messages", "This server does not send such codes: use another way, or ask your administrator."},
+	{factor.ErrTooMany, 409, "too_many", ""},
+	{factor.ErrUnchecked, 503, "unchecked", "This code cannot be checked now: try again, or use another way."},
+	{login.ErrPasswordNotFresh, 403, "password_not_fresh", "Sign in again first: a first factor needs a password that is at most 15 minutes old."},
 	{factor.ErrLastFactor, 409, "last_factor", "The last factor stays, because two are demanded: set up another one first."},
 	{factor.ErrNoRegeneration, 409, "no_regeneration", "New recovery codes are not allowed here: ask your administrator."},
 	{account.ErrUnknownUser, 404, "unknown_user", "There is no such user."},
@@ -69,6 +74,8 @@ func Answer(err error) (status int, code, text string, retryAfter time.Duration)
 	var throttled *throttle.Throttled
 	var busy *secret.Busy
 	switch {
+	case errors.As(err, &throttled) && throttled.Cause == throttle.CauseSends:
+		return http.StatusTooManyRequests, "throttled", "Enough messages were sent. Wait before the next one.", throttled.RetryAfter
 	case errors.As(err, &throttled):
 		return http.StatusTooManyRequests, "throttled", "Too many wrong tries. Wait before the next one.", throttled.RetryAfter
 	case errors.As(err, &busy):

@@ -31,6 +31,7 @@ type LoginAnswer struct {
 	EphemeralToken string   `json:"ephemeral_token,omitempty" doc:"Proof of the first door, good for the second alone."`
 	Method         string   `json:"method,omitempty" doc:"The factor that is asked for first."`
 	OtherMethods   []string `json:"other_methods,omitempty" doc:"Other ways through the second door."`
+	SentTo         string   `json:"sent_to,omitempty" doc:"With second_factor: where method has sent a code, masked."`
 	Methods        []string `json:"methods,omitempty" doc:"With enroll: what may be set up."`
 	AccessToken    string   `json:"access_token,omitempty" doc:"With ok: for the header Authorization."`
 	RefreshToken   string   `json:"refresh_token,omitempty" doc:"With ok: for /token/refresh."`
@@ -75,7 +76,7 @@ func (a *API) passed(ctx context.Context, c *caller, next *login.Next) (*loginOu
 	switch next.Status {
 	case login.SecondFactor:
 		return &loginOutput{Body: LoginAnswer{Status: "second_factor", EphemeralToken: next.Ephemeral.Reveal(),
-			Method: string(next.Method), OtherMethods: names(next.Others), ExpiresIn: seconds}}, nil
+			Method: string(next.Method), OtherMethods: names(next.Others), ExpiresIn: seconds, SentTo: next.Sent}}, nil
 	case login.Enroll:
 		return &loginOutput{Body: LoginAnswer{Status: "enroll", EphemeralToken: next.Ephemeral.Reveal(), Methods: names(next.Others)}}, nil
 	}
@@ -125,12 +126,13 @@ type challengeInput struct {
 	}
 }
 
-// challenge would send a code. No method that sends exists yet.
-func (a *API) challenge(ctx context.Context, _ *caller, in *challengeInput) (*struct{}, error) {
-	if _, err := a.Doors.Peek(ctx, in.Body.EphemeralToken, login.API); err != nil {
+// challenge sends a code; the older one is dead.
+func (a *API) challenge(ctx context.Context, c *caller, in *challengeInput) (*challengeOutput, error) {
+	next, err := a.Doors.Challenge(ctx, in.Body.EphemeralToken, login.API, factor.Name(in.Body.Method), c.client)
+	if err != nil {
 		return nil, err
 	}
-	return nil, problem(http.StatusConflict, "no_sending_method", "This method sends nothing: its codes come from the person's own device or paper.")
+	return &challengeOutput{Body: Challenge{SentTo: next.Sent, ExpiresIn: int(next.ExpiresIn / time.Second)}}, nil
 }
 
 type codeInput struct {

@@ -13,7 +13,7 @@ func (a *API) register(h huma.API) {
 
 	// The doors.
 	add(a, h, Route{Method: post, Path: "/login", Who: Anyone, Summary: "First door: a password"}, a.login)
-	add(a, h, Route{Method: post, Path: "/login/challenge", Who: Anyone, Summary: "Send a code (again)"}, a.challenge)
+	add(a, h, Route{Method: post, Path: "/login/challenge", Who: Anyone, Status: 202, Summary: "Send a code (again)"}, a.challenge)
 	add(a, h, Route{Method: post, Path: "/login/code", Who: Anyone, Summary: "Second door: a one-time code"}, a.code)
 	add(a, h, Route{Method: post, Path: "/login/recovery-code", Who: Anyone, Summary: "Second door: a recovery code"}, a.recoveryCode)
 	add(a, h, Route{Method: post, Path: "/token/refresh", Who: Anyone, Summary: "Trade a refresh token for a new pair"}, a.refresh)
@@ -23,12 +23,14 @@ func (a *API) register(h huma.API) {
 	// The own record.
 	add(a, h, Route{Method: get, Path: "/me", Who: Owner, SharedCookie: true, Summary: "The own record"}, a.me)
 	add(a, h, Route{Method: patch, Path: "/me", Who: OwnerChange, Summary: "Change the own record"}, a.changeMe)
+	add(a, h, Route{Method: post, Path: "/me/confirm", Who: OwnerChange, Summary: "Confirm a new address or number by the code that was sent to it"}, a.confirmMe)
 	add(a, h, Route{Method: put, Path: "/me/password", Who: Owner, Status: 204, Summary: "Change the own password"}, a.changePassword)
 	add(a, h, Route{Method: get, Path: "/me/methods", Who: Owner, Summary: "The own second factors"}, a.methods)
 	add(a, h, Route{Method: put, Path: "/me/methods/primary", Who: OwnerChange, Summary: "Choose the factor that is asked for first"}, a.setPrimary)
 	add(a, h, Route{Method: post, Path: "/me/methods/{method}/activate", Who: OwnerOrEnrolling, Summary: "Begin to set up a factor"}, a.activate)
 	add(a, h, Route{Method: post, Path: "/me/methods/{method}/confirm", Who: OwnerOrEnrolling, Summary: "End setting up a factor with its first code"}, a.confirm)
 	add(a, h, Route{Method: post, Path: "/me/methods/{method}/deactivate", Who: OwnerChange, Status: 204, Summary: "Take a factor away"}, a.deactivate)
+	add(a, h, Route{Method: post, Path: "/me/methods/{method}/challenge", Who: Owner, Status: 202, Summary: "Send a code of an own method, for a call that asks for one"}, a.challengeOwn)
 	add(a, h, Route{Method: post, Path: "/me/recovery-codes", Who: OwnerChange, Summary: "Make fresh recovery codes"}, a.ownRecoveryCodes)
 	add(a, h, Route{Method: get, Path: "/me/sessions", Who: Owner, Summary: "The own sessions"}, a.ownSessions)
 	add(a, h, Route{Method: del, Path: "/me/sessions", Who: Owner, Status: 204, Summary: "End all other own sessions"}, a.endOtherSessions)

@@ -119,7 +119,7 @@ func (f *Facade) activate(c *call) (*answer, error) {
 	var username string
 	if c.enrolling != "" {
 		username = c.state.Name
-		e, err = f.Doors.EnrollStart(c.r.Context(), c.enrolling, login.Trench, method)
+		e, err = f.Doors.EnrollStart(c.r.Context(), c.enrolling, login.Trench, method, c.client)
 	} else {
 		username = c.live.Identity.Name
 		e, err = f.begin(c, method)
@@ -212,7 +212,7 @@ func (f *Facade) confirm(c *call) (*answer, error) {
 		if err := fresh(tx, c, u); err != nil {
 			return err
 		}
-		if codes, err = f.Factors.Confirm(tx, c.self(), u.ID, code); err != nil {
+		if codes, err = f.Factors.Confirm(tx, c.self(), u.ID, factor.TOTP, factor.Proof{Code: code}); err != nil {
 			return err
 		}
 		return f.goOn(tx, c)

@@ -91,7 +91,7 @@ func (f *Facade) deactivate(c *call) (*answer, error) {
 		case !f.old && u.Factors() > 1 && primary(u, method):
 			return failed("Deactivation of MFA method that is set as primary is not allowed.")
 		}
-		if err := f.Factors.Remove(tx, c.self(), u.ID, method); err != nil {
+		if err := f.Factors.Remove(tx, c.self(), u.ID, method, ""); err != nil {
 			return err
 		}
 		return f.goOn(tx, c)
