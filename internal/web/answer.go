@@ -74,7 +74,7 @@ func Answer(err error) (status int, code, text string, retryAfter time.Duration)
 	var throttled *throttle.Throttled
 	var busy *secret.Busy
 	switch {
-	case errors.As(err, &throttled) && throttled.Cause == throttle.CauseSends:
+	case errors.As(err, &throttled) && throttled.Sending:
 		return http.StatusTooManyRequests, "throttled", "Enough messages were sent. Wait before the next one.", throttled.RetryAfter
 	case errors.As(err, &throttled):
 		return http.StatusTooManyRequests, "throttled", "Too many wrong tries. Wait before the next one.", throttled.RetryAfter

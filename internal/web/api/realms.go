@@ -28,8 +28,8 @@ type RealmSettings struct {
 	SecretLength  *int          `json:"secret_length,omitempty" minimum:"32" maximum:"128" doc:"Base32 characters of a new authenticator's seed."`
 	Issuer        string        `json:"issuer,omitempty" maxLength:"64" doc:"What authenticator apps show."`
 
-	CodeLife     map[string]int64  `json:"code_life,omitempty" doc:"How long codes that are sent are good, in seconds, by method; default 600."`
-	MethodLabels map[string]string `json:"method_labels,omitempty" doc:"What methods are called towards clients of compat.trench."`
+	CodeLife          map[string]int64  `json:"code_life,omitempty" doc:"How long codes that are sent are good, in seconds, by method; default 600."`
+	MethodLabels      map[string]string `json:"method_labels,omitempty" doc:"What methods are called towards clients of compat.trench."`
 	ConfirmDisable    *bool             `json:"confirm_disable,omitempty" doc:"compat.trench: a code is needed to switch a method off."`
 	ConfirmRegenerate *bool             `json:"confirm_regenerate,omitempty" doc:"compat.trench: a code is needed for new recovery codes."`
 	AllowRegenerate   *bool             `json:"allow_regenerate,omitempty" doc:"People may make themselves new recovery codes."`
