@@ -86,6 +86,8 @@ var (
 	ErrUnknownMethod = errors.New("this method is not offered")
 	// ErrNoTarget: the account says no address, or number, to send a code to.
 	ErrNoTarget = errors.New("the account has no address or number to which a code could be sent")
+	// ErrSendsNothing: codes of the method come from the person's own device, or paper.
+	ErrSendsNothing = errors.New("this method sends nothing: its codes come from the person's own device or paper")
 	// ErrCannotSend: nothing is configured by which a code could be sent.
 	ErrCannotSend = errors.New("codes cannot be sent here: ask your administrator")
 	// ErrUnchecked: whether a code is good cannot be found out now. Nothing was counted.

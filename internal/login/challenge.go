@@ -18,7 +18,7 @@ import (
 // between the doors; the older one is dead. It goes to where the account says.
 // Next.Sent says where, masked; the ephemeral token stays what it is.
 // Errors: ErrDenied (the token is dead), factor.ErrNoMethod (the person has no such
-// method, or it sends nothing), factor.ErrCannotSend, factor.ErrNoTarget,
+// method), factor.ErrSendsNothing, factor.ErrCannotSend, factor.ErrNoTarget,
 // *throttle.Throttled (enough were sent).
 func (d *Doors) Challenge(ctx context.Context, token string, door Door, method factor.Name, c Client) (*Next, error) {
 	var id principal.ID
@@ -66,7 +66,10 @@ func (d *Doors) ChallengeOwn(ctx context.Context, live session.Live, method fact
 
 // sendCode counts, makes a code of a confirmed method, queues it and writes it down.
 func (d *Doors) sendCode(tx store.Tx, u *account.User, method factor.Name, c Client) (to string, err error) {
-	if !slices.ContainsFunc(u.Methods, func(m account.Method) bool { return m.Name == string(method) }) || !factor.Sendable(method) {
+	if !factor.Sendable(method) {
+		return "", factor.ErrSendsNothing
+	}
+	if !slices.ContainsFunc(u.Methods, func(m account.Method) bool { return m.Name == string(method) }) {
 		return "", factor.ErrNoMethod
 	}
 	if err := d.maySend(tx, u, method, c); err != nil {

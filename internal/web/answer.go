@@ -39,6 +39,7 @@ var refusals = [...]struct {
 	{factor.ErrNoMethod, 404, "unknown_method", "No such method is set up."},
 	{factor.ErrUnknownMethod, 404, "unknown_method", "This method is not offered."},
 	{factor.ErrNoTarget, 409, "no_target", "Your record has no address or number to which a code could be sent."},
+	{factor.ErrSendsNothing, 409, "no_sending_method", "This method sends nothing: its codes come from the person's own device or paper."},
 	{factor.ErrCannotSend, 409, "no_messages", "This server does not send such codes: use another way, or ask your administrator."},
 	{factor.ErrTooMany, 409, "too_many", ""},
 	{factor.ErrUnchecked, 503, "unchecked", "This code cannot be checked now: try again, or use another way."},
