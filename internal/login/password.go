@@ -353,13 +353,14 @@ func (d *Doors) mayEnroll(tx store.Tx, u *account.User, c Client, door Door) err
 }
 
 // between issues the ephemeral token of a record. A primary method that sends has
-// sent its first code.
+// sent its first code, but not for a step-up: that begins with a page that any link
+// may open, and five of those would use up what is sent in a quarter of an hour.
 func (d *Doors) between(tx store.Tx, u *account.User, rec *ephemeral, c Client) (*Next, error) {
 	next := &Next{Status: rec.State, Target: rec.Target, ExpiresIn: EphemeralLife, Remember: rec.Remember}
 	var err error
 	if rec.State == Enroll {
 		next.Others, err = d.factors.Offered(tx, u.Realm)
-	} else if next.Method, next.Others, err = d.ways(tx, u); err == nil {
+	} else if next.Method, next.Others, err = d.ways(tx, u); err == nil && !rec.StepUp {
 		next.Sent, err = d.firstCode(tx, u, next.Method, c)
 	}
 	if err != nil {
