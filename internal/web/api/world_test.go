@@ -62,6 +62,7 @@ type worldOptions struct {
 	realms   map[string]account.Settings
 	hasher   *secret.Hasher // nil: a cheap one
 	level    slog.Level     // of what is logged; 0: info
+	post     *post          // what sends codes; nil: nothing does
 }
 
 // newQuietWorld is a world for benchmarks: it logs errors alone.
@@ -123,7 +124,11 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	}
 	w.dir = account.New(account.Options{Audit: log, Realms: o.realms})
 	must(t, w.dir.EnsureReserved(t.Context(), st))
-	factors := factor.New(factor.Options{Directory: w.dir, Audit: log, Derive: st.Derive})
+	rooms := factor.Options{Directory: w.dir, Audit: log, Derive: st.Derive}
+	if o.post != nil {
+		rooms.Sender = o.post
+	}
+	factors := factor.New(rooms)
 	sessions, err := session.New(session.Options{Store: st, Derive: st.Derive, Directory: w.dir, Audit: log, Clock: w.clock.Now, Logger: logger, Issuer: portal})
 	must(t, err)
 	w.sessions, w.store = sessions, st
