@@ -39,6 +39,7 @@
 //   - A network has Network wrong tries, of all kinds and principals, in any span
 //     of Window; not counted are tries at a known place of their principal and
 //     those that are Exempt.
+//   - Messages (codes, links) are counted when they are caused: see Send.
 //
 // Names that nobody has share 65,536 buckets with the same rules, and networks
 // share 1,048,576: a stranger cannot fill the store, whatever they send. Place and
@@ -131,6 +132,7 @@ type Throttled struct {
 	// waiting does not help, so send no Retry-After.
 	RetryAfter time.Duration
 	Cause      string // CausePrincipal, CauseNetwork or CauseClosed
+	Sending    bool   // of messages, not of wrong tries: see Send
 }
 
 // Values of Throttled.Cause.
@@ -144,13 +146,17 @@ func (t *Throttled) Error() string {
 	if t.Cause == CauseClosed {
 		return "too many wrong codes: closed until recovery or reset"
 	}
-	return fmt.Sprintf("too many wrong tries (%s): wait %s", t.Cause, t.RetryAfter)
+	what := "wrong tries"
+	if t.Sending {
+		what = "messages"
+	}
+	return fmt.Sprintf("too many %s (%s): wait %s", what, t.Cause, t.RetryAfter)
 }
 
 // Policy holds the numbers. Zero switches one off: Principal or Delay the delays,
 // Network the counter of networks, Window both that counter and the forgetting,
 // DelayMax the bound of the doubling (then it is 24 hours), Closed the closing,
-// Tokens the limit of services.
+// Tokens the limit of services, Sends and NetworkSends those of messages.
 type Policy struct {
 	Principal int           // wrong tries per principal, kind and place that are free
 	Network   int           // wrong tries per network in any Window
@@ -159,6 +165,10 @@ type Policy struct {
 	DelayMax  time.Duration
 	Closed    int // wrong codes that close a place
 	Tokens    int // a service's wrong tokens from elsewhere in 24 hours
+
+	Sends        int           // messages to one person in any SendWindow: see Send
+	NetworkSends int           // messages that one network causes in any SendWindow
+	SendWindow   time.Duration // 0: messages are not counted
 }
 
 // DefaultPolicy returns the numbers of the security model.
@@ -171,6 +181,10 @@ func DefaultPolicy() Policy {
 		DelayMax:  15 * time.Minute,
 		Closed:    50,
 		Tokens:    100,
+
+		Sends:        5,
+		NetworkSends: 20,
+		SendWindow:   15 * time.Minute,
 	}
 }
 
