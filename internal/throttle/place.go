@@ -63,7 +63,7 @@ func (t *Throttle) Forget(tx store.Tx, id principal.ID) error {
 	if err := t.Reset(tx, id); err != nil {
 		return err
 	}
-	if err := tx.Delete(sendsKey(Of(id).key)); err != nil {
+	if err := removeAll(tx, store.KPrefix(store.PrefixThrottle, "s", Of(id).key)); err != nil {
 		return err
 	}
 	return removeAll(tx, store.KPrefix(store.PrefixThrottle, "k", Of(id).key))
