@@ -357,7 +357,7 @@ func added(before, after []string) (groups []string) {
 
 // moveAddress gives the address of before back and takes that of after.
 func moveAddress(tx store.Tx, before, after *User) error {
-	after.FormerEmail = confirmed(before.Email, before.Unconfirmed)
+	after.FormerEmail, after.FormerAt = confirmed(before.Email, before.Unconfirmed), tx.Now()
 	if before.Email != "" {
 		if err := tx.Delete(addressKey(before.Realm, before.Email)); err != nil {
 			return err
