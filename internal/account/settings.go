@@ -107,6 +107,9 @@ func (s Settings) clone() Settings {
 	s.OTP, s.RecoveryCodes, s.Session = copied(s.OTP), copied(s.RecoveryCodes), copied(s.Session)
 	s.Methods, s.MethodLabels = slices.Clone(s.Methods), maps.Clone(s.MethodLabels)
 	s.SecretLength, s.CodeLife = copied(s.SecretLength), maps.Clone(s.CodeLife)
+	if s.Registration = copied(s.Registration); s.Registration != nil {
+		s.Registration.Domains = slices.Clone(s.Registration.Domains)
+	}
 	s.ConfirmDisable, s.ConfirmRegenerate, s.AllowRegenerate = copied(s.ConfirmDisable), copied(s.ConfirmRegenerate), copied(s.AllowRegenerate)
 	return s
 }
@@ -163,6 +166,11 @@ func (s Settings) validate(realm string) error {
 	}
 	if err := s.validTexts(); err != nil {
 		return err
+	}
+	if s.Registration != nil {
+		if err := s.Registration.validate(realm); err != nil {
+			return err
+		}
 	}
 	if s.Session != nil {
 		return s.Session.validate()

@@ -22,6 +22,10 @@ const (
 	KindUserEnable    Kind = "user.enable"
 
 	KindPasswordChange Kind = "password.change"
+	KindResetLink      Kind = "password.reset_link" // a link for a new password is on its way
+	KindReset          Kind = "password.reset"      // such a link was used
+	KindNotMe          Kind = "not_me"              // somebody says that a notice is of what others did
+	KindRegister       Kind = "register"            // somebody asked for an account
 	KindFactorAdd      Kind = "factor.add"
 	KindFactorRemove   Kind = "factor.remove"
 	KindFactorReset    Kind = "factor.reset"
@@ -53,7 +57,7 @@ func (k Kind) Known() bool {
 	switch k {
 	case KindLogin, KindPassword, KindCode, KindRecovery, KindCodeSent, KindStepUp, KindLogout, KindSessionOpen, KindSessionRevoke, KindRefresh,
 		KindUserCreate, KindUserUpdate, KindUserDelete, KindUserDisable, KindUserEnable,
-		KindPasswordChange, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew, KindSecretShown,
+		KindPasswordChange, KindResetLink, KindReset, KindNotMe, KindRegister, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew, KindSecretShown,
 		KindServiceCreate, KindServiceUpdate, KindServiceDisable, KindServiceEnable, KindServiceRotate, KindServiceDelete, KindToken, KindVerify,
 		KindRealmSet, KindRealmDelete, KindSetup, KindInvite, KindThrottled, KindGuard, KindKeys:
 		return true

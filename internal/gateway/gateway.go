@@ -143,7 +143,8 @@ func OpenOn(ctx context.Context, cfg Config, state *State, o Options) (*Gateway,
 }
 
 // Begin puts the configuration in force: the realms that it names exist from then
-// on, and its hash slots are those that count. Again is harmless.
+// on, its hash slots are those that count, and it is the one that sends notices.
+// Again is harmless.
 func (g *Gateway) Begin(ctx context.Context) error {
 	made, err := g.accounts.Reserve(ctx, g.state.Store)
 	if err != nil {
@@ -151,6 +152,7 @@ func (g *Gateway) Begin(ctx context.Context) error {
 	}
 	g.made = append(g.made, made...)
 	g.state.adopt(g.hasher, g.plan.hasher)
+	g.audit.Within(g.sites[0].doors.Notify)
 	if !g.offline {
 		g.state.followForeign()
 	}

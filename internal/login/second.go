@@ -238,6 +238,10 @@ func (d *Doors) open(tx store.Tx, u *account.User, p passage) (*Next, error) {
 	if err != nil {
 		return nil, err
 	}
+	known, err := d.throttle.Known(tx, throttle.Of(u.ID), d.originOf(p.client))
+	if err != nil {
+		return nil, err
+	}
 	browser, err := d.knownBrowser(tx, u.ID, p)
 	if err != nil {
 		return nil, err
@@ -258,10 +262,14 @@ func (d *Doors) open(tx store.Tx, u *account.User, p passage) (*Next, error) {
 	if err := d.dir.Touch(tx, u.ID, tx.Now()); err != nil {
 		return nil, err
 	}
-	err = d.audit.Record(tx, audit.Event{
+	event := audit.Event{
 		Time: tx.Now(), Kind: p.kind, Outcome: audit.OK, Principal: u.ID, Name: u.Ref().String(),
 		Client: p.client.Addr, Session: opened.ID, Method: string(p.method), Detail: map[string]string{"door": p.door.String()},
-	})
+	}
+	if !known {
+		event.Detail[placeDetail] = newPlace
+	}
+	err = d.audit.Record(tx, event)
 	if err != nil {
 		return nil, err
 	}
