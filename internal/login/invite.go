@@ -158,8 +158,8 @@ func (d *Doors) recordInvite(tx store.Tx, u *account.User, c Client) error {
 	})
 }
 
-// Forget deletes half logins and links of a person who is being deleted. It is
+// Forget deletes half logins, links and trusted browsers of a person who is being deleted. It is
 // wired to account.Directory.OnDelete.
 func (d *Doors) Forget(tx store.Tx, id principal.ID) error {
-	return errors.Join(burnAll(tx, id), dropInvitation(tx, id))
+	return errors.Join(burnAll(tx, id), dropInvitation(tx, id), tx.Delete(trustedKey(id)))
 }
