@@ -34,6 +34,9 @@ const (
 	KindRecoveryNew    Kind = "recovery_codes.new"
 	KindSecretShown    Kind = "secret.shown" // a facade showed a seed, or a code of the moment
 
+	KindTrustedAdd    Kind = "trusted_browser.add"    // a browser that skips the second door from now on
+	KindTrustedRemove Kind = "trusted_browser.remove" // by its owner or an administrator
+
 	KindServiceCreate  Kind = "service.create"
 	KindServiceUpdate  Kind = "service.update"
 	KindServiceDisable Kind = "service.disable"
@@ -57,7 +60,7 @@ func (k Kind) Known() bool {
 	switch k {
 	case KindLogin, KindPassword, KindCode, KindRecovery, KindCodeSent, KindStepUp, KindLogout, KindSessionOpen, KindSessionRevoke, KindRefresh,
 		KindUserCreate, KindUserUpdate, KindUserDelete, KindUserDisable, KindUserEnable,
-		KindPasswordChange, KindResetLink, KindReset, KindNotMe, KindRegister, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew, KindSecretShown,
+		KindPasswordChange, KindResetLink, KindReset, KindNotMe, KindRegister, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew, KindSecretShown, KindTrustedAdd, KindTrustedRemove,
 		KindServiceCreate, KindServiceUpdate, KindServiceDisable, KindServiceEnable, KindServiceRotate, KindServiceDelete, KindToken, KindVerify,
 		KindRealmSet, KindRealmDelete, KindSetup, KindInvite, KindThrottled, KindGuard, KindKeys:
 		return true

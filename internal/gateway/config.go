@@ -156,6 +156,8 @@ type Realm struct {
 
 	// CodeLife is how long codes that are sent are good, by method; default 10m.
 	CodeLife map[string]Duration `json:"code_life,omitempty"`
+	// TrustedBrowsers is how long a browser stays trusted; default 720h, 0: not offered.
+	TrustedBrowsers *Duration `json:"trusted_browsers,omitempty"`
 }
 
 // RecoveryCodes holds the form of recovery codes.
@@ -210,6 +212,9 @@ func (r Realm) settings(realm string, base account.Lifetimes, facade account.Set
 		Factors: r.Factors, Methods: r.Methods, Enrollment: r.Enrollment, Replay: r.Replay, OTP: r.OTP, Skew: r.Skew,
 		Names: r.Names, SecretLength: r.SecretLength, Issuer: r.Issuer, MethodLabels: r.MethodLabels,
 		ConfirmDisable: r.ConfirmDisable, ConfirmRegenerate: r.ConfirmRegenerate, AllowRegenerate: r.AllowRegenerate,
+	}
+	if r.TrustedBrowsers != nil {
+		s.TrustedBrowsers = new(r.TrustedBrowsers.std())
 	}
 	for method, life := range r.CodeLife {
 		if s.CodeLife == nil {

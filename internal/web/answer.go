@@ -35,6 +35,7 @@ var refusals = [...]struct {
 	{login.ErrNoFactor, 403, "no_factor", "Set up a second factor first."},
 	{login.ErrEnrollmentClosed, 403, "enrollment_closed", "Setting up a second factor needs an invitation: ask your administrator."},
 	{login.ErrSetupDone, 409, "setup_done", "An administrator exists already."},
+	{login.ErrNotTrusted, 404, "unknown_trusted_browser", "There is no such trusted browser."},
 	{factor.ErrNoPending, 409, "nothing_pending", "No enrolment is pending."},
 	{factor.ErrNoMethod, 404, "unknown_method", "No such method is set up."},
 	{factor.ErrUnknownMethod, 404, "unknown_method", "This method is not offered."},

@@ -29,6 +29,7 @@ type RealmSettings struct {
 	Issuer        string        `json:"issuer,omitempty" maxLength:"64" doc:"What authenticator apps show."`
 
 	CodeLife          map[string]int64  `json:"code_life,omitempty" doc:"How long codes that are sent are good, in seconds, by method; default 600."`
+	TrustedBrowsers   *int64            `json:"trusted_browsers,omitempty" minimum:"0" maximum:"31622400" doc:"Seconds that a browser stays trusted; default 2592000. 0: not offered."`
 	MethodLabels      map[string]string `json:"method_labels,omitempty" doc:"What methods are called towards clients of compat.trench."`
 	ConfirmDisable    *bool             `json:"confirm_disable,omitempty" doc:"compat.trench: a code is needed to switch a method off."`
 	ConfirmRegenerate *bool             `json:"confirm_regenerate,omitempty" doc:"compat.trench: a code is needed for new recovery codes."`
@@ -124,6 +125,9 @@ func (a *API) realmOf(r account.Realm) Realm {
 		}
 		out.CodeLife[method] = int64(life / time.Second)
 	}
+	if t := r.TrustedBrowsers; t != nil {
+		out.TrustedBrowsers = new(int64(*t / time.Second))
+	}
 	if p := r.OTP; p != nil {
 		out.OTP = &OTPSettings{Algorithm: string(p.Algorithm), Digits: p.Digits, Period: p.Period}
 	}
@@ -146,6 +150,9 @@ func (s *RealmSettings) settings() account.Settings {
 			out.CodeLife = map[string]time.Duration{}
 		}
 		out.CodeLife[method] = time.Duration(min(max(life, 0), maxSeconds)) * time.Second
+	}
+	if t := s.TrustedBrowsers; t != nil {
+		out.TrustedBrowsers = new(time.Duration(min(max(*t, 0), maxSeconds)) * time.Second)
 	}
 	if p := s.OTP; p != nil {
 		out.OTP = &otp.Params{Algorithm: otp.Algorithm(p.Algorithm), Digits: p.Digits, Period: p.Period}

@@ -33,8 +33,11 @@ func (a *API) register(h huma.API) {
 	add(a, h, Route{Method: post, Path: "/me/methods/{method}/challenge", Who: Owner, Status: 202, Summary: "Send a code of an own method, for a call that asks for one"}, a.challengeOwn)
 	add(a, h, Route{Method: post, Path: "/me/recovery-codes", Who: OwnerChange, Summary: "Make fresh recovery codes"}, a.ownRecoveryCodes)
 	add(a, h, Route{Method: get, Path: "/me/sessions", Who: Owner, Summary: "The own sessions"}, a.ownSessions)
-	add(a, h, Route{Method: del, Path: "/me/sessions", Who: Owner, Status: 204, Summary: "End all other own sessions"}, a.endOtherSessions)
+	add(a, h, Route{Method: del, Path: "/me/sessions", Who: Owner, Status: 204, Summary: "End all other own sessions, and the trust in all own browsers"}, a.endOtherSessions)
 	add(a, h, Route{Method: del, Path: "/me/sessions/{id}", Who: Owner, Status: 204, Summary: "End an own session"}, a.endOwnSession)
+	add(a, h, Route{Method: get, Path: "/me/trusted-browsers", Who: Owner, Summary: "The own trusted browsers"}, a.ownTrusted)
+	add(a, h, Route{Method: del, Path: "/me/trusted-browsers", Who: Owner, Status: 204, Summary: "End the trust in all own browsers"}, a.endAllTrusted)
+	add(a, h, Route{Method: del, Path: "/me/trusted-browsers/{id}", Who: Owner, Status: 204, Summary: "End the trust in an own browser"}, a.endTrusted)
 
 	// Users.
 	add(a, h, Route{Method: get, Path: "/users", Who: Capable, Summary: "List users"}, a.listUsers)
@@ -49,7 +52,7 @@ func (a *API) register(h huma.API) {
 	add(a, h, Route{Method: post, Path: user + "/verify", Who: Capable, Summary: "Ask whether a user's code is good, and burn it"}, a.verify)
 	add(a, h, Route{Method: post, Path: user + "/recovery-codes", Who: Capable, Once: true, Summary: "Make fresh recovery codes for a user"}, a.userRecoveryCodes)
 	add(a, h, Route{Method: post, Path: user + "/invite", Who: Capable, Once: true, Summary: "Make a link with which a user chooses a password"}, a.invite)
-	add(a, h, Route{Method: del, Path: user + "/sessions", Who: Capable, Status: 204, Summary: "End all sessions of a user"}, a.endUserSessions)
+	add(a, h, Route{Method: del, Path: user + "/sessions", Who: Capable, Status: 204, Summary: "End all sessions of a user, and the trust in all browsers"}, a.endUserSessions)
 	add(a, h, Route{Method: del, Path: user + "/methods", Who: Capable, Status: 204, Summary: "Take all factors of a user away"}, a.resetMethods)
 	add(a, h, Route{Method: del, Path: user + "/methods/{method}", Who: Capable, Status: 204, Summary: "Take a factor of a user away"}, a.removeMethod)
 
