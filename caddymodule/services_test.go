@@ -162,7 +162,7 @@ func (r robot) dials(path, token string) *socket {
 		r.s.t.Fatal(err)
 	}
 	r.s.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(90 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(3 * patience)) // the token grows old meanwhile
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost:%s\r\nAuthorization: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, r.s.http, basic(r.name, token).Get("Authorization"))
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)

@@ -156,7 +156,7 @@ func (b *browser) over(version string) *browser {
 		transport := other.client.Transport.(*http.Transport)
 		transport.ForceAttemptHTTP2, transport.TLSClientConfig.NextProtos = false, []string{"http/1.1"}
 	case "HTTP/3.0":
-		transport := &http3.Transport{TLSClientConfig: trust, DisableCompression: true, QUICConfig: &quic.Config{HandshakeIdleTimeout: 30 * time.Second},
+		transport := &http3.Transport{TLSClientConfig: trust, DisableCompression: true, QUICConfig: &quic.Config{HandshakeIdleTimeout: patience},
 			Dial: func(ctx context.Context, address string, trust *tls.Config, config *quic.Config) (*quic.Conn, error) {
 				_, port, err := net.SplitHostPort(address)
 				if err != nil {
@@ -431,7 +431,7 @@ https://app.localhost:HTTPS_PORT {
 	if resp.StatusCode != 200 || len(resp.Header["Set-Cookie"]) > 0 {
 		t.Fatalf("handshake: %d %v", resp.StatusCode, resp.Header)
 	}
-	_ = stream.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = stream.SetDeadline(time.Now().Add(patience))
 	r := bufio.NewReader(stream)
 	for _, word := range []string{"hello", strings.Repeat("long ", 5000)} {
 		if _, err := io.WriteString(stream, word+"\n"); err != nil {
