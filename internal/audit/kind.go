@@ -32,6 +32,8 @@ const (
 	KindFactorPrimary  Kind = "factor.primary"
 	KindFactorVerify   Kind = "factor.verify" // somebody asked whether a code is good
 	KindRecoveryNew    Kind = "recovery_codes.new"
+	KindYubiKeyAdd     Kind = "yubikey.add" // a secret of a key was registered, or forgotten
+	KindYubiKeyRemove  Kind = "yubikey.remove"
 	KindSecretShown    Kind = "secret.shown" // a facade showed a seed, or a code of the moment
 
 	KindTrustedAdd    Kind = "trusted_browser.add"    // a browser that skips the second door from now on
@@ -60,7 +62,7 @@ func (k Kind) Known() bool {
 	switch k {
 	case KindLogin, KindPassword, KindCode, KindRecovery, KindCodeSent, KindStepUp, KindLogout, KindSessionOpen, KindSessionRevoke, KindRefresh,
 		KindUserCreate, KindUserUpdate, KindUserDelete, KindUserDisable, KindUserEnable,
-		KindPasswordChange, KindResetLink, KindReset, KindNotMe, KindRegister, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew, KindSecretShown, KindTrustedAdd, KindTrustedRemove,
+		KindPasswordChange, KindResetLink, KindReset, KindNotMe, KindRegister, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew, KindYubiKeyAdd, KindYubiKeyRemove, KindSecretShown, KindTrustedAdd, KindTrustedRemove,
 		KindServiceCreate, KindServiceUpdate, KindServiceDisable, KindServiceEnable, KindServiceRotate, KindServiceDelete, KindToken, KindVerify,
 		KindRealmSet, KindRealmDelete, KindSetup, KindInvite, KindThrottled, KindGuard, KindKeys:
 		return true

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
+	"github.com/sallyport-auth/sallyport/internal/audit"
 	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/store"
@@ -249,23 +250,28 @@ type YubiKeySecret struct {
 // RegisterYubiKey stores the secret of a YubiKey, so that its one-time passwords are
 // judged here, without servers. One that is registered already is replaced, and its
 // counter begins anew. It makes nobody a factor: people set the key up as their own.
-// The actor must be allowed to update in all realms.
+// The actor must be allowed to update in realm admin. It returns the public identity in
+// its one spelling.
 // Errors: account.ErrInvalid, and those of account.
-func (f *Factors) RegisterYubiKey(tx store.Tx, actor account.Actor, public string, private, key []byte) error {
+func (f *Factors) RegisterYubiKey(tx store.Tx, actor account.Actor, public string, private, key []byte) (string, error) {
 	if err := f.dir.Allowed(tx, actor, account.Update, account.AdminRealm); err != nil {
-		return err
+		return "", err
 	}
 	bytes, err := otp.Modhex(public)
 	switch {
 	case err != nil || len(bytes) == 0 || len(bytes) > otp.MaxYubiKeyPublic:
-		return unfit("a public identity is up to %d characters of modhex, in pairs: what the key types without the last 32", 2*otp.MaxYubiKeyPublic)
+		return "", unfit("a public identity is up to %d characters of modhex, in pairs: what the key types without the last 32", 2*otp.MaxYubiKeyPublic)
 	case len(private) != otp.YubiKeyPrivate:
-		return unfit("a private identity has %d bytes", otp.YubiKeyPrivate)
+		return "", unfit("a private identity has %d bytes", otp.YubiKeyPrivate)
 	case len(key) != otp.YubiKeySecret:
-		return unfit("the AES key has %d bytes", otp.YubiKeySecret)
+		return "", unfit("the AES key has %d bytes", otp.YubiKeySecret)
 	}
 	s := &yubiSecret{Key: key, Private: private, Counter: -1, AddedAt: tx.Now()}
-	return store.Save(tx, yubiSecretKey(otp.FormatModhex(bytes)), s, time.Time{})
+	canonical := otp.FormatModhex(bytes)
+	if err := store.Save(tx, yubiSecretKey(canonical), s, time.Time{}); err != nil {
+		return "", err
+	}
+	return canonical, f.dir.Record(tx, actor, audit.Event{Time: tx.Now(), Kind: audit.KindYubiKeyAdd, Name: canonical})
 }
 
 // ForgetYubiKey deletes the secret of a YubiKey. People who have set it up keep it, and
@@ -280,7 +286,10 @@ func (f *Factors) ForgetYubiKey(tx store.Tx, actor account.Actor, public string)
 	} else if err != nil {
 		return err
 	}
-	return tx.Delete(key)
+	if err := tx.Delete(key); err != nil {
+		return err
+	}
+	return f.dir.Record(tx, actor, audit.Event{Time: tx.Now(), Kind: audit.KindYubiKeyRemove, Name: public})
 }
 
 // YubiKeySecrets lists the YubiKeys whose secrets are registered here, without them.

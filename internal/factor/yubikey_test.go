@@ -44,7 +44,8 @@ func typing(t *testing.T) (*house, *servers) {
 func (h *house) register(k *yubicotest.Key) {
 	h.Helper()
 	h.update(func(tx store.Tx) error {
-		return h.factors.RegisterYubiKey(tx, account.Local(), k.Public, k.Private, k.Secret)
+		_, err := h.factors.RegisterYubiKey(tx, account.Local(), k.Public, k.Private, k.Secret)
+		return err
 	})
 }
 
@@ -223,7 +224,8 @@ func TestRegisteredYubiKeys(t *testing.T) {
 	k := yubicotest.NewKey()
 	register := func(actor account.Actor, public string, private, key []byte) error {
 		return h.store.Update(t.Context(), func(tx store.Tx) error {
-			return h.factors.RegisterYubiKey(tx, actor, public, private, key)
+			_, err := h.factors.RegisterYubiKey(tx, actor, public, private, key)
+			return err
 		})
 	}
 	must(t, register(account.Local(), strings.ToUpper(k.Public), k.Private, k.Secret))

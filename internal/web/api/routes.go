@@ -73,6 +73,11 @@ func (a *API) register(h huma.API) {
 	add(a, h, Route{Method: del, Path: "/realms/{realm}", Who: Capable, Status: 204, Match: true, Summary: "Delete an empty realm"}, a.deleteRealm)
 
 	// What is going on.
+	// Keys that are judged here.
+	add(a, h, Route{Method: get, Path: "/yubikeys", Who: Capable, Summary: "List the YubiKeys whose secrets are registered"}, a.listYubiKeys)
+	add(a, h, Route{Method: post, Path: "/yubikeys", Who: Capable, Status: 201, Summary: "Register the secret of a YubiKey, so that it is judged here"}, a.registerYubiKey)
+	add(a, h, Route{Method: del, Path: "/yubikeys/{public_id}", Who: Capable, Status: 204, Summary: "Forget the secret of a YubiKey"}, a.forgetYubiKey)
+
 	add(a, h, Route{Method: get, Path: "/sessions", Who: Capable, Summary: "List sessions"}, a.listSessions)
 	add(a, h, Route{Method: del, Path: "/sessions/{id}", Who: Capable, Status: 204, Summary: "End a session"}, a.endSession)
 	add(a, h, Route{Method: get, Path: "/audit", Who: Capable, Summary: "What happened"}, a.events)
