@@ -35,6 +35,11 @@ var refusals = [...]struct {
 	{login.ErrNoFactor, 403, "no_factor", "Set up a second factor first."},
 	{login.ErrEnrollmentClosed, 403, "enrollment_closed", "Setting up a second factor needs an invitation: ask your administrator."},
 	{login.ErrSetupDone, 409, "setup_done", "An administrator exists already."},
+	{login.ErrNoMail, 409, "no_mail", "Mail is not configured here, or no portal that a link could lead to: ask your administrator."},
+	{login.ErrNoAddress, 409, "no_address", "There is no confirmed address to send to: set the user's address first."},
+	{login.ErrNoWay, 409, "no_other_way", "A new password needs a second factor that does not arrive by mail, and there is none: ask your administrator."},
+	{account.ErrRegistrationClosed, 403, "registration_closed", "Nobody registers here: ask your administrator for an account."},
+	{account.ErrDomain, 422, "domain_not_allowed", "Addresses of this domain do not register here."},
 	{factor.ErrNoPending, 409, "nothing_pending", "No enrolment is pending."},
 	{factor.ErrNoMethod, 404, "unknown_method", "No such method is set up."},
 	{factor.ErrUnknownMethod, 404, "unknown_method", "This method is not offered."},
@@ -69,6 +74,8 @@ func Answer(err error) (status int, code, text string, retryAfter time.Duration)
 	var throttled *throttle.Throttled
 	var busy *secret.Busy
 	switch {
+	case errors.As(err, &throttled) && throttled.Sending:
+		return http.StatusTooManyRequests, "throttled", "Too many messages were sent. Wait before the next one.", throttled.RetryAfter
 	case errors.As(err, &throttled):
 		return http.StatusTooManyRequests, "throttled", "Too many wrong tries. Wait before the next one.", throttled.RetryAfter
 	case errors.As(err, &busy):

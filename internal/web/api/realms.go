@@ -28,12 +28,19 @@ type RealmSettings struct {
 	SecretLength  *int          `json:"secret_length,omitempty" minimum:"32" maximum:"128" doc:"Base32 characters of a new authenticator's seed."`
 	Issuer        string        `json:"issuer,omitempty" maxLength:"64" doc:"What authenticator apps show."`
 
+	Registration *RegistrationSettings `json:"registration,omitempty" doc:"People make their own accounts; left out: nobody does. Not for realms with capabilities."`
+
 	MethodLabels      map[string]string `json:"method_labels,omitempty" doc:"What methods are called towards clients of compat.trench."`
 	ConfirmDisable    *bool             `json:"confirm_disable,omitempty" doc:"compat.trench: a code is needed to switch a method off."`
 	ConfirmRegenerate *bool             `json:"confirm_regenerate,omitempty" doc:"compat.trench: a code is needed for new recovery codes."`
 	AllowRegenerate   *bool             `json:"allow_regenerate,omitempty" doc:"People may make themselves new recovery codes."`
 
 	Capabilities *[]RealmGrants `json:"capabilities,omitempty" maxItems:"16" doc:"What members may do to others. Left out in PUT: they stay."`
+}
+
+// RegistrationSettings say who may make an account.
+type RegistrationSettings struct {
+	Domains []string `json:"domains" nullable:"false" maxItems:"64" doc:"Whoever reads an address of these; none: of any."`
 }
 
 // OTPSettings are those of new authenticators.
@@ -117,6 +124,9 @@ func (a *API) realmOf(r account.Realm) Realm {
 		SecretLength: r.SecretLength, Issuer: r.Issuer, MethodLabels: r.MethodLabels,
 		ConfirmDisable: r.ConfirmDisable, ConfirmRegenerate: r.ConfirmRegenerate, AllowRegenerate: r.AllowRegenerate,
 	}}
+	if g := r.Registration; g != nil {
+		out.Registration = &RegistrationSettings{Domains: list(g.Domains)}
+	}
 	if p := r.OTP; p != nil {
 		out.OTP = &OTPSettings{Algorithm: string(p.Algorithm), Digits: p.Digits, Period: p.Period}
 	}
@@ -134,6 +144,9 @@ func (s *RealmSettings) settings() account.Settings {
 	out := account.Settings{Factors: s.Factors, Methods: s.Methods, Enrollment: s.Enrollment, Skew: s.Skew, Replay: s.Replay, Names: s.Names,
 		SecretLength: s.SecretLength, Issuer: s.Issuer, MethodLabels: s.MethodLabels,
 		ConfirmDisable: s.ConfirmDisable, ConfirmRegenerate: s.ConfirmRegenerate, AllowRegenerate: s.AllowRegenerate}
+	if g := s.Registration; g != nil {
+		out.Registration = &account.Registration{Domains: append([]string(nil), g.Domains...)}
+	}
 	if p := s.OTP; p != nil {
 		out.OTP = &otp.Params{Algorithm: otp.Algorithm(p.Algorithm), Digits: p.Digits, Period: p.Period}
 	}
