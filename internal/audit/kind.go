@@ -55,6 +55,7 @@ const (
 	KindThrottled   Kind = "throttled"
 	KindGuard       Kind = "guard"
 	KindKeys        Kind = "keys"
+	KindOutbox      Kind = "outbox" // somebody tried a message again, or deleted it
 )
 
 // Known tells whether k is one of the kinds above: what may become a label.
@@ -64,7 +65,7 @@ func (k Kind) Known() bool {
 		KindUserCreate, KindUserUpdate, KindUserDelete, KindUserDisable, KindUserEnable,
 		KindPasswordChange, KindResetLink, KindReset, KindNotMe, KindRegister, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew, KindYubiKeyAdd, KindYubiKeyRemove, KindSecretShown, KindTrustedAdd, KindTrustedRemove,
 		KindServiceCreate, KindServiceUpdate, KindServiceDisable, KindServiceEnable, KindServiceRotate, KindServiceDelete, KindToken, KindVerify,
-		KindRealmSet, KindRealmDelete, KindSetup, KindInvite, KindThrottled, KindGuard, KindKeys:
+		KindRealmSet, KindRealmDelete, KindSetup, KindInvite, KindThrottled, KindGuard, KindKeys, KindOutbox:
 		return true
 	}
 	return false

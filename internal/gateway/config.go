@@ -71,6 +71,22 @@ type Config struct {
 	// DefaultRealm is where a bare name is looked for. Default: users.
 	DefaultRealm string `json:"default_realm,omitempty"`
 
+	// Mail is who sends mail, and as whom:
+	// "smtp://USER:PASSWORD@HOST:PORT NAME <ADDRESS>". smtp:// uses STARTTLS where
+	// offered, and demands it unless HOST is loopback; smtps:// is TLS from the
+	// start. log writes mail to the log instead. Default: no mail is sent.
+	Mail string `json:"mail,omitempty"`
+
+	// SMS is who sends short messages: twilio, smsapi, or log. Default: nobody.
+	SMS *SMS `json:"sms,omitempty"`
+
+	// Methods are own ways to reach people, by name.
+	Methods map[string]Method `json:"methods,omitempty"`
+
+	// Templates is a directory of texts that take the place of the built-in ones,
+	// such as login_code.txt. Read at the start and at a reload.
+	Templates string `json:"templates,omitempty"`
+
 	Throttle  Throttle         `json:"throttle,omitzero"`
 	Session   Session          `json:"session,omitzero"`
 	Passwords Passwords        `json:"passwords,omitzero"`

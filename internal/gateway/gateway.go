@@ -143,8 +143,8 @@ func OpenOn(ctx context.Context, cfg Config, state *State, o Options) (*Gateway,
 }
 
 // Begin puts the configuration in force: the realms that it names exist from then
-// on, its hash slots are those that count, and it is the one that sends notices.
-// Again is harmless.
+// on, its hash slots are those that count, messages leave as it says, and it is the
+// one that sends notices. Again is harmless.
 func (g *Gateway) Begin(ctx context.Context) error {
 	made, err := g.accounts.Reserve(ctx, g.state.Store)
 	if err != nil {
@@ -153,8 +153,10 @@ func (g *Gateway) Begin(ctx context.Context) error {
 	g.made = append(g.made, made...)
 	g.state.adopt(g.hasher, g.plan.hasher)
 	g.audit.Within(g.sites[0].doors.Notify)
+	g.state.outbox.Use(g.settings())
 	if !g.offline {
 		g.state.followForeign()
+		g.state.outbox.Start()
 	}
 	return nil
 }
@@ -348,7 +350,7 @@ func (g *Gateway) loginSite(host string) *web.LoginSite {
 func (g *Gateway) newAPI(s *site, local bool) (*api.API, error) {
 	return api.New(api.Options{
 		Store: g.state.Store, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Doors: s.doors, Programs: g.programs,
-		Hasher: g.hasher, Audit: g.audit, Derive: g.state.Store.Derive, Clock: g.clock, Logger: g.log, Local: local,
+		Hasher: g.hasher, Audit: g.audit, Outbox: g.state.outbox, Derive: g.state.Store.Derive, Clock: g.clock, Logger: g.log, Local: local,
 		Cookies: s.Cookies, Client: g.client, Scheme: g.scheme,
 		Portal: s.Portal, SetupBase: g.setupBase, AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version, Look: s.pages.Look(),
 	})

@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/command"
 	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/notify"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/throttle"
@@ -49,6 +50,8 @@ type plan struct {
 	throttle  throttle.Policy
 	passwords secret.PasswordPolicy
 	hasher    secret.HasherOptions
+	senders   map[string]sender // of messages, by method
+	templates *notify.Templates
 	compat    compat.Config // all defaults filled in
 	facades   []facade      // in the order of the configuration's words
 	warnings  []string
@@ -108,7 +111,7 @@ type shell struct{ demo, routes bool }
 func (c *Config) plan(s shell) (*plan, error) {
 	p := &plan{}
 	for _, step := range []func(*plan, shell) error{
-		c.planStorage, c.planNetwork, c.planMetrics, c.planLog, c.planSites, c.planLook, c.planCompat, c.planRealms, c.planCompatRealms, c.planThrottle, c.planPasswords, c.planRules, c.planReach, c.planCompatRules, c.planRest,
+		c.planStorage, c.planNetwork, c.planMetrics, c.planLog, c.planSites, c.planLook, c.planMessages, c.planCompat, c.planRealms, c.planCompatRealms, c.planThrottle, c.planPasswords, c.planRules, c.planReach, c.planCompatRules, c.planRest,
 	} {
 		if err := step(p, s); err != nil {
 			return nil, c.inserted.hide(err)

@@ -86,5 +86,8 @@ func (a *API) register(h huma.API) {
 	add(a, h, Route{Method: get, Path: "/sessions", Who: Capable, Summary: "List sessions"}, a.listSessions)
 	add(a, h, Route{Method: del, Path: "/sessions/{id}", Who: Capable, Status: 204, Summary: "End a session"}, a.endSession)
 	add(a, h, Route{Method: get, Path: "/audit", Who: Capable, Summary: "What happened"}, a.events)
+	add(a, h, Route{Method: get, Path: "/outbox", Who: Capable, Summary: "Messages to people, and what became of them"}, a.listOutbox)
+	add(a, h, Route{Method: post, Path: "/outbox/{id}/retry", Who: Capable, Status: 202, Summary: "Try to send a message again"}, a.retryMessage)
+	add(a, h, Route{Method: del, Path: "/outbox/{id}", Who: Capable, Status: 204, Summary: "Delete a message; it is not sent any more"}, a.deleteMessage)
 	add(a, h, Route{Method: post, Path: "/setup-link", Who: LocalOnly, Summary: "Make a link to create the first administrator"}, a.setupLink)
 }

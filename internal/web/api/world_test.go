@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/login/mailtest"
+	"github.com/sallyport-auth/sallyport/internal/notify"
 	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/session"
@@ -51,10 +52,11 @@ type world struct {
 	store    store.Store
 	mail     *mailtest.Mail
 
-	puts atomic.Int64 // records that Updates of the API wrote or deleted
-	mu   sync.Mutex
-	said strings.Builder // every answer
-	log  strings.Builder
+	puts   atomic.Int64 // records that Updates of the API wrote or deleted
+	mu     sync.Mutex
+	said   strings.Builder // every answer
+	log    strings.Builder
+	outbox *notify.Outbox
 }
 
 type worldOptions struct {
@@ -156,9 +158,10 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	})
 	w.dir.OnDeleteService(func(tx store.Tx, s *account.Service) error { return counters.Forget(tx, s.ID) })
 	programs := login.NewPrograms(login.ProgramOptions{Store: st, Directory: w.dir, Throttle: counters, Audit: log, Derive: st.Derive, Clock: w.clock.Now})
+	w.outbox = notify.New(notify.Options{Store: st, Derive: st.Derive, Clock: w.clock.Now})
 	options := api.Options{
 		Programs: programs, Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Doors: doors, Hasher: hasher,
-		Audit: log, Derive: st.Derive, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
+		Audit: log, Outbox: w.outbox, Derive: st.Derive, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
 		Cookies: web.Cookies{Scheme: "https", Domain: o.domain},
 	}
 	if o.noPortal {
