@@ -24,7 +24,9 @@ func mailing(t testing.TB, dialect compat.Dialect, change ...func(*account.Setti
 }
 
 // told is how the dialect says where a code is.
-func (h *house) told(text string) string { return h.pick(`{"message":"`+text+`"}`, `{"details":"`+text+`"}`) }
+func (h *house) told(text string) string {
+	return h.pick(`{"message":"`+text+`"}`, `{"details":"`+text+`"}`)
+}
 
 const (
 	sentMail = "Email message with MFA code has been sent."
