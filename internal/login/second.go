@@ -129,9 +129,10 @@ func (t ticket) passage(c Client) passage {
 type verdict struct {
 	result factor.Result
 	method factor.Name
-	step   int64 // of the authenticator, if it was its code
-	left   int   // recovery codes
-	door   Door  // zero: no login, somebody who is signed in proves it anew
+	step   int64  // of the authenticator, if it was its code
+	sent   string // which of the codes that were sent, if it was one
+	left   int    // recovery codes
+	door   Door   // zero: no login, somebody who is signed in proves it anew
 }
 
 func (v verdict) amr() session.AMR { return amrOf(v.method) }
@@ -177,7 +178,7 @@ func (d *Doors) judge(tx store.Tx, u *account.User, a asked, c Client) (verdict,
 	if err != nil {
 		return v, err
 	}
-	v.result, v.step, v.left = checked.Result, checked.Step, checked.Left
+	v.result, v.step, v.left, v.sent = checked.Result, checked.Step, checked.Left, checked.Sent
 	if checked.Method != "" {
 		v.method = checked.Method
 	}
