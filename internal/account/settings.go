@@ -237,8 +237,8 @@ func validMethods(methods []string) error {
 		return refuse(ErrInvalid, "at most %d methods are allowed", maxMethods)
 	}
 	for i, m := range methods {
-		bad := strings.ContainsFunc(m, func(r rune) bool { return (r < 'a' || r > 'z') && r != '_' })
-		if m == "" || len(m) > maxMethodName || bad || slices.Contains(methods[:i], m) {
+		bad := strings.ContainsFunc(m, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' })
+		if m == "" || m[0] < 'a' || len(m) > maxMethodName || bad || slices.Contains(methods[:i], m) {
 			return refuse(ErrInvalid, "methods holds %.32q: names such as totp are expected, each once", m)
 		}
 	}

@@ -83,6 +83,10 @@ type Config struct {
 	// Methods are own ways to reach people, by name.
 	Methods map[string]Method `json:"methods,omitempty"`
 
+	// YubiKey is who judges YubiKeys whose secrets are not registered here. Default:
+	// nobody.
+	YubiKey *YubiKey `json:"yubikey,omitempty"`
+
 	// Templates is a directory of texts that take the place of the built-in ones,
 	// such as login_code.txt. Read at the start and at a reload.
 	Templates string `json:"templates,omitempty"`
@@ -119,6 +123,10 @@ type Throttle struct {
 	Delay     *Duration `json:"delay,omitempty"`     // first delay, doubling; default 1s
 	DelayMax  *Duration `json:"delay_max,omitempty"` // default 15m
 	Closed    *int      `json:"closed,omitempty"`    // wrong codes that close a place; default 50
+
+	Sends        *int      `json:"sends,omitempty"`         // messages to a person per window; default 5
+	NetworkSends *int      `json:"network_sends,omitempty"` // messages that a network causes per window; default 20
+	SendWindow   *Duration `json:"send_window,omitempty"`   // default 15m
 }
 
 // Session holds the lives of sessions. Zero means the default: 8h, 168h, 720h.

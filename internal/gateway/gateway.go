@@ -78,6 +78,7 @@ type Gateway struct {
 	owned    bool     // state is closed with this gateway
 	made     []string // realms that Begin made
 	hasher   *secret.Hasher
+	letters  *letters // to people
 	audit    *audit.Log
 	accounts *account.Directory
 	throttle *throttle.Throttle
@@ -255,7 +256,10 @@ func (g *Gateway) wireRooms() (err error) {
 	}
 	g.throttle = throttle.New(g.plan.throttle, st.Derive("throttle"))
 	g.accounts.SetLiving(g.sessions)
-	g.factors = factor.New(factor.Options{Directory: g.accounts, Audit: g.audit, Derive: st.Derive, Issuer: g.cfg.Name})
+	g.letters = g.newLetters()
+	g.factors = factor.New(factor.Options{
+		Directory: g.accounts, Audit: g.audit, Derive: st.Derive, Issuer: g.cfg.Name, Sender: g.letters, Own: g.ownMethods(), YubiKeys: g.plan.yubikeys,
+	})
 	g.accounts.OnDelete(func(tx store.Tx, u *account.User) error {
 		_, err := g.sessions.RevokeAll(tx, u.ID, "")
 		return errors.Join(err, g.factors.Forget(tx, u.ID), g.throttle.Forget(tx, u.ID), g.sites[0].doors.Forget(tx, u.ID))
@@ -303,7 +307,7 @@ func (g *Gateway) wireSite(p siteplan) (err error) {
 	}
 	s.doors = login.New(login.Options{
 		Store: st, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Hasher: g.hasher,
-		Audit: g.audit, Derive: st.Derive, Clock: g.clock, Logger: g.log, CookieDomain: p.domain != "",
+		Audit: g.audit, Derive: st.Derive, Clock: g.clock, Logger: g.log, CookieDomain: p.domain != "", Mail: g.letters,
 	})
 	s.pages, err = portal.New(portal.Options{
 		Doors: s.doors, Sessions: g.sessions, Directory: g.accounts, Factors: g.factors, Guard: g.guard, Targets: s.Targets,

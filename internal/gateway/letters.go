@@ -3,7 +3,9 @@ package gateway
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,21 +18,42 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/web"
 )
 
-// post writes what other rooms have to say to people into the outbox: the codes of
+// letters writes what other rooms have to say to people into the outbox: the codes of
 // factor, the links and notices of login. It is the one place that knows the portal,
 // so no link is ever built from what a request says about its host.
-type post struct {
+type letters struct {
 	out    *notify.Outbox
-	portal string // origin; "": no link can be sent
-	labels map[string]string
+	plan   map[string]sender // of this configuration; the outbox has the newest one's
+	portal string            // origin; "": no link can be sent
+	labels map[string]string // of own methods
+}
+
+// newLetters returns the one of a gateway.
+func (g *Gateway) newLetters() *letters {
+	p := &letters{out: g.state.outbox, plan: g.plan.senders, portal: g.plan.sites[0].portal, labels: map[string]string{}}
+	for name, m := range g.cfg.Methods {
+		p.labels[name] = m.Label
+	}
+	return p
+}
+
+// ownMethods are the names of an installation's own methods.
+func (g *Gateway) ownMethods() []factor.Name {
+	var names []factor.Name
+	for _, name := range slices.Sorted(maps.Keys(g.cfg.Methods)) {
+		names = append(names, factor.Name(name))
+	}
+	return names
 }
 
 // Sends implements factor.Sender.
-func (p *post) Sends(method factor.Name) bool { return p.out.Sends(string(method)) }
+func (p *letters) Sends(method factor.Name) bool {
+	return p.plan[string(method)] != nil && p.out.Sends(string(method))
+}
 
 // Send implements factor.Sender. The newest code of a person, method and purpose makes
 // an older one that is still waiting worthless.
-func (p *post) Send(tx store.Tx, m factor.Message) error {
+func (p *letters) Send(tx store.Tx, m factor.Message) error {
 	to := m.To
 	if to == "" { // the receiver of an own method knows people by their names
 		to = m.User.Ref().String()
@@ -63,7 +86,7 @@ func about(u *account.User, data map[string]string) map[string]string {
 }
 
 // label is what people call a method.
-func (p *post) label(method string) string {
+func (p *letters) label(method string) string {
 	switch factor.Name(method) {
 	case factor.TOTP:
 		return "authenticator app"
@@ -82,15 +105,15 @@ func (p *post) label(method string) string {
 }
 
 // Links implements login.Mail.
-func (p *post) Links() bool { return p.portal != "" && p.out.Sends(notify.Email) }
+func (p *letters) Links() bool { return p.portal != "" && p.Sends(factor.Email) }
 
 // link is where a token leads.
-func (p *post) link(path string, token secret.Token) string {
+func (p *letters) link(path string, token secret.Token) string {
 	return p.portal + path + "?" + url.Values{"token": {token.Reveal()}}.Encode()
 }
 
 // mailLink queues a link that replaces an older one of its kind.
-func (p *post) mailLink(tx store.Tx, kind notify.Kind, u *account.User, path string, token secret.Token, life time.Duration) error {
+func (p *letters) mailLink(tx store.Tx, kind notify.Kind, u *account.User, path string, token secret.Token, life time.Duration) error {
 	return p.out.Queue(tx, notify.Message{
 		Kind: kind, Method: notify.Email, To: u.Email, Realm: u.Realm, Person: u.ID, Expires: tx.Now().Add(life),
 		Replaces: string(kind) + "/" + u.ID.String(),
@@ -99,17 +122,17 @@ func (p *post) mailLink(tx store.Tx, kind notify.Kind, u *account.User, path str
 }
 
 // Reset implements login.Mail.
-func (p *post) Reset(tx store.Tx, u *account.User, token secret.Token, life time.Duration) error {
+func (p *letters) Reset(tx store.Tx, u *account.User, token secret.Token, life time.Duration) error {
 	return p.mailLink(tx, notify.Reset, u, login.ResetPath, token, life)
 }
 
 // Invitation implements login.Mail.
-func (p *post) Invitation(tx store.Tx, u *account.User, token secret.Token, life time.Duration) error {
+func (p *letters) Invitation(tx store.Tx, u *account.User, token secret.Token, life time.Duration) error {
 	return p.mailLink(tx, notify.Invitation, u, login.InvitePath, token, life)
 }
 
 // Registration implements login.Mail.
-func (p *post) Registration(tx store.Tx, realm, address string, token secret.Token, life time.Duration) error {
+func (p *letters) Registration(tx store.Tx, realm, address string, token secret.Token, life time.Duration) error {
 	return p.out.Queue(tx, notify.Message{
 		Kind: notify.Registration, Method: notify.Email, To: address, Realm: realm, Expires: tx.Now().Add(life),
 		Replaces: string(notify.Registration) + "/" + realm + "/" + address,
@@ -120,7 +143,7 @@ func (p *post) Registration(tx store.Tx, realm, address string, token secret.Tok
 }
 
 // AccountExists implements login.Mail.
-func (p *post) AccountExists(tx store.Tx, u *account.User) error {
+func (p *letters) AccountExists(tx store.Tx, u *account.User) error {
 	return p.out.Queue(tx, notify.Message{
 		Kind: notify.AccountExists, Method: notify.Email, To: u.Email, Realm: u.Realm, Person: u.ID,
 		Replaces: string(notify.AccountExists) + "/" + u.ID.String(),
@@ -129,7 +152,7 @@ func (p *post) AccountExists(tx store.Tx, u *account.User) error {
 }
 
 // Notice implements login.Mail.
-func (p *post) Notice(tx store.Tx, n login.Notice) error {
+func (p *letters) Notice(tx store.Tx, n login.Notice) error {
 	data := about(n.User, map[string]string{
 		notify.FieldWhen: n.At.UTC().Format("2 January 2006, 15:04 UTC"), notify.FieldMethod: p.label(n.Method), notify.FieldBy: n.By,
 	})
@@ -155,10 +178,10 @@ func (p *post) Notice(tx store.Tx, n login.Notice) error {
 }
 
 // Can reports whether recovery codes can be mailed, as a facade of an older system does.
-func (p *post) Can() bool { return p.out.Sends(notify.Email) }
+func (p *letters) Can() bool { return p.Sends(factor.Email) }
 
 // BackupTokens mails recovery codes for a facade whose clients expect that.
-func (p *post) BackupTokens(tx store.Tx, u *account.User, codes []string) error {
+func (p *letters) BackupTokens(tx store.Tx, u *account.User, codes []string) error {
 	return p.out.Queue(tx, notify.Message{
 		Kind: notify.BackupTokens, Method: notify.Email, To: u.Email, Realm: u.Realm, Person: u.ID, Expires: tx.Now().Add(backupLife),
 		Replaces: string(notify.BackupTokens) + "/" + u.ID.String(),
