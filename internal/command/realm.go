@@ -80,7 +80,7 @@ func realmPath(name string) (string, error) {
 }
 
 func (l *line) realmSet() *cobra.Command {
-	var capabilities []string
+	var capabilities, registration []string
 	var asJSON bool
 	var set realmFlags
 	cmd := &cobra.Command{
@@ -122,6 +122,9 @@ func (l *line) realmSet() *cobra.Command {
 						r[strings.ReplaceAll(flag, "-", "_")] = value
 					}
 				}
+				if changed("registration") {
+					setRegistration(r, registration)
+				}
 				if changed("capabilities") {
 					r["capabilities"] = parseGrants(capabilities)
 				}
@@ -139,8 +142,22 @@ func (l *line) realmSet() *cobra.Command {
 	f := cmd.Flags()
 	set.add(f)
 	f.StringSliceVar(&capabilities, "capabilities", nil, "what its members may do: `list,create:staff+users`, or nothing: \"\"")
+	f.StringSliceVar(&registration, "registration", nil, "let people make their own accounts with addresses of `example.com,example.org`, of any: \"*\", or no longer: \"\"")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// setRegistration writes into a realm's record whose readers of mail may register.
+func setRegistration(record map[string]any, domains []string) {
+	domains = slices.DeleteFunc(domains, func(d string) bool { return d == "" })
+	switch {
+	case len(domains) == 0:
+		delete(record, "registration")
+	case len(domains) == 1 && domains[0] == "*":
+		record["registration"] = map[string]any{"domains": []string{}}
+	default:
+		record["registration"] = map[string]any{"domains": domains}
+	}
 }
 
 // realmFlags are the settings of a realm that have one value. A flag's name is that of

@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/command"
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/login/mailtest"
 	"github.com/sallyport-auth/sallyport/internal/notify"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/session"
@@ -70,7 +71,7 @@ func newMachine(t testing.TB) *machine {
 	t.Cleanup(func() { must(sessions.Close()) })
 	counters := throttle.New(throttle.DefaultPolicy(), st.Derive("throttle"))
 	hasher := secret.NewHasher(secret.HasherOptions{Params: secret.HashParams{MemoryKiB: 64, Time: 1, Threads: 1}})
-	doors := login.New(login.Options{Store: st, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters,
+	doors := login.New(login.Options{Mail: mailtest.New(t), Store: st, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters,
 		Hasher: hasher, Audit: log, Derive: st.Derive, Floor: func() time.Duration { return 0 }})
 	dir.OnDelete(func(tx store.Tx, u *account.User) error {
 		_, err := sessions.RevokeAll(tx, u.ID, "")

@@ -355,7 +355,11 @@ func (c *Config) planRealms(p *plan, _ shell) error {
 		}
 		facade := p.facadeRealm(name)
 		settings := filled(c.Realms[name].settings(name, p.base, facade), facade)
-		if err := settings.Validate(name); err != nil {
+		err := settings.Validate(name)
+		if err == nil {
+			err = settings.Registers(name)
+		}
+		if err != nil {
 			if name == account.AdminRealm && settings.Factors != nil && *settings.Factors != 2 {
 				return c.At(at+"/factors", "factors: administrators always need two factors")
 			}
@@ -415,7 +419,8 @@ func (c *Config) planThrottle(p *plan, _ shell) error {
 		name string
 		from *int
 		to   *int
-	}{{"principal", t.Principal, &p.throttle.Principal}, {"network", t.Network, &p.throttle.Network}, {"closed", t.Closed, &p.throttle.Closed}, {"sends", t.Sends, &p.throttle.Sends}, {"network_sends", t.NetworkSends, &p.throttle.NetworkSends}} {
+	}{{"principal", t.Principal, &p.throttle.Principal}, {"network", t.Network, &p.throttle.Network}, {"closed", t.Closed, &p.throttle.Closed},
+		{"sends", t.Sends, &p.throttle.Sends}, {"network_sends", t.NetworkSends, &p.throttle.NetworkSends}} {
 		if n.from == nil {
 			continue
 		}
