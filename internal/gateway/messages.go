@@ -247,5 +247,9 @@ func (s *State) Outbox() *notify.Outbox { return s.outbox }
 
 // message counts an outcome of the outbox.
 func (m *metrics) message(kind notify.Kind, outcome notify.Outcome) {
-	m.messages.WithLabelValues(string(kind), string(outcome)).Inc()
+	word := string(kind)
+	if !kind.Known() { // of another version of the program, over the same store
+		word = other
+	}
+	m.messages.WithLabelValues(word, string(outcome)).Inc()
 }
