@@ -23,7 +23,7 @@ import (
 // A list is written as arguments, and may be repeated: the singular of its name
 // will do (`group ops`, `realm staff`). A group of values is a block. A map of
 // groups is a block with a name (`realm staff { … }`), a map of texts a name and a
-// text. Yes-or-no words need no argument.
+// text (`code_life email 5m`). Yes-or-no words need no argument.
 type tree struct {
 	d      *caddyfile.Dispenser
 	places []place
@@ -148,6 +148,9 @@ func (b *tree) value(object map[string]any, key, pointer string, t reflect.Type)
 	if t == reflect.TypeFor[gateway.CookieDomains]() {
 		return b.cookieDomain(object, key, pointer)
 	}
+	if t == reflect.TypeFor[gateway.SMS]() && b.d.CountRemainingArgs() > 0 { // sms log
+		return b.scalar(object, key, t)
+	}
 	if reflect.PointerTo(t).Implements(unmarshaler) {
 		return b.scalar(object, key, t)
 	}
@@ -157,7 +160,7 @@ func (b *tree) value(object map[string]any, key, pointer string, t reflect.Type)
 		object[key] = inner
 		return err
 	case reflect.Map:
-		if t.Elem().Kind() == reflect.String {
+		if t.Elem().Kind() == reflect.String || reflect.PointerTo(t.Elem()).Implements(unmarshaler) {
 			return b.pair(object, key, pointer)
 		}
 		return b.named(object, key, pointer, t.Elem())
@@ -264,6 +267,8 @@ func (b *tree) scalar(object map[string]any, key string, t reflect.Type) error {
 	switch {
 	case key == "storage" && len(args) == 2: // storage badger DIRECTORY
 		args = []string{args[0] + ":" + args[1]}
+	case key == "mail" && len(args) == 2: // mail URL "NAME <ADDRESS>"
+		args = []string{args[0] + " " + args[1]}
 	case len(args) == 0 && (t.Kind() == reflect.Bool || t == reflect.TypeFor[guard.Assertion]()):
 		args = []string{"on"}
 	}

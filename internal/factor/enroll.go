@@ -1,7 +1,7 @@
 package factor
 
 import (
-	"cmp"
+	"errors"
 	"slices"
 	"time"
 
@@ -13,36 +13,29 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
-// EnrollOptions say what an enrolment makes. The zero value makes what the
-// realm's settings say.
-type EnrollOptions struct {
-	Params *otp.Params // nil: the realm's, else SHA1, 6 digits, 30 s
-	Issuer string      // "": the realm's, else the gateway's
-	Label  string      // the account in the app; "": name@realm
-	// Confirmed makes the method active at once, without a code: for
-	// administrators, the command line and provisioning services.
-	Confirmed bool
-}
-
-// Enrollment is what an authenticator app needs. Seed and URI are the secret.
+// Enrollment is what a person needs for the first code of a method: of an
+// authenticator app, Seed and URI are the secret; of what is sent, SentTo says where.
 type Enrollment struct {
 	Method        Name
 	Seed          secret.Bytes
 	URI           string
 	Params        otp.Params
+	SentTo        string   // masked
 	Active        bool     // already confirmed: shown to administrators only
 	RecoveryCodes []string // where Confirmed made the first factor
 }
 
-// Enroll makes a new authenticator. It is pending, and replaces an older
-// pending one, never the confirmed one, until Confirm; with Confirmed it is
-// active at once, the older one is gone, and the epoch rises.
+// Enroll makes a new device of a method. It is pending, and replaces an older
+// pending one, never a confirmed one, until Confirm; with Confirmed it is
+// active at once, the older ones are gone, and the epoch rises. A method that sends
+// has sent its first code.
 //
 // A person who has a factor must prove it freshly before: that is the
-// caller's question. Whether one who has none may set up a first one is
-// answered here, and again by Confirm and Adopt, so that no door can forget it.
+// caller's question, and so is how often codes are sent. Whether one who has none may
+// set up a first one is answered here, and again by Confirm and Adopt, so that no door
+// can forget it.
 // Errors: ErrEnrollmentClosed, ErrUnknownMethod where the realm does not offer
-// TOTP, invalid Params, and those of account.
+// the method, ErrNoTarget, ErrCannotSend, invalid Params, and those of account.
 func (f *Factors) Enroll(tx store.Tx, actor account.Actor, id principal.ID, o EnrollOptions) (*Enrollment, error) {
 	u, err := f.dir.ByID(tx, id)
 	if err != nil {
@@ -54,71 +47,104 @@ func (f *Factors) Enroll(tx store.Tx, actor account.Actor, id principal.ID, o En
 	if err := f.mayBegin(tx, actor, u); err != nil {
 		return nil, err
 	}
-	seed, err := f.draft(tx, u.Ref(), o)
-	if err != nil {
-		return nil, err
+	if o.Confirmed && o.method() != TOTP && !Sendable(o.method()) {
+		return nil, ErrUnknownMethod
 	}
-	rec, err := loadTOTP(tx, id)
+	d, err := f.draft(tx, u.Ref(), u, o)
 	if err != nil {
 		return nil, err
 	}
 	if !o.Confirmed {
-		rec.Pending = seed
-		if err := store.Save(tx, totpKey(id), rec, time.Time{}); err != nil {
-			return nil, err
-		}
-		return seed.enrollment(), nil
+		return d.Enrollment(), savePending(tx, id, d)
 	}
-	seed.ShowUntil = tx.Now().Add(ShownLife)
-	codes, err := f.activate(tx, actor, u, rec, seed)
+	codes, err := f.activate(tx, actor, u, d, -1)
 	if err != nil {
 		return nil, err
 	}
-	e := seed.enrollment()
+	e := d.Enrollment()
 	e.Active, e.RecoveryCodes = true, codes
-	return e, nil
+	if e.Method != TOTP {
+		return e, nil
+	}
+	return e, f.show(tx, id)
 }
 
-// Draft is an authenticator that is not anybody's yet: who makes it keeps it,
-// sealed, bound to a half login, until its first code is good, and then calls
-// Adopt. It is as secret as its seed.
-type Draft struct {
-	Seed   []byte     `json:"seed"`
-	Params otp.Params `json:"params"`
-	Issuer string     `json:"issuer"`
-	Label  string     `json:"label"`
-	Skew   int        `json:"skew"`
+// show lets the newest authenticator be seen for its first hour, by those who hand it
+// over. It proved nothing yet.
+func (f *Factors) show(tx store.Tx, id principal.ID) error {
+	rec, err := loadTOTP(tx, id)
+	if err != nil {
+		return err
+	}
+	seeds := rec.all()
+	newest := seeds[len(seeds)-1]
+	newest.ShowUntil, newest.UsedAt = tx.Now().Add(ShownLife), time.Time{}
+	return saveTOTP(tx, id, rec)
 }
 
-// Draft makes an authenticator for whoever ref names, who need not exist, and
-// stores nothing. Errors as Enroll.
+func (o EnrollOptions) method() Name {
+	if o.Method == "" {
+		return TOTP
+	}
+	return o.Method
+}
+
+// Draft makes a device for whoever ref names, who need not exist, and
+// stores nothing of it. Errors as Enroll.
 func (f *Factors) Draft(tx store.Tx, ref principal.Ref, o EnrollOptions) (*Draft, error) {
-	seed, err := f.draft(tx, ref, o)
+	u, err := f.dir.ByRef(tx, ref)
+	if errors.Is(err, account.ErrUnknownUser) {
+		u, err = nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	skew, err := f.skew(tx, ref.Realm)
-	if err != nil {
-		return nil, err
-	}
-	return &Draft{Seed: seed.Seed, Params: seed.Params, Issuer: seed.Issuer, Label: seed.Label, Skew: skew}, nil
+	return f.draft(tx, ref, u, o)
 }
 
-// Enrollment returns what an authenticator app needs.
+func (f *Factors) draft(tx store.Tx, ref principal.Ref, u *account.User, o EnrollOptions) (*Draft, error) {
+	if err := f.Offers(tx, ref.Realm, o.method()); err != nil {
+		return nil, err
+	}
+	if err := account.ValidLabel(o.Name); err != nil {
+		return nil, err
+	}
+	w, err := f.way(o.method())
+	if err != nil {
+		return nil, err
+	}
+	d, err := w.draft(tx, ref, u, o)
+	if err != nil {
+		return nil, err
+	}
+	d.Beside, d.Name, d.MadeAt = o.Beside, o.Name, tx.Now()
+	return d, nil
+}
+
+// Enrollment returns what the person needs for the first code.
 func (d *Draft) Enrollment() *Enrollment {
-	return d.record(-1, time.Time{}).enrollment()
+	switch {
+	case d.Sent != nil:
+		return &Enrollment{Method: d.method(), SentTo: Mask(d.Sent.To)}
+	case d.method() == TOTP:
+		return d.seed(-1, d.MadeAt).enrollment()
+	}
+	return &Enrollment{Method: d.method()}
 }
 
-// Check compares a code with the draft and returns the step that Adopt burns.
-// It changes nothing.
-func (d *Draft) Check(code string, at time.Time) (step int64, ok bool) {
-	rec := d.record(-1, at)
-	step, result := rec.burn(code, at, d.Skew)
-	return step, result == Good
-}
-
-func (d *Draft) record(after int64, at time.Time) *seedRecord {
-	return &seedRecord{Seed: d.Seed, Params: d.Params, Issuer: d.Issuer, Label: d.Label, After: after, CreatedAt: at, UsedAt: at}
+// Check compares a first code with a draft and says what Adopt burns. It writes
+// nothing, but may change the draft (wrong codes count): who keeps it saves it.
+// The person need not exist for TOTP.
+func (f *Factors) Check(tx store.Tx, id principal.ID, d *Draft, p Proof) (Checked, error) {
+	w, err := f.way(d.method())
+	if err != nil {
+		return refused(d.method()), err
+	}
+	c, err := w.check(tx, id, d, p)
+	if err == nil && c.Result == Wrong {
+		d.Wrong++
+	}
+	return c, err
 }
 
 // Adopt gives a draft to a person who has no factor yet, active at once, with
@@ -136,15 +162,16 @@ func (f *Factors) Adopt(tx store.Tx, actor account.Actor, id principal.ID, d *Dr
 	if err := f.mayBegin(tx, actor, u); err != nil {
 		return nil, err
 	}
-	return f.activate(tx, actor, u, &totpRecord{}, d.record(step, tx.Now()))
+	return f.activate(tx, actor, u, d, step)
 }
 
-// Confirm checks the first code of the pending method and makes it the
-// confirmed one. The code's step is burned, so that it opens no door
+// Confirm checks the first code of a pending device and makes it a
+// confirmed one. The code is burned, so that it opens no door
 // afterwards, and the epoch rises. With the first factor come recovery codes.
+// draftTries wrong codes end the enrolment: the caller commits, whatever the answer.
 // Errors: ErrDenied, ErrReplay, ErrNoPending, ErrEnrollmentClosed (the code was
 // not looked at), and those of account.
-func (f *Factors) Confirm(tx store.Tx, actor account.Actor, id principal.ID, code string) ([]string, error) {
+func (f *Factors) Confirm(tx store.Tx, actor account.Actor, id principal.ID, method Name, p Proof) ([]string, error) {
 	u, err := f.dir.ByID(tx, id)
 	if err != nil {
 		return nil, err
@@ -152,49 +179,74 @@ func (f *Factors) Confirm(tx store.Tx, actor account.Actor, id principal.ID, cod
 	if err := f.mayBegin(tx, actor, u); err != nil {
 		return nil, err
 	}
-	rec, err := loadTOTP(tx, id)
+	if method == "" {
+		method = TOTP
+	}
+	d, err := f.pending(tx, id, method)
 	if err != nil {
 		return nil, err
 	}
-	pending := rec.pendingAt(tx.Now())
-	if pending == nil {
+	if d == nil {
 		return nil, ErrNoPending
 	}
-	skew, err := f.skew(tx, u.Realm)
+	c, err := f.Check(tx, id, d, p)
 	if err != nil {
 		return nil, err
 	}
-	switch _, result := pending.burn(code, tx.Now(), skew); result {
+	switch c.Result {
 	case Good:
-		return f.activate(tx, actor, u, rec, pending)
+		return f.activate(tx, actor, u, d, c.Step)
 	case Replayed:
 		return nil, ErrReplay
 	}
-	return nil, ErrDenied
+	if d.Wrong >= draftTries && method != TOTP {
+		return nil, answered(ErrDenied, tx.Delete(pendingKey(id, method)))
+	}
+	return nil, answered(ErrDenied, savePending(tx, id, d))
 }
 
-// Pending returns the enrolment that waits for its first code. A seed that an
+// Pending returns the authenticator that waits for its first code. A seed that an
 // administrator made is active, and is returned for its first hour with Active
 // set: to administrators only. Afterwards, and always else, ErrNoPending: the
 // seed of a confirmed method never leaves again.
 func (f *Factors) Pending(tx store.Tx, id principal.ID) (*Enrollment, error) {
+	e, err := f.PendingOf(tx, id, TOTP)
+	if !errors.Is(err, ErrNoPending) {
+		return e, err
+	}
 	rec, err := loadTOTP(tx, id)
 	if err != nil {
 		return nil, err
 	}
-	if p := rec.pendingAt(tx.Now()); p != nil {
-		return p.enrollment(), nil
-	}
-	if c := rec.Confirmed; c != nil && tx.Now().Before(c.ShowUntil) {
-		e := c.enrollment()
-		e.Active = true
-		return e, nil
+	for _, s := range slices.Backward(rec.all()) {
+		if tx.Now().Before(s.ShowUntil) {
+			e := s.enrollment()
+			e.Active = true
+			return e, nil
+		}
 	}
 	return nil, ErrNoPending
 }
 
-// Abandon drops a pending enrolment; the confirmed method stays as it is.
-func (f *Factors) Abandon(tx store.Tx, actor account.Actor, id principal.ID) error {
+// PendingOf returns what waits for its first code. Errors: ErrNoPending.
+func (f *Factors) PendingOf(tx store.Tx, id principal.ID, method Name) (*Enrollment, error) {
+	d, err := f.pending(tx, id, method)
+	if err != nil {
+		return nil, err
+	}
+	if d == nil {
+		return nil, ErrNoPending
+	}
+	return d.Enrollment(), nil
+}
+
+// Waiting returns the draft that waits for its first code; nil: none.
+func (f *Factors) Waiting(tx store.Tx, id principal.ID, method Name) (*Draft, error) {
+	return f.pending(tx, id, method)
+}
+
+// Abandon drops a pending enrolment; what is confirmed stays as it is. None: nil.
+func (f *Factors) Abandon(tx store.Tx, actor account.Actor, id principal.ID, method Name) error {
 	u, err := f.dir.ByID(tx, id)
 	if err != nil {
 		return err
@@ -202,12 +254,7 @@ func (f *Factors) Abandon(tx store.Tx, actor account.Actor, id principal.ID) err
 	if err := f.authorize(tx, actor, u); err != nil {
 		return err
 	}
-	rec, err := loadTOTP(tx, id)
-	if err != nil || rec.Pending == nil {
-		return err
-	}
-	rec.Pending = nil
-	return store.Save(tx, totpKey(id), rec, time.Time{})
+	return tx.Delete(pendingKey(id, method))
 }
 
 // mayBegin refuses a first factor that a person makes for the own account, who
@@ -224,55 +271,34 @@ func (f *Factors) mayBegin(tx store.Tx, actor account.Actor, u *account.User) er
 	return err
 }
 
-// draft makes the record of a new authenticator. Its seed has 160 bits, or more
-// where the realm says so.
-func (f *Factors) draft(tx store.Tx, ref principal.Ref, o EnrollOptions) (*seedRecord, error) {
-	realm, err := f.dir.Realm(tx, ref.Realm)
+// activate makes a draft a confirmed device and raises the epoch.
+func (f *Factors) activate(tx store.Tx, actor account.Actor, u *account.User, d *Draft, step int64) ([]string, error) {
+	w, err := f.way(d.method())
 	if err != nil {
 		return nil, err
 	}
-	if len(realm.Methods) > 0 && !slices.Contains(realm.Methods, string(TOTP)) {
-		return nil, ErrUnknownMethod
-	}
-	params := otp.Default()
-	if realm.OTP != nil {
-		params = *realm.OTP
-	}
-	if o.Params != nil {
-		params = *o.Params
-	}
-	if err := params.Validate(); err != nil {
+	if err := w.adopt(tx, u, d, step); err != nil {
 		return nil, err
 	}
-	label := otp.Label{Issuer: o.Issuer, Account: o.Label}
-	if label.Issuer == "" {
-		label.Issuer = cmp.Or(realm.Issuer, f.issuer)
+	if err := tx.Delete(pendingKey(u.ID, d.method())); err != nil {
+		return nil, err
 	}
-	if label.Account == "" {
-		label.Account = ref.String()
-	}
-	label = label.Clean()
-	return &seedRecord{Seed: otp.NewSeed(seedSize(realm.SecretLength)), Params: params, Issuer: label.Issuer, Label: label.Account,
-		After: -1, CreatedAt: tx.Now()}, nil
+	return f.confirm(tx, actor, u, d.method(), d.label())
 }
 
-// seedSize is how many bytes of a seed so many base32 characters hold, rounded
-// down; otp.NewSeed bounds it.
-func seedSize(chars *int) int {
-	if chars == nil {
-		return otp.MinNewSeed
+// label is what the account's summary calls a device.
+func (d *Draft) label() string {
+	if d.Name != "" {
+		return d.Name
 	}
-	return *chars * 5 / 8
+	return d.Label
 }
 
-// activate makes seed the one confirmed authenticator and raises the epoch.
-func (f *Factors) activate(tx store.Tx, actor account.Actor, u *account.User, rec *totpRecord, seed *seedRecord) ([]string, error) {
+// confirm writes down that a person has a method, whose records stand, and raises the
+// epoch. With the first factor come recovery codes.
+func (f *Factors) confirm(tx store.Tx, actor account.Actor, u *account.User, method Name, label string) ([]string, error) {
 	first := u.Factors() == 0
-	rec.Confirmed, rec.Pending = seed, nil
-	if err := store.Save(tx, totpKey(u.ID), rec, time.Time{}); err != nil {
-		return nil, err
-	}
-	added := account.Method{Name: string(TOTP), AddedAt: tx.Now(), Label: seed.Label}
+	added := account.Method{Name: string(method), AddedAt: tx.Now(), Label: label}
 	methods := slices.DeleteFunc(slices.Clone(u.Methods), func(m account.Method) bool {
 		if m.Name != added.Name {
 			return false
@@ -284,7 +310,7 @@ func (f *Factors) activate(tx store.Tx, actor account.Actor, u *account.User, re
 	if _, err := f.dir.SetMethods(tx, actor, u.ID, methods, true); err != nil {
 		return nil, err
 	}
-	if err := f.record(tx, u, actor, audit.KindFactorAdd, TOTP); err != nil {
+	if err := f.record(tx, u, actor, audit.KindFactorAdd, method); err != nil {
 		return nil, err
 	}
 	if !first {

@@ -1,5 +1,7 @@
-// Package factor owns second factors: TOTP and recovery codes, their
-// enrolment, and the memory of what was used.
+// Package factor owns second factors: authenticator apps, codes by mail and SMS and
+// by an installation's own methods, YubiKeys, passkeys and recovery codes, their
+// enrolment, and the memory of what was used. Each stands in a file of its own, behind
+// one small interface (way).
 //
 // Every door asks here, so a code has one memory whatever door it comes
 // through: Confirm, Try and their kin burn what they accept in the
@@ -21,9 +23,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/audit"
-	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/principal"
-	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
@@ -33,6 +33,13 @@ type Name string
 const (
 	// TOTP is an authenticator app (RFC 6238).
 	TOTP Name = "totp"
+	// Email and SMS are codes that are sent to the account's address and number.
+	Email Name = "email"
+	SMS   Name = "sms"
+	// YubiKey is the one-time password that a YubiKey types.
+	YubiKey Name = "yubikey"
+	// Passkey is a WebAuthn credential.
+	Passkey Name = "passkey"
 	// RecoveryCode is one of the codes on paper. It opens the second door, but
 	// is no method of its own: who has nothing else has no factor.
 	RecoveryCode Name = "recovery_code"
@@ -77,6 +84,16 @@ var (
 	ErrNoMethod = errors.New("no such method is set up")
 	// ErrUnknownMethod: no such method exists, or the realm does not allow it.
 	ErrUnknownMethod = errors.New("this method is not offered")
+	// ErrNoTarget: the account says no address, or number, to send a code to.
+	ErrNoTarget = errors.New("the account has no address or number to which a code could be sent")
+	// ErrSendsNothing: codes of the method come from the person's own device, or paper.
+	ErrSendsNothing = errors.New("this method sends nothing: its codes come from the person's own device or paper")
+	// ErrCannotSend: nothing is configured by which a code could be sent.
+	ErrCannotSend = errors.New("codes cannot be sent here: ask your administrator")
+	// ErrUnchecked: whether a code is good cannot be found out now. Nothing was counted.
+	ErrUnchecked = errors.New("this code cannot be checked now: try again, or use another way")
+	// ErrTooMany: the person has as many devices of the method as there may be.
+	ErrTooMany = fmt.Errorf("%d devices of one method are enough: remove one first", maxDevices)
 	// ErrEnrollmentClosed: the person has no factor, and the realm's setting
 	// enrollment lets nobody set up a first one with a password alone now.
 	ErrEnrollmentClosed = errors.New("setting up a second factor needs an invitation: ask your administrator")
@@ -104,20 +121,24 @@ const (
 type Options struct {
 	Directory *account.Directory          // required
 	Audit     *audit.Log                  // not read yet: account writes this room's events, with the actor's name
-	Derive    func(purpose string) []byte // required: 32 bytes for the MAC of recovery codes
+	Derive    func(purpose string) []byte // required: 32 bytes for each MAC
 	Issuer    string                      // what authenticator apps show; default "Sallyport"
+	Sender    Sender                      // of codes by mail and the like; nil: none is sent
+	Own       []Name                      // own methods, whose codes Sender sends
+	YubiKeys  YubiKeys                    // asks Yubico's servers; nil: keys whose secrets stand in the store alone
 }
 
 // Factors is the room's one value. It holds no state of its own and is safe
 // for concurrent use.
 type Factors struct {
-	dir    *account.Directory
-	key    []byte // MAC of recovery codes
-	issuer string
+	dir      *account.Directory
+	key      []byte // MAC of recovery codes
+	codeKey  []byte // MAC of codes that were sent
+	issuer   string
+	sender   Sender
+	own      []Name
+	yubikeys YubiKeys
 }
-
-// Available reports whether people can prove something by a method in this version.
-func Available(method Name) bool { return method == TOTP || method == RecoveryCode }
 
 // Issuer is what authenticator apps call this installation where nobody says
 // otherwise.
@@ -125,47 +146,70 @@ func (f *Factors) Issuer() string { return f.issuer }
 
 // New returns Factors.
 func New(o Options) *Factors {
-	f := &Factors{dir: o.Directory, key: o.Derive("factor recovery codes"), issuer: o.Issuer}
+	f := &Factors{
+		dir: o.Directory, key: o.Derive("factor recovery codes"), codeKey: o.Derive("factor sent codes"), issuer: o.Issuer,
+		sender: o.Sender, own: o.Own, yubikeys: o.YubiKeys,
+	}
 	if f.issuer == "" {
 		f.issuer = defaultIssuer
 	}
 	return f
 }
 
-// Method is what its owner and administrators see of a method.
+// Method is what its owner and administrators see of a device of a method.
 type Method struct {
 	Name       Name
-	Primary    bool // asked for first
-	Active     bool // false: pending
+	ID         string // of the device, where there can be several; else ""
+	Primary    bool   // asked for first
+	Active     bool   // false: pending
 	Label      string
+	Target     string // masked: where its codes go
 	AddedAt    time.Time
 	LastUsedAt time.Time // zero: never
 }
 
-// Methods returns what the person has, the primary method first, a pending
-// enrolment last. Recovery codes are not listed: see RecoveryLeft.
+// Methods returns what the person has, the primary method first, pending
+// enrolments last. Recovery codes are not listed: see RecoveryLeft.
 func (f *Factors) Methods(tx store.Tx, id principal.ID) ([]Method, error) {
 	u, err := f.dir.ByID(tx, id)
 	if err != nil {
 		return nil, err
 	}
-	rec, err := loadTOTP(tx, id)
+	var methods []Method
+	for _, m := range u.Methods {
+		shown, err := f.shown(tx, u, m)
+		if err != nil {
+			return nil, err
+		}
+		methods = append(methods, shown...)
+	}
+	slices.SortStableFunc(methods, func(a, b Method) int { return boolOrder(b.Primary) - boolOrder(a.Primary) })
+	pending, err := f.allPending(tx, id)
+	for _, d := range pending {
+		m := Method{Name: d.method(), Label: d.label(), AddedAt: d.MadeAt}
+		if d.Sent != nil {
+			m.Target = Mask(d.Sent.To)
+		}
+		methods = append(methods, m)
+	}
+	return methods, err
+}
+
+// shown lists the devices of a confirmed method.
+func (f *Factors) shown(tx store.Tx, u *account.User, m account.Method) ([]Method, error) {
+	only := Method{Name: Name(m.Name), Label: m.Label, Primary: m.Primary, Active: true, AddedAt: m.AddedAt}
+	w, err := f.wayOf(only.Name)
+	if errors.Is(err, ErrUnknownMethod) { // of a version to come
+		return []Method{only}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	var methods []Method
-	for _, m := range u.Methods {
-		shown := Method{Name: Name(m.Name), Primary: m.Primary, Active: true, Label: m.Label, AddedAt: m.AddedAt}
-		if shown.Name == TOTP && rec.Confirmed != nil {
-			shown.LastUsedAt = rec.Confirmed.UsedAt
-		}
-		methods = append(methods, shown)
+	devices, err := w.devices(tx, u)
+	for i := range devices {
+		devices[i].Primary, devices[i].Active = m.Primary, true
 	}
-	slices.SortStableFunc(methods, func(a, b Method) int { return boolOrder(b.Primary) - boolOrder(a.Primary) })
-	if p := rec.pendingAt(tx.Now()); p != nil {
-		methods = append(methods, Method{Name: TOTP, Label: p.Label, AddedAt: p.CreatedAt})
-	}
-	return methods, nil
+	return devices, err
 }
 
 func boolOrder(b bool) int {
@@ -197,18 +241,35 @@ func (f *Factors) SetPrimary(tx store.Tx, actor account.Actor, id principal.ID, 
 	return f.record(tx, u, actor, audit.KindFactorPrimary, method)
 }
 
-// Remove takes a confirmed method away. Whoever removes his own last factor
-// where the realm demands two is refused (ErrLastFactor); with the last factor
-// the recovery codes go. The epoch rises.
+// Remove takes a confirmed method away, or one device of it; device "" stands for
+// all. Whoever removes his own last factor where the realm demands two is refused
+// (ErrLastFactor); with the last factor the recovery codes go. The epoch rises.
 // Errors: ErrNoMethod, ErrLastFactor, and those of account.
-func (f *Factors) Remove(tx store.Tx, actor account.Actor, id principal.ID, method Name) error {
+func (f *Factors) Remove(tx store.Tx, actor account.Actor, id principal.ID, method Name, device string) error {
 	u, err := f.dir.ByID(tx, id)
 	if err != nil {
 		return err
 	}
-	left := slices.DeleteFunc(slices.Clone(u.Methods), func(m account.Method) bool { return m.Name == string(method) })
-	if len(left) == len(u.Methods) || method != TOTP {
+	if !has(u, method) {
 		return ErrNoMethod
+	}
+	if err := f.authorize(tx, actor, u); err != nil {
+		return err
+	}
+	w, err := f.wayOf(method)
+	if errors.Is(err, ErrUnknownMethod) {
+		return ErrNoMethod
+	}
+	if err != nil {
+		return err
+	}
+	stay, err := w.remove(tx, id, device)
+	if err != nil {
+		return err
+	}
+	left := slices.Clone(u.Methods)
+	if stay == 0 {
+		left = slices.DeleteFunc(left, func(m account.Method) bool { return m.Name == string(method) })
 	}
 	if len(left) == 0 && actor.Is(id) {
 		if err := f.mayGo(tx, u); err != nil {
@@ -216,9 +277,6 @@ func (f *Factors) Remove(tx store.Tx, actor account.Actor, id principal.ID, meth
 		}
 	}
 	if _, err := f.dir.SetMethods(tx, actor, id, promote(left), true); err != nil {
-		return err
-	}
-	if err := tx.Delete(totpKey(id)); err != nil {
 		return err
 	}
 	if len(left) == 0 {
@@ -266,10 +324,45 @@ func (f *Factors) Reset(tx store.Tx, actor account.Actor, id principal.ID) error
 // Forget deletes what is known of a person who is being deleted. It is wired
 // to account.Directory.OnDelete.
 func (f *Factors) Forget(tx store.Tx, id principal.ID) error {
-	if err := tx.Delete(totpKey(id)); err != nil {
+	u, err := f.dir.ByID(tx, id)
+	if err != nil && !errors.Is(err, account.ErrUnknownUser) {
 		return err
 	}
+	names := f.known()
+	if err == nil {
+		for _, m := range u.Methods {
+			names = append(names, Name(m.Name))
+		}
+	}
+	for _, name := range names {
+		w, err := f.wayOf(name)
+		if errors.Is(err, ErrUnknownMethod) {
+			continue
+		}
+		if err == nil {
+			_, err = w.remove(tx, id, "")
+		}
+		if err != nil && !errors.Is(err, ErrNoMethod) {
+			return err
+		}
+		if err := tx.Delete(pendingKey(id, name)); err != nil {
+			return err
+		}
+	}
+	for _, field := range []account.Field{account.EmailField, account.PhoneField} {
+		if err := tx.Delete(targetKey(id, field)); err != nil {
+			return err
+		}
+	}
 	return tx.Delete(recoveryKey(id))
+}
+
+// answered is an answer, unless what was to be written with it failed.
+func answered(answer, err error) error {
+	if err != nil {
+		return err
+	}
+	return answer
 }
 
 // authorize checks the right to change somebody's factors, where nothing in
@@ -295,78 +388,4 @@ func (f *Factors) record(tx store.Tx, u *account.User, actor account.Actor, kind
 	})
 }
 
-// seedRecord is one authenticator: its seed, and the last step that it used.
-type seedRecord struct {
-	Seed      []byte     `json:"seed"`
-	Params    otp.Params `json:"params"`
-	Issuer    string     `json:"issuer,omitempty"`
-	Label     string     `json:"label,omitempty"`
-	After     int64      `json:"after"` // last burned step; -1: none
-	CreatedAt time.Time  `json:"created_at"`
-	UsedAt    time.Time  `json:"used_at,omitzero"`
-	ShowUntil time.Time  `json:"show_until,omitzero"` // an administrator made it
-	Brought   bool       `json:"brought,omitempty"`   // it was in use elsewhere
-}
-
-// totpRecord is all TOTP of a person: at most one confirmed, one pending.
-type totpRecord struct {
-	store.Meta
-	Confirmed *seedRecord `json:"confirmed,omitempty"`
-	Pending   *seedRecord `json:"pending,omitempty"`
-}
-
-func (r *totpRecord) pendingAt(now time.Time) *seedRecord {
-	if r.Pending == nil || !now.Before(r.Pending.CreatedAt.Add(PendingLife)) {
-		return nil
-	}
-	return r.Pending
-}
-
-func totpKey(id principal.ID) store.Key     { return store.K(store.PrefixFactor, "totp", id) }
 func recoveryKey(id principal.ID) store.Key { return store.K(store.PrefixFactor, "recovery", id) }
-
-func loadTOTP(tx store.Tx, id principal.ID) (*totpRecord, error) {
-	rec, err := store.Load[totpRecord](tx, totpKey(id))
-	if errors.Is(err, store.ErrNotFound) {
-		return &totpRecord{}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("load factors: %w", err)
-	}
-	return rec, nil
-}
-
-// burn checks a text against one authenticator and burns the step that
-// matched: into the record, which the caller saves. The step of a replay is
-// returned too; that of a wrong code is -1.
-func (s *seedRecord) burn(text string, now time.Time, skew int) (step int64, r Result) {
-	code, ok := otp.Clean(text, s.Params.Digits)
-	if !ok {
-		return -1, Wrong
-	}
-	step, result := otp.Match(s.Seed, s.Params, code, now, skew, s.After)
-	switch result {
-	case otp.Matched:
-		s.After, s.UsedAt = step, now
-		return step, Good
-	case otp.Replayed:
-		return step, Replayed
-	}
-	return -1, Wrong
-}
-
-func (s *seedRecord) enrollment() *Enrollment {
-	label := otp.Label{Issuer: s.Issuer, Account: s.Label}
-	return &Enrollment{Method: TOTP, Seed: secret.NewBytes(s.Seed), Params: s.Params, URI: otp.URI(label, s.Seed, s.Params)}
-}
-
-func (f *Factors) skew(tx store.Tx, name string) (int, error) {
-	realm, err := f.dir.Realm(tx, name)
-	if err != nil {
-		return 0, err
-	}
-	if realm.Skew == nil {
-		return defaultSkew, nil
-	}
-	return *realm.Skew, nil
-}

@@ -83,7 +83,7 @@ func (h *house) enroll(actor account.Actor, id principal.ID, o factor.EnrollOpti
 
 func (h *house) confirm(id principal.ID, code string) (codes []string, err error) {
 	err = h.store.Update(h.Context(), func(tx store.Tx) (err error) {
-		codes, err = h.factors.Confirm(tx, account.Self(id), id, code)
+		codes, err = h.factors.Confirm(tx, account.Self(id), id, factor.TOTP, factor.Proof{Code: code})
 		return err
 	})
 	return codes, err
@@ -383,7 +383,7 @@ func TestM9RemovingFactors(t *testing.T) {
 		code = h.enroll(account.Local(), id, factor.EnrollOptions{Confirmed: true}).RecoveryCodes[0]
 	}
 	remove := func(actor account.Actor, id principal.ID) error {
-		return h.store.Update(t.Context(), func(tx store.Tx) error { return h.factors.Remove(tx, actor, id, factor.TOTP) })
+		return h.store.Update(t.Context(), func(tx store.Tx) error { return h.factors.Remove(tx, actor, id, factor.TOTP, "") })
 	}
 	reset := func(actor account.Actor, id principal.ID) error {
 		return h.store.Update(t.Context(), func(tx store.Tx) error { return h.factors.Reset(tx, actor, id) })
@@ -439,9 +439,9 @@ func TestOthersFactorsNeedTheRight(t *testing.T) {
 				_, err := h.factors.NewRecoveryCodes(tx, actor, alice)
 				return err
 			},
-			"Abandon":    func(tx store.Tx) error { return h.factors.Abandon(tx, actor, alice) },
+			"Abandon":    func(tx store.Tx) error { return h.factors.Abandon(tx, actor, alice, factor.TOTP) },
 			"Reset":      func(tx store.Tx) error { return h.factors.Reset(tx, actor, alice) },
-			"Remove":     func(tx store.Tx) error { return h.factors.Remove(tx, actor, alice, factor.TOTP) },
+			"Remove":     func(tx store.Tx) error { return h.factors.Remove(tx, actor, alice, factor.TOTP, "") },
 			"SetPrimary": func(tx store.Tx) error { return h.factors.SetPrimary(tx, actor, alice, factor.TOTP) },
 		} {
 			if err := h.store.Update(t.Context(), do); !errors.Is(err, account.ErrForbidden) {

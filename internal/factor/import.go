@@ -1,9 +1,7 @@
 package factor
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
@@ -59,19 +57,6 @@ func unfit(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", account.ErrInvalid, fmt.Sprintf(format, args...))
 }
 
-// Offers reports, by ErrUnknownMethod, that a realm does not offer a method. A
-// realm that is still to be made offers all.
-func (f *Factors) Offers(tx store.Tx, realm string, method Name) error {
-	r, err := f.dir.Realm(tx, realm)
-	if errors.Is(err, account.ErrUnknownRealm) {
-		return nil
-	}
-	if err == nil && len(r.Methods) > 0 && !slices.Contains(r.Methods, string(method)) {
-		err = ErrUnknownMethod
-	}
-	return err
-}
-
 // Bring gives a person who has no factor the authenticator that they use
 // already, active at once, and the recovery codes that they have. The seed is
 // shown to nobody here, and no recovery codes are made: nobody would see them.
@@ -90,12 +75,13 @@ func (f *Factors) Bring(tx store.Tx, actor account.Actor, id principal.ID, b Bro
 	if u.Factors() > 0 {
 		return ErrDenied
 	}
-	rec, err := f.draft(tx, u.Ref(), EnrollOptions{Params: &b.Params, Issuer: b.Issuer})
+	d, err := f.draft(tx, u.Ref(), u, EnrollOptions{Params: &b.Params, Issuer: b.Issuer})
 	if err != nil {
 		return err
 	}
-	rec.Seed, rec.Brought = b.Seed.Reveal(), true
-	if err := store.Save(tx, totpKey(id), &totpRecord{Confirmed: rec}, time.Time{}); err != nil {
+	rec := d.seed(-1, tx.Now())
+	rec.Seed, rec.Brought, rec.UsedAt = b.Seed.Reveal(), true, time.Time{}
+	if err := (*totpWay)(f).keep(tx, u, rec, false); err != nil {
 		return err
 	}
 	if err := f.bringRecovery(tx, id, b); err != nil {

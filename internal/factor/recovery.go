@@ -70,17 +70,17 @@ func (r *recoveryRecord) take(sum []byte, foreign string) bool {
 // tryRecovery checks a recovery code of this person and burns it if it is good.
 // A code of somebody else is Wrong and is not consumed: the MAC binds it to its
 // owner, and so does the record that a digest stands in.
-func (f *Factors) tryRecovery(tx store.Tx, id principal.ID, code, foreign string) (Checked, error) {
+func (f *Factors) tryRecovery(tx store.Tx, id principal.ID, p Proof) (Checked, error) {
 	rec, err := loadRecovery(tx, id)
 	if err != nil {
 		return refused(RecoveryCode), err
 	}
 	var sum []byte
-	if clean, ok := cleanRecovery(code); ok {
+	if clean, ok := cleanRecovery(p.Code); ok {
 		sum = f.recoveryMAC(id, clean)
 	}
 	c := refused(RecoveryCode)
-	if rec.take(sum, foreign) {
+	if rec.take(sum, p.Digest) {
 		if err := store.Save(tx, recoveryKey(id), rec, time.Time{}); err != nil {
 			return c, err
 		}

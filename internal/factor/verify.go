@@ -3,8 +3,8 @@ package factor
 import (
 	"crypto/subtle"
 	"errors"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/otp"
@@ -12,44 +12,110 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
+// Proof is what somebody sends to prove a factor.
+type Proof struct {
+	Code string
+	// Digest is the one that the caller found to match the code, outside of the
+	// transaction, among those of ForeignRecovery; "": none. If it still stands in
+	// the person's record it is consumed. That it matches is the caller's word.
+	Digest string
+	// YubiKey is the one-time password that AskYubiKey called good, outside of the
+	// transaction; "": none. That it is, is the caller's word.
+	YubiKey string
+	// Except are methods that prove nothing here.
+	Except []Name
+}
+
 // Checked is what a code was. The zero Checked is a refusal.
 type Checked struct {
 	Result Result
 	Method Name  // by which it was judged, never Any; Wrong: what its form says
 	Step   int64 // of TOTP: Good, burned now; Replayed, burned before; else -1
 	Left   int   // recovery codes still good, where Method is RecoveryCode
+	// Sent tells codes that were sent from each other: Good, burned now; Replayed, burned
+	// before; else "". It is no secret, and names no code.
+	Sent string
 }
 
 func refused(method Name) Checked { return Checked{Method: method, Step: -1} }
 
 // Try checks a code of one of the person's methods and burns it if it is good.
-// method "" stands for TOTP; RecoveryCode for the recovery codes; Any for the
-// authenticator's code, else a recovery code, whatever the text looks like. A
-// replay is no guess, and ends it: it is not tried as a recovery code.
+// method "" stands for whichever of the confirmed methods the code is of;
+// RecoveryCode for the recovery codes; Any for the confirmed methods, else a
+// recovery code, whatever the text looks like. A replay is no guess, and ends it:
+// it is not tried as a recovery code.
 //
-// foreign is the digest that the caller found to match the typed code, outside
-// of the transaction, among those of ForeignRecovery; "": none. If it still
-// stands in the person's record it is consumed. That it matches is the caller's
-// word. Disabled or not is the caller's question, and so is the throttle; a
-// person who does not exist is Wrong.
-func (f *Factors) Try(tx store.Tx, id principal.ID, method Name, code, foreign string) (Checked, error) {
+// Disabled or not is the caller's question, and so is the throttle; a person who
+// does not exist is Wrong.
+func (f *Factors) Try(tx store.Tx, id principal.ID, method Name, p Proof) (Checked, error) {
+	if slices.Contains(p.Except, method) {
+		return refused(method), nil
+	}
+	u, err := f.dir.ByID(tx, id)
+	if errors.Is(err, account.ErrUnknownUser) {
+		if method == "" || method == Any {
+			method = TOTP
+		}
+		return refused(method), nil
+	}
+	if err != nil {
+		return refused(method), err
+	}
 	switch method {
-	case "", TOTP:
-		return f.tryTOTP(tx, id, code)
 	case RecoveryCode:
-		return f.tryRecovery(tx, id, code, foreign)
+		return f.tryRecovery(tx, id, p)
+	case "":
+		return f.tryMethods(tx, u, p)
 	case Any:
-		c, err := f.tryTOTP(tx, id, code)
+		return f.tryAny(tx, u, p)
+	}
+	return f.tryMethod(tx, u, method, p)
+}
+
+func (f *Factors) tryMethod(tx store.Tx, u *account.User, method Name, p Proof) (Checked, error) {
+	w, err := f.wayOf(method)
+	if errors.Is(err, ErrUnknownMethod) || err == nil && !has(u, method) {
+		return refused(method), nil
+	}
+	if err != nil {
+		return refused(method), err
+	}
+	return w.try(tx, u, p)
+}
+
+// tryMethods finds the method that a code is of. A wrong one is told as a code of
+// the first method that reads its form.
+func (f *Factors) tryMethods(tx store.Tx, u *account.User, p Proof) (Checked, error) {
+	wrong := TOTP
+	if looksLikeYubiKey(p.Code) {
+		wrong = YubiKey
+	}
+	for _, m := range u.Methods {
+		name := Name(m.Name)
+		if slices.Contains(p.Except, name) || !readsCode(name) || (name == YubiKey) != (wrong == YubiKey) {
+			continue
+		}
+		c, err := f.tryMethod(tx, u, name, p)
 		if err != nil || c.Result != Wrong {
 			return c, err
 		}
-		c, err = f.tryRecovery(tx, id, code, foreign)
-		if err == nil && c.Result == Wrong && NameOf(code) == TOTP {
-			return refused(TOTP), nil
-		}
+	}
+	return refused(wrong), nil
+}
+
+// readsCode: a passkey signs, and has no code.
+func readsCode(name Name) bool { return name != Passkey && name != RecoveryCode }
+
+func (f *Factors) tryAny(tx store.Tx, u *account.User, p Proof) (Checked, error) {
+	c, err := f.tryMethods(tx, u, p)
+	if err != nil || c.Result != Wrong || c.Method == YubiKey || slices.Contains(p.Except, RecoveryCode) {
 		return c, err
 	}
-	return refused(method), nil
+	recovery, err := f.tryRecovery(tx, u.ID, p)
+	if err == nil && recovery.Result == Wrong && NameOf(p.Code) == TOTP {
+		return c, nil
+	}
+	return recovery, err
 }
 
 // Verify is Try for who asks about one method and needs the result alone. Any is
@@ -58,19 +124,22 @@ func (f *Factors) Verify(tx store.Tx, id principal.ID, method Name, code string)
 	if method == Any {
 		return Wrong, nil
 	}
-	c, err := f.Try(tx, id, method, code, "")
+	c, err := f.Try(tx, id, method, Proof{Code: code})
 	return c.Result, err
 }
 
 // VerifyRecovery is Try for a recovery code; it also returns how many are left.
 func (f *Factors) VerifyRecovery(tx store.Tx, id principal.ID, code string) (Result, int, error) {
-	c, err := f.Try(tx, id, RecoveryCode, code, "")
+	c, err := f.Try(tx, id, RecoveryCode, Proof{Code: code})
 	return c.Result, c.Left, err
 }
 
-// NameOf tells by its form what a text wants to be: six or eight digits are a
-// code, everything else a recovery code.
+// NameOf tells by its form what a text wants to be: what a YubiKey types is its
+// one-time password, six or eight digits are a code, everything else a recovery code.
 func NameOf(text string) Name {
+	if looksLikeYubiKey(text) {
+		return YubiKey
+	}
 	for _, digits := range []int{6, 8} {
 		if _, ok := otp.Clean(text, digits); ok {
 			return TOTP
@@ -79,77 +148,7 @@ func NameOf(text string) Name {
 	return RecoveryCode
 }
 
-// Again reports whether a code is that of exactly this step of the confirmed
-// authenticator, the step is burned, and it is still inside the realm's window.
-// It burns nothing and opens nothing.
-//
-// Clients of an older system use one code for the login and then for the next
-// protected action. That second purpose belongs to the session that the code
-// opened, once: whether this is that session and its step, and whether it asked
-// already, is decided by login, in the same transaction.
-func (f *Factors) Again(tx store.Tx, id principal.ID, code string, step int64) (bool, error) {
-	rec, skew, err := f.confirmed(tx, id)
-	if err != nil || rec.Confirmed == nil {
-		return false, err
-	}
-	s := rec.Confirmed
-	clean, ok := otp.Clean(code, s.Params.Digits)
-	if !ok || step < 0 || step > s.After {
-		return false, nil
-	}
-	if away := s.Params.Step(tx.Now()) - step; away < -int64(skew) || away > int64(skew) {
-		return false, nil
-	}
-	want, err := s.Params.Code(s.Seed, step)
-	if err != nil {
-		return false, err
-	}
-	return subtle.ConstantTimeCompare([]byte(want), []byte(clean)) == 1, nil
-}
-
-// confirmed loads a person's authenticators and the window of their realm.
-// Nobody there: an empty record.
-func (f *Factors) confirmed(tx store.Tx, id principal.ID) (*totpRecord, int, error) {
-	u, err := f.dir.ByID(tx, id)
-	if errors.Is(err, account.ErrUnknownUser) {
-		return &totpRecord{}, 0, nil
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	rec, err := loadTOTP(tx, id)
-	if err != nil || rec.Confirmed == nil {
-		return rec, 0, err
-	}
-	skew, err := f.skew(tx, u.Realm)
-	return rec, min(max(skew, 0), otp.MaxSkew), err
-}
-
-func (f *Factors) tryTOTP(tx store.Tx, id principal.ID, code string) (Checked, error) {
-	rec, skew, err := f.confirmed(tx, id)
-	if err != nil || rec.Confirmed == nil {
-		return refused(TOTP), err
-	}
-	step, result := rec.Confirmed.burn(code, tx.Now(), skew)
-	if result == Good {
-		if err := store.Save(tx, totpKey(id), rec, time.Time{}); err != nil {
-			return refused(TOTP), err
-		}
-	}
-	return Checked{Result: result, Method: TOTP, Step: step}, nil
-}
-
-// Knows reports whether a text is a code of the person's authenticator now, burned or
-// not. It burns nothing and decides nothing: it spares the hashes of recovery codes
-// that the text cannot be.
-func (f *Factors) Knows(tx store.Tx, id principal.ID, code string) (bool, error) {
-	rec, skew, err := f.confirmed(tx, id)
-	if err != nil || rec.Confirmed == nil {
-		return false, err
-	}
-	_, result := rec.Confirmed.burn(code, tx.Now(), skew) // into a record that nobody saves
-	return result != Wrong, nil
-}
+func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 // Short reports whether a text is a recovery code that guesses could find, at the pace
 // at which a closed place still takes recovery codes: one of some 40 bits or less, or

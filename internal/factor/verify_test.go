@@ -20,7 +20,7 @@ import (
 func (h *house) try(id principal.ID, method factor.Name, code, foreign string) (c factor.Checked) {
 	h.Helper()
 	h.update(func(tx store.Tx) (err error) {
-		c, err = h.factors.Try(tx, id, method, code, foreign)
+		c, err = h.factors.Try(tx, id, method, factor.Proof{Code: code, Digest: foreign})
 		return err
 	})
 	return c

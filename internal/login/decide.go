@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/sallyport-auth/sallyport/internal/audit"
+	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/store"
@@ -35,7 +36,7 @@ func (d *Doors) decide(ctx context.Context, fn func(store.Tx) (*Next, error)) (*
 
 // isAnswer tells a refusal from a failure.
 func isAnswer(err error) bool {
-	for _, answer := range []error{ErrDenied, ErrEnrollmentClosed, ErrSetupDone, ErrCodeNeeded, ErrNoFactor} {
+	for _, answer := range []error{ErrDenied, ErrEnrollmentClosed, ErrSetupDone, ErrCodeNeeded, ErrNoFactor, factor.ErrDenied, factor.ErrReplay} {
 		if errors.Is(err, answer) {
 			return true
 		}

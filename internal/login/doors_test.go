@@ -150,7 +150,7 @@ func TestEnrollmentBetweenTheDoors(t *testing.T) {
 	if next.Status != login.Enroll || len(next.Others) != 1 {
 		t.Fatalf("after the first door: %+v", next)
 	}
-	e, err := h.doors.EnrollStart(t.Context(), next.Ephemeral.Reveal(), login.Portal, factor.TOTP)
+	e, err := h.doors.EnrollStart(t.Context(), next.Ephemeral.Reveal(), login.Portal, factor.TOTP, login.Client{})
 	must(t, err)
 	state, err := h.doors.Peek(t.Context(), next.Ephemeral.Reveal(), login.Portal)
 	must(t, err)
@@ -171,7 +171,7 @@ func TestEnrollmentBetweenTheDoors(t *testing.T) {
 	if done.Status != login.Done || len(done.RecoveryCodes) != 10 || h.mustLive(done).Proof.AMR != session.PWD|session.OTP {
 		t.Fatalf("after enrolment: %+v", done)
 	}
-	_, err = h.doors.EnrollStart(t.Context(), other.Ephemeral.Reveal(), login.Portal, factor.TOTP)
+	_, err = h.doors.EnrollStart(t.Context(), other.Ephemeral.Reveal(), login.Portal, factor.TOTP, login.Client{})
 	h.wantDenied(err, "another token of before")
 	_, err = h.doors.Code(t.Context(), carol.second(carol.first(), carol.code()))
 	h.wantDenied(err, "the code that confirmed, used to log in")
@@ -185,7 +185,7 @@ func TestM10AbandonedEnrollmentLeavesNothing(t *testing.T) {
 	h := newHouse(t, setting{})
 	carol := h.someone("carol")
 	next := carol.first()
-	e, err := h.doors.EnrollStart(t.Context(), next.Ephemeral.Reveal(), login.Portal, factor.TOTP)
+	e, err := h.doors.EnrollStart(t.Context(), next.Ephemeral.Reveal(), login.Portal, factor.TOTP, login.Client{})
 	must(t, err)
 	h.clock.Advance(login.EphemeralLife)
 	carol.seed = e.Seed.Reveal()
@@ -277,7 +277,7 @@ func TestM1HalfLoginOpensNothingElse(t *testing.T) {
 			return err
 		}},
 		"EnrollStart": {login.Enroll, func(token string, door login.Door) error {
-			_, err := h.doors.EnrollStart(t.Context(), token, door, factor.TOTP)
+			_, err := h.doors.EnrollStart(t.Context(), token, door, factor.TOTP, login.Client{})
 			return err
 		}},
 		"EnrollConfirm": {login.Enroll, func(token string, door login.Door) error {

@@ -287,11 +287,28 @@ func (d *Doors) peek(tx store.Tx, token string, door Door) (*State, error) {
 	state.Name, state.Realm = u.Name, u.Realm
 	switch t.State {
 	case SecondFactor:
-		state.Method, state.Others, err = d.ways(tx, u)
+		if state.Method, state.Others, err = d.ways(tx, u); err == nil {
+			state.Targets, err = d.targets(tx, u)
+		}
+		if realm, fault := d.dir.Realm(tx, u.Realm); err == nil {
+			state.TrustFor, err = realm.TrustFor(), fault
+		}
 	case Enroll:
-		state.Others = []factor.Name{factor.TOTP}
+		state.Others, err = d.factors.Offered(tx, u.Realm)
 	}
 	return state, err
+}
+
+// targets are where the codes of the person's methods go, masked.
+func (d *Doors) targets(tx store.Tx, u *account.User) (map[factor.Name]string, error) {
+	methods, err := d.factors.Methods(tx, u.ID)
+	targets := map[factor.Name]string{}
+	for _, m := range methods {
+		if m.Active && factor.Sendable(m.Name) {
+			targets[m.Name] = m.Target
+		}
+	}
+	return targets, err
 }
 
 // ways are the person's ways through the second door, the first one first.

@@ -11,17 +11,23 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/throttle"
 )
 
-// foreignCode is a recovery code that came from an older system as the digest of a
-// password. It takes the three steps of a password: an Update counts the try, the
-// hashes are computed outside, and the Update that decides consumes the digest.
+// foreignCode is a code that is compared outside of a transaction: a recovery code that
+// came from an older system as the digest of a password, or what a YubiKey typed, of
+// which Yubico's servers know whether it is good. It takes the three steps of a
+// password: an Update counts the try, the comparing is done outside, and the Update
+// that decides consumes the result.
 type foreignCode struct {
-	try    *throttle.Try // counted already; nil: not yet
-	digest string        // that the code belongs to; "": to none
+	try     *throttle.Try // counted already; nil: not yet
+	digest  string        // that the code belongs to; "": to none
+	yubikey string        // the code, where Yubico calls it good
 }
 
-// foreign compares a code with the digests of whoever find names, if there are any.
-// Errors: those of find, *throttle.Throttled, *secret.Busy.
+// foreign compares a code outside, if whoever find names has something to compare it
+// with. Errors: those of find, *throttle.Throttled, *secret.Busy, factor.ErrUnchecked.
 func (d *Doors) foreign(ctx context.Context, method factor.Name, code string, c Client, find func(store.Tx) (*account.User, error)) (f foreignCode, err error) {
+	if factor.NameOf(code) == factor.YubiKey {
+		return d.askYubico(ctx, method, code, c, find)
+	}
 	if method != factor.RecoveryCode && method != factor.Any || code == "" || len(code) > maxForeign {
 		return f, nil
 	}
@@ -46,13 +52,7 @@ func (d *Doors) foreign(ctx context.Context, method factor.Name, code string, c 
 	if err != nil {
 		return f, err
 	}
-	err = d.store.Update(ctx, func(tx store.Tx) error {
-		try, err := d.throttle.Count(tx, throttle.Of(who.ID), KindOf(method, code), d.originOf(c))
-		f.try = &try
-		return err
-	})
-	if err != nil {
-		d.noteThrottled(err, who.ID, who.Ref().String(), c, string(method))
+	if f.try, err = d.countForeign(ctx, who, method, code, c); err != nil {
 		return foreignCode{}, err
 	}
 	for _, digest := range digests {
@@ -67,6 +67,53 @@ func (d *Doors) foreign(ctx context.Context, method factor.Name, code string, c 
 			f.digest = digest
 			break
 		}
+	}
+	return f, nil
+}
+
+// countForeign is the first of the three steps.
+func (d *Doors) countForeign(ctx context.Context, who *account.User, method factor.Name, code string, c Client) (*throttle.Try, error) {
+	var try throttle.Try
+	err := d.store.Update(ctx, func(tx store.Tx) (err error) {
+		try, err = d.throttle.Count(tx, throttle.Of(who.ID), KindOf(method, code), d.originOf(c))
+		return err
+	})
+	if err != nil {
+		d.noteThrottled(err, who.ID, who.Ref().String(), c, string(method))
+		return nil, err
+	}
+	return &try, nil
+}
+
+// askYubico has Yubico's servers judge what a YubiKey typed, where it is one of the
+// person's whose secret is not in the store. The servers take each one once.
+func (d *Doors) askYubico(ctx context.Context, method factor.Name, code string, c Client, find func(store.Tx) (*account.User, error)) (f foreignCode, err error) {
+	if method != "" && method != factor.Any && method != factor.YubiKey {
+		return f, nil
+	}
+	var who *account.User
+	var ask bool
+	err = d.store.View(ctx, func(tx store.Tx) (err error) {
+		if who, err = find(tx); err == nil {
+			ask, err = d.factors.AsksYubico(tx, who.ID, code)
+		}
+		return err
+	})
+	if isAnswer(err) || errors.Is(err, account.ErrUnknownUser) || errors.Is(err, account.ErrForbidden) || err == nil && !ask {
+		return f, nil // who decides says so
+	}
+	if err != nil {
+		return f, err
+	}
+	if f.try, err = d.countForeign(ctx, who, method, code, c); err != nil {
+		return foreignCode{}, err
+	}
+	good, err := d.factors.AskYubico(ctx, code)
+	if err != nil {
+		return foreignCode{}, d.takeBack(ctx, *f.try, err)
+	}
+	if good {
+		f.yubikey = code
 	}
 	return f, nil
 }

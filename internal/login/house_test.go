@@ -103,6 +103,7 @@ type setting struct {
 	realms map[string]account.Settings
 	floor  func() time.Duration
 	policy *throttle.Policy
+	post   *post                           // what sends; nil: nothing does
 	mail   func(testing.TB) *mailtest.Mail // nil: mailtest.New
 }
 
@@ -124,7 +125,11 @@ func newHouse(t *testing.T, s setting) *house {
 	})
 	h.dir = account.New(account.Options{Audit: h.audit, Realms: s.realms})
 	must(t, h.dir.EnsureReserved(t.Context(), h.sealed))
-	h.factors = factor.New(factor.Options{Directory: h.dir, Audit: h.audit, Derive: h.sealed.Derive})
+	factors := factor.Options{Directory: h.dir, Audit: h.audit, Derive: h.sealed.Derive}
+	if s.post != nil {
+		factors.Sender = s.post
+	}
+	h.factors = factor.New(factors)
 	sessions, err := session.New(session.Options{
 		Store: h.sealed, Derive: h.sealed.Derive, Directory: h.dir, Audit: h.audit, Clock: h.clock.Now,
 	})

@@ -253,7 +253,7 @@ func TestInvitation(t *testing.T) {
 	if next.Status != login.Enroll || next.Opened != nil {
 		t.Fatalf("after the password: %+v", next)
 	}
-	e, err := h.doors.EnrollStart(t.Context(), next.Ephemeral.Reveal(), login.Portal, factor.TOTP)
+	e, err := h.doors.EnrollStart(t.Context(), next.Ephemeral.Reveal(), login.Portal, factor.TOTP, login.Client{})
 	must(t, err)
 	dave.seed = e.Seed.Reveal()
 	done, err := h.doors.EnrollConfirm(t.Context(), dave.second(next, dave.code()))

@@ -105,7 +105,7 @@ func TestEveryChangeIsTold(t *testing.T) {
 func (p *person) enroll() {
 	p.h.Helper()
 	next := p.first()
-	e, err := p.h.doors.EnrollStart(p.h.Context(), next.Ephemeral.Reveal(), login.Portal, factor.TOTP)
+	e, err := p.h.doors.EnrollStart(p.h.Context(), next.Ephemeral.Reveal(), login.Portal, factor.TOTP, login.Client{})
 	must(p.h, err)
 	p.seed = e.Seed.Reveal()
 	must(p.h, second(p.h.doors.EnrollConfirm(p.h.Context(), p.second(next, p.code()))))

@@ -224,7 +224,7 @@ func (d *Doors) settlePassword(ctx context.Context, a Attempt, who *candidate, t
 		}
 		return d.pastFirst(tx, u, passage{
 			door: a.Door, client: a.Client, target: a.Target, remember: a.Remember, demand: a.Demand,
-			replaces: a.ReplaceSession, provedAt: tx.Now(),
+			replaces: a.ReplaceSession, provedAt: tx.Now(), trusted: a.Trusted, fresh: a.Fresh,
 		})
 	})
 	if errors.Is(err, errRenewed) {
@@ -308,21 +308,30 @@ type passage struct {
 	until    time.Time // step-up: absolute end that stays
 	kind     audit.Kind
 	method   factor.Name
+	trusted  string // token of a trusted browser
+	fresh    bool   // a factor has to be proved now
 }
 
 // pastFirst decides what comes after the first door. Whoever has a factor must
-// use it; whoever has none where two are demanded must enrol one.
+// use it, here or at a browser that is trusted; whoever has none where two are
+// demanded must enrol one.
 func (d *Doors) pastFirst(tx store.Tx, u *account.User, p passage) (*Next, error) {
 	realm, err := d.dir.Realm(tx, u.Realm)
 	if err != nil {
 		return nil, err
+	}
+	if trusts, err := d.trusts(tx, u, realm, p); err != nil {
+		return nil, err
+	} else if trusts {
+		p.kind, p.amr, p.method = audit.KindLogin, session.Trusted, methodTrusted
+		return d.open(tx, u, p)
 	}
 	rec := &ephemeral{
 		State: SecondFactor, Door: p.door, Principal: u.ID, Epoch: u.Epoch, Target: p.target,
 		Remember: p.remember, AMR: session.PWD, ProvedAt: p.provedAt, Replaces: p.replaces,
 	}
 	if u.Factors() > 0 {
-		return d.between(tx, u, rec)
+		return d.between(tx, u, rec, p.client)
 	}
 	if max(realm.Demanded(), p.demand) < 2 {
 		p.kind = audit.KindLogin
@@ -332,7 +341,7 @@ func (d *Doors) pastFirst(tx store.Tx, u *account.User, p passage) (*Next, error
 		return nil, err
 	}
 	rec.State = Enroll
-	return d.between(tx, u, rec)
+	return d.between(tx, u, rec, p.client)
 }
 
 // mayEnroll answers ErrEnrollmentClosed where the realm lets this person set up
@@ -352,13 +361,18 @@ func (d *Doors) mayEnroll(tx store.Tx, u *account.User, c Client, door Door) err
 	return ErrEnrollmentClosed
 }
 
-// between issues the ephemeral token of a record.
-func (d *Doors) between(tx store.Tx, u *account.User, rec *ephemeral) (*Next, error) {
+// between issues the ephemeral token of a record. A primary method that sends has
+// sent its first code, but not for a step-up: that begins with a page that any link
+// may open, and five of those would use up what is sent in a quarter of an hour.
+func (d *Doors) between(tx store.Tx, u *account.User, rec *ephemeral, c Client) (*Next, error) {
 	next := &Next{Status: rec.State, Target: rec.Target, ExpiresIn: EphemeralLife, Remember: rec.Remember}
 	var err error
 	if rec.State == Enroll {
-		next.Others = []factor.Name{factor.TOTP}
-	} else if next.Method, next.Others, err = d.ways(tx, u); err != nil {
+		next.Others, err = d.factors.Offered(tx, u.Realm)
+	} else if next.Method, next.Others, err = d.ways(tx, u); err == nil && !rec.StepUp {
+		next.Sent, err = d.firstCode(tx, u, next.Method, c)
+	}
+	if err != nil {
 		return nil, err
 	}
 	next.Ephemeral, err = issue(tx, rec, EphemeralLife)

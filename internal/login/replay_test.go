@@ -214,7 +214,7 @@ func TestO3ParallelConfirm(t *testing.T) {
 	h := newHouse(t, setting{})
 	carol := h.someone("carol")
 	next := carol.first()
-	e, err := h.doors.EnrollStart(t.Context(), next.Ephemeral.Reveal(), login.Portal, factor.TOTP)
+	e, err := h.doors.EnrollStart(t.Context(), next.Ephemeral.Reveal(), login.Portal, factor.TOTP, login.Client{})
 	must(t, err)
 	carol.seed = e.Seed.Reveal()
 	h.wantOne(parallel(100, func(int) error {

@@ -17,7 +17,7 @@ var ErrNoWay = errors.New("a new password needs a second factor that does not ar
 
 // byMail is the factor that arrives by the reset's own channel: whoever reads the
 // mailbox has both, so it proves nothing here.
-const byMail factor.Name = "email"
+const byMail = factor.Email
 
 // ResetAttempt is one try to set a password by a link.
 type ResetAttempt struct {
@@ -140,13 +140,14 @@ func (d *Doors) resetMethod(tx store.Tx, u *account.User, r ResetAttempt) (facto
 	return cmp.Or(r.Method, first), nil
 }
 
-// resetWays are the person's ways through a reset, the first one first; none: "".
+// resetWays are the person's ways through a reset, the first one first; none: "". A
+// passkey has no code: whoever has nothing else uses a recovery code.
 func (d *Doors) resetWays(tx store.Tx, u *account.User) (first factor.Name, others []factor.Name, err error) {
 	first, others, err = d.ways(tx, u)
 	if err != nil {
 		return "", nil, err
 	}
-	all := slices.DeleteFunc(append([]factor.Name{first}, others...), func(m factor.Name) bool { return m == "" || m == byMail })
+	all := slices.DeleteFunc(append([]factor.Name{first}, others...), func(m factor.Name) bool { return m == "" || m == byMail || m == factor.Passkey })
 	if len(all) == 0 {
 		return "", nil, nil
 	}

@@ -107,6 +107,9 @@ func (d *Doors) passSecond(tx store.Tx, t ticket, u *account.User, s Second) (*N
 	if err := openedBy(tx, s.Door, next.Opened.ID, verdict); err != nil {
 		return nil, err
 	}
+	if err := d.trust(tx, u, s, verdict, next); err != nil {
+		return nil, err
+	}
 	return next, d.recordCode(tx, u, verdict, s.Client, next.Opened.ID)
 }
 
@@ -126,41 +129,56 @@ func (t ticket) passage(c Client) passage {
 type verdict struct {
 	result factor.Result
 	method factor.Name
-	step   int64 // of the authenticator, if it was its code
-	left   int   // recovery codes
-	door   Door  // zero: no login, somebody who is signed in proves it anew
+	step   int64  // of the authenticator, if it was its code
+	sent   string // which of the codes that were sent, if it was one
+	left   int    // recovery codes
+	door   Door   // zero: no login, somebody who is signed in proves it anew
 }
 
-func (v verdict) amr() session.AMR {
-	if v.method == factor.RecoveryCode {
+func (v verdict) amr() session.AMR { return amrOf(v.method) }
+
+// amrOf is how a method stands in sessions and tokens (RFC 8176 where it has a word). An
+// installation's own methods are one-time codes.
+func amrOf(method factor.Name) session.AMR {
+	switch method {
+	case factor.RecoveryCode:
 		return session.Recovery
+	case factor.Email:
+		return session.Email
+	case factor.SMS:
+		return session.SMS
+	case factor.YubiKey, factor.Passkey:
+		return session.HWK
 	}
 	return session.OTP
 }
 
 // asked is a code that has to be judged.
 type asked struct {
-	method  factor.Name
+	method  factor.Name // "": whichever of the confirmed methods it is of
 	code    string
 	foreign foreignCode
+	except  []factor.Name // methods that prove nothing here
 }
 
 // judge counts a try at the person, compares, burns what is good, and settles
 // the count. The caller commits, whatever the verdict.
 func (d *Doors) judge(tx store.Tx, u *account.User, a asked, c Client) (verdict, error) {
-	if a.method == "" {
-		a.method = factor.TOTP
-	}
 	v := verdict{method: a.method}
+	if v.method == "" {
+		v.method = factor.NameOf(a.code)
+	}
 	try, err := d.counted(tx, u, a, c)
 	if err != nil {
 		return v, err
 	}
-	checked, err := d.factors.Try(tx, u.ID, a.method, a.code, a.foreign.digest)
+	checked, err := d.factors.Try(tx, u.ID, a.method, factor.Proof{
+		Code: a.code, Digest: a.foreign.digest, YubiKey: a.foreign.yubikey, Except: a.except,
+	})
 	if err != nil {
 		return v, err
 	}
-	v.result, v.step, v.left = checked.Result, checked.Step, checked.Left
+	v.result, v.step, v.left, v.sent = checked.Result, checked.Step, checked.Left, checked.Sent
 	if checked.Method != "" {
 		v.method = checked.Method
 	}

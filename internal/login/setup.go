@@ -201,14 +201,17 @@ func (d *Doors) SetupFinish(ctx context.Context, cookie, code string, c Client) 
 			return nil, ErrDenied
 		}
 		ref := principal.Ref{Name: t.Name, Realm: account.AdminRealm}
-		step, ok := t.Draft.Check(code, tx.Now())
-		if !ok {
+		checked, err := d.factors.Check(tx, principal.ID{}, t.Draft, factor.Proof{Code: code})
+		if err != nil {
+			return nil, err
+		}
+		if checked.Result != factor.Good {
 			if err := t.wrong(tx); err != nil {
 				return nil, err
 			}
 			return nil, denied(d.recordSetup(tx, audit.Event{Outcome: audit.Denied, Cause: "wrong", Name: ref.String(), Client: c.Addr}))
 		}
-		return d.firstAdministrator(tx, t, ref, step, c)
+		return d.firstAdministrator(tx, t, ref, checked.Step, c)
 	})
 }
 

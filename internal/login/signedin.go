@@ -55,7 +55,7 @@ func (d *Doors) StepUp(ctx context.Context, live session.Live, c Client, target 
 			}
 			rec.State = Enroll
 		}
-		return d.between(tx, u, rec)
+		return d.between(tx, u, rec, c)
 	})
 }
 

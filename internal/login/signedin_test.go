@@ -71,7 +71,7 @@ func TestStepUpByEnrollment(t *testing.T) {
 	if next.Status != login.Enroll {
 		t.Fatalf("step-up of a person without a factor: %+v", next)
 	}
-	e, err := h.doors.EnrollStart(t.Context(), next.Ephemeral.Reveal(), login.Portal, "")
+	e, err := h.doors.EnrollStart(t.Context(), next.Ephemeral.Reveal(), login.Portal, "", login.Client{})
 	must(t, err)
 	bob.seed = e.Seed.Reveal()
 	done, err := h.doors.EnrollConfirm(t.Context(), bob.second(next, bob.code()))
@@ -262,7 +262,7 @@ func TestM9LastFactorStays(t *testing.T) {
 	h := newHouse(t, setting{})
 	alice := h.member("alice")
 	err := h.sealed.Update(t.Context(), func(tx store.Tx) error {
-		return h.factors.Remove(tx, account.Self(alice.id), alice.id, factor.TOTP)
+		return h.factors.Remove(tx, account.Self(alice.id), alice.id, factor.TOTP, "")
 	})
 	if !errors.Is(err, factor.ErrLastFactor) {
 		t.Errorf("removing: %v, want ErrLastFactor", err)

@@ -35,6 +35,7 @@ var refusals = [...]struct {
 	{login.ErrNoFactor, 403, "no_factor", "Set up a second factor first."},
 	{login.ErrEnrollmentClosed, 403, "enrollment_closed", "Setting up a second factor needs an invitation: ask your administrator."},
 	{login.ErrSetupDone, 409, "setup_done", "An administrator exists already."},
+	{login.ErrNotTrusted, 404, "unknown_trusted_browser", "There is no such trusted browser."},
 	{login.ErrNoMail, 409, "no_mail", "Mail is not configured here, or no portal that a link could lead to: ask your administrator."},
 	{login.ErrNoAddress, 409, "no_address", "There is no confirmed address to send to: set the user's address first."},
 	{login.ErrNoWay, 409, "no_other_way", "A new password needs a second factor that does not arrive by mail, and there is none: ask your administrator."},
@@ -43,6 +44,12 @@ var refusals = [...]struct {
 	{factor.ErrNoPending, 409, "nothing_pending", "No enrolment is pending."},
 	{factor.ErrNoMethod, 404, "unknown_method", "No such method is set up."},
 	{factor.ErrUnknownMethod, 404, "unknown_method", "This method is not offered."},
+	{factor.ErrNoTarget, 409, "no_target", "Your record has no address or number to which a code could be sent."},
+	{factor.ErrSendsNothing, 409, "no_sending_method", "This method sends nothing: its codes come from the person's own device or paper."},
+	{factor.ErrCannotSend, 409, "no_messages", "This server does not send such codes: use another way, or ask your administrator."},
+	{factor.ErrTooMany, 409, "too_many", ""},
+	{factor.ErrUnchecked, 503, "unchecked", "This code cannot be checked now: try again, or use another way."},
+	{login.ErrPasswordNotFresh, 403, "password_not_fresh", "Sign in again first: a first factor needs a password that is at most 15 minutes old."},
 	{factor.ErrLastFactor, 409, "last_factor", "The last factor stays, because two are demanded: set up another one first."},
 	{factor.ErrNoRegeneration, 409, "no_regeneration", "New recovery codes are not allowed here: ask your administrator."},
 	{account.ErrUnknownUser, 404, "unknown_user", "There is no such user."},
@@ -75,7 +82,7 @@ func Answer(err error) (status int, code, text string, retryAfter time.Duration)
 	var busy *secret.Busy
 	switch {
 	case errors.As(err, &throttled) && throttled.Sending:
-		return http.StatusTooManyRequests, "throttled", "Too many messages were sent. Wait before the next one.", throttled.RetryAfter
+		return http.StatusTooManyRequests, "throttled", "Enough messages were sent. Wait before the next one.", throttled.RetryAfter
 	case errors.As(err, &throttled):
 		return http.StatusTooManyRequests, "throttled", "Too many wrong tries. Wait before the next one.", throttled.RetryAfter
 	case errors.As(err, &busy):

@@ -78,27 +78,64 @@ func moment(t time.Time) *time.Time {
 type changeMeInput struct {
 	Body struct {
 		FullName *string `json:"full_name,omitempty" maxLength:"256"`
-		Email    *string `json:"email,omitempty" maxLength:"320"`
-		Phone    *string `json:"phone,omitempty" maxLength:"64"`
+		Email    *string `json:"email,omitempty" maxLength:"320" doc:"A code is sent there; it is yours after POST /me/confirm. Empty: none."`
+		Phone    *string `json:"phone,omitempty" maxLength:"64" doc:"With + and country code; as email."`
 	}
 }
 
-// changeMe changes the full name. An address counts only after a code that was
-// sent to it, and nothing sends yet.
-func (a *API) changeMe(ctx context.Context, c *caller, in *changeMeInput) (*meOutput, error) {
-	if in.Body.Email != nil || in.Body.Phone != nil {
-		return nil, problem(http.StatusConflict, "no_messages", "An address is changed by a code that is sent to it, and this server sends no messages: ask your administrator.")
+// Changed is the own record, and where codes went that have to be confirmed.
+type Changed struct {
+	Me
+	SentTo []string `json:"sent_to,omitempty" doc:"Where codes went, masked, for POST /me/confirm."`
+}
+
+type changedOutput struct {
+	Body Changed
+}
+
+// changeMe changes the full name at once, an address or number after the code that was
+// sent to it came back.
+func (a *API) changeMe(ctx context.Context, c *caller, in *changeMeInput) (*changedOutput, error) {
+	if in.Body.Email != nil && in.Body.Phone != nil {
+		return nil, invalid("body", "email and phone are changed one after the other")
 	}
-	var out *meOutput
+	out := &changedOutput{}
+	for field, value := range map[account.Field]*string{account.EmailField: in.Body.Email, account.PhoneField: in.Body.Phone} {
+		if value == nil {
+			continue
+		}
+		to, err := a.Doors.ChangeTarget(ctx, c.live, field, *value, c.client)
+		if err != nil {
+			return nil, gone(err)
+		}
+		if to != "" {
+			out.Body.SentTo = append(out.Body.SentTo, to)
+		}
+	}
 	err := a.Store.Update(ctx, func(tx store.Tx) error {
 		u, err := a.Directory.Update(tx, c.self(), c.live.Identity.ID, account.Change{FullName: in.Body.FullName})
 		if err != nil {
 			return err
 		}
-		out = &meOutput{Body: meOf(u, c.live)}
+		out.Body.Me = meOf(u, c.live)
 		return nil
 	})
 	return out, gone(err)
+}
+
+type confirmMeInput struct {
+	Body struct {
+		Field string `json:"field" enum:"email,phone" doc:"What the code was sent for."`
+		Code  string `json:"code" maxLength:"64"`
+	}
+}
+
+// confirmMe ends the change of an address or number.
+func (a *API) confirmMe(ctx context.Context, c *caller, in *confirmMeInput) (*meOutput, error) {
+	if err := a.Doors.ConfirmTarget(ctx, c.live, account.Field(in.Body.Field), in.Body.Code, c.client); err != nil {
+		return nil, gone(err)
+	}
+	return a.me(ctx, c, nil)
 }
 
 type passwordInput struct {
@@ -132,12 +169,14 @@ func (a *API) ownSessions(ctx context.Context, c *caller, _ *struct{}) (*session
 	return out, err
 }
 
+// endOtherSessions signs out everywhere else. Trusted browsers end too, also the one
+// that asks: whoever suspects a thief does not say which one is the thief's.
 func (a *API) endOtherSessions(ctx context.Context, c *caller, _ *struct{}) (*struct{}, error) {
-	return nil, a.Store.Update(ctx, func(tx store.Tx) error {
-		if err := a.Directory.Alive(tx, c.self()); err != nil {
+	return nil, a.onOwn(ctx, c, func(tx store.Tx, u *account.User) error {
+		if _, err := a.Sessions.RevokeAll(tx, u.ID, c.live.ID); err != nil {
 			return err
 		}
-		if _, err := a.Sessions.RevokeAll(tx, c.live.Identity.ID, c.live.ID); err != nil {
+		if _, err := a.Doors.DistrustAll(tx, c.self(), u); err != nil {
 			return err
 		}
 		return a.record(tx, c, ownEvent(c, "others"))

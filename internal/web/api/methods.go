@@ -2,12 +2,11 @@ package api
 
 import (
 	"context"
-	"errors"
+	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
-	"github.com/sallyport-auth/sallyport/internal/audit"
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/store"
@@ -16,11 +15,33 @@ import (
 // Method is a second factor as its owner sees it.
 type Method struct {
 	Name       string     `json:"name"`
+	ID         string     `json:"id,omitempty" doc:"Of the device, where there are several of one method."`
 	IsPrimary  bool       `json:"is_primary" doc:"Asked for first."`
 	Active     bool       `json:"active" doc:"false: it waits for its first code."`
 	Label      string     `json:"label"`
+	SentTo     string     `json:"sent_to,omitempty" doc:"Where its codes go, masked."`
 	AddedAt    time.Time  `json:"added_at"`
 	LastUsedAt *time.Time `json:"last_used_at" doc:"null: never."`
+}
+
+// methodsOf shows devices; ids only where the name alone does not tell them apart.
+func methodsOf(methods []factor.Method) []Method {
+	active := map[factor.Name]int{}
+	for _, m := range methods {
+		if m.Active {
+			active[m.Name]++
+		}
+	}
+	list := make([]Method, 0, len(methods))
+	for _, m := range methods {
+		shown := Method{Name: string(m.Name), IsPrimary: m.Primary, Active: m.Active, Label: m.Label, SentTo: m.Target,
+			AddedAt: m.AddedAt, LastUsedAt: moment(m.LastUsedAt)}
+		if active[m.Name] > 1 {
+			shown.ID = m.ID
+		}
+		list = append(list, shown)
+	}
+	return list
 }
 
 type methodsOutput struct {
@@ -31,10 +52,7 @@ func (a *API) methods(ctx context.Context, c *caller, _ *struct{}) (*methodsOutp
 	out := &methodsOutput{Body: []Method{}}
 	err := a.Store.View(ctx, func(tx store.Tx) error {
 		methods, err := a.Factors.Methods(tx, c.live.Identity.ID)
-		for _, m := range methods {
-			out.Body = append(out.Body, Method{Name: string(m.Name), IsPrimary: m.Primary, Active: m.Active,
-				Label: m.Label, AddedAt: m.AddedAt, LastUsedAt: moment(m.LastUsedAt)})
-		}
+		out.Body = methodsOf(methods)
 		return err
 	})
 	return out, gone(err)
@@ -61,13 +79,19 @@ type activateInput struct {
 	Method string `path:"method" maxLength:"32"`
 	Body   *struct {
 		EphemeralToken string `json:"ephemeral_token,omitempty" maxLength:"128" doc:"Of a login with status enroll, in place of a session."`
+		Label          string `json:"label,omitempty" maxLength:"128" doc:"What you call the device."`
+		Add            bool   `json:"add,omitempty" doc:"true: beside the devices of this method that there are; false: in their place."`
+		Email          string `json:"email,omitempty" maxLength:"320" doc:"For email: another address than your record has. Its first code makes it yours. Not with an ephemeral token."`
+		Phone          string `json:"phone,omitempty" maxLength:"64" doc:"For sms: another number than your record has, with + and country code. Not with an ephemeral token."`
 	}
 }
 
-// Activation is what an authenticator app needs: a secret.
+// Activation is what the first code of a method needs: a secret for an authenticator
+// app, or where the code went.
 type Activation struct {
-	OTPAuthURI string `json:"otpauth_uri"`
-	QRPNGURL   string `json:"qr_png_url,omitempty" doc:"The same as a picture, for the session's owner."`
+	OTPAuthURI string `json:"otpauth_uri,omitempty" doc:"For totp: a secret."`
+	QRPNGURL   string `json:"qr_png_url,omitempty" doc:"For totp: the same as a picture, for the session's owner."`
+	SentTo     string `json:"sent_to,omitempty" doc:"Where a code went, masked."`
 }
 
 type activateOutput struct {
@@ -77,57 +101,59 @@ type activateOutput struct {
 // activate begins an enrolment. Whoever has a factor must have proved it
 // freshly: otherwise a stolen session makes itself a factor of its own.
 func (a *API) activate(ctx context.Context, c *caller, in *activateInput) (*activateOutput, error) {
-	if in.Body != nil && in.Body.EphemeralToken != "" {
-		e, err := a.Doors.EnrollStart(ctx, in.Body.EphemeralToken, login.API, factor.Name(in.Method))
-		if err != nil {
-			return nil, err
+	method := factor.Name(in.Method)
+	o := factor.EnrollOptions{Method: method}
+	if b := in.Body; b != nil {
+		o.Name, o.Beside, o.Target = b.Label, b.Add, b.Email
+		if method == factor.SMS {
+			o.Target = b.Phone
 		}
-		return &activateOutput{Body: Activation{OTPAuthURI: e.URI}}, nil
+		if b.Email != "" && method != factor.Email || b.Phone != "" && method != factor.SMS || b.EphemeralToken != "" && o.Target != "" {
+			return nil, problem(http.StatusUnprocessableEntity, "invalid", "email is for the method email, phone for sms, and neither goes with an ephemeral token: there the address of the record counts.")
+		}
+		if b.EphemeralToken != "" {
+			e, err := a.Doors.EnrollStart(ctx, b.EphemeralToken, login.API, method, c.client)
+			if err != nil {
+				return nil, err
+			}
+			return &activateOutput{Body: Activation{OTPAuthURI: e.URI, SentTo: e.SentTo}}, nil
+		}
 	}
 	if err := c.prove(); err != nil {
 		return nil, err
 	}
-	if factor.Name(in.Method) != factor.TOTP {
-		return nil, factor.ErrUnknownMethod
-	}
-	var out *activateOutput
-	err := a.Store.Update(ctx, func(tx store.Tx) error {
-		u, err := a.freshOwner(tx, c)
-		if err != nil {
-			return err
-		}
-		e, err := a.Factors.Enroll(tx, c.self(), u.ID, factor.EnrollOptions{})
-		if err != nil {
-			return err
-		}
-		out = &activateOutput{Body: Activation{OTPAuthURI: e.URI, QRPNGURL: a.qrURL(u.Realm, u.Name)}}
-		return nil
-	})
-	a.noteClosed(c, err)
-	return out, gone(err)
-}
-
-// noteClosed notes that somebody with a password alone tried to set up a first
-// factor where the realm does not let them.
-func (a *API) noteClosed(c *caller, err error) {
-	if !errors.Is(err, factor.ErrEnrollmentClosed) {
-		return
-	}
-	who := c.live.Identity
-	a.Audit.Note(told(c, audit.Event{Time: a.Clock(), Kind: audit.KindFactorAdd, Outcome: audit.Denied, Cause: "enrollment_closed",
-		Principal: who.ID, Name: who.Name + "@" + who.Realm, Method: string(factor.TOTP)}))
-}
-
-// freshOwner demands a factor of at most account.Fresh from whoever has one.
-func (a *API) freshOwner(tx store.Tx, c *caller) (*account.User, error) {
-	u, err := a.Directory.ByID(tx, c.live.Identity.ID)
+	e, err := a.Doors.Activate(ctx, c.live, o, c.client)
 	if err != nil {
-		return nil, err
+		return nil, gone(err)
 	}
-	if len(u.Methods) > 0 && !c.live.Proof.Fresh(tx.Now(), account.Fresh) {
-		return nil, account.ErrNotFresh
+	out := &activateOutput{Body: Activation{OTPAuthURI: e.URI, SentTo: e.SentTo}}
+	if e.URI != "" {
+		out.Body.QRPNGURL = a.qrURL(c.live.Identity.Realm, c.live.Identity.Name)
 	}
-	return u, nil
+	return out, nil
+}
+
+type methodPath struct {
+	Method string `path:"method" maxLength:"32"`
+}
+
+// Challenge says where a code went.
+type Challenge struct {
+	SentTo    string `json:"sent_to" doc:"Masked. Empty: to the receiver of an own method."`
+	ExpiresIn int    `json:"expires_in,omitempty" doc:"Seconds that the ephemeral token still lives."`
+}
+
+type challengeOutput struct {
+	Body Challenge
+}
+
+// challengeOwn sends a code of an own method, for a call that asks for one.
+func (a *API) challengeOwn(ctx context.Context, c *caller, in *methodPath) (*challengeOutput, error) {
+	to, err := a.Doors.ChallengeOwn(ctx, c.live, factor.Name(in.Method), c.client)
+	if err != nil {
+		return nil, gone(err)
+	}
+	return &challengeOutput{Body: Challenge{SentTo: to}}, nil
 }
 
 func (a *API) qrURL(realm, name string) string {
@@ -164,21 +190,7 @@ func (a *API) confirm(ctx context.Context, c *caller, in *confirmInput) (*confir
 	if err := c.prove(); err != nil {
 		return nil, err
 	}
-	if factor.Name(in.Method) != factor.TOTP {
-		return nil, factor.ErrUnknownMethod
-	}
-	var codes []string
-	err := a.Store.Update(ctx, func(tx store.Tx) error {
-		u, err := a.freshOwner(tx, c)
-		if err != nil {
-			return err
-		}
-		if codes, err = a.Factors.Confirm(tx, c.self(), u.ID, in.Body.Code); err != nil {
-			return err
-		}
-		return a.goOn(tx, c)
-	})
-	a.noteClosed(c, err)
+	codes, err := a.Doors.ConfirmMethod(ctx, c.live, factor.Name(in.Method), in.Body.Code, c.client)
 	if err != nil {
 		return nil, gone(err)
 	}
@@ -200,20 +212,11 @@ func (a *API) confirmLogin(ctx context.Context, c *caller, in *confirmInput) (*c
 		RefreshToken: b.RefreshToken, TokenType: b.TokenType, ExpiresIn: b.ExpiresIn}}, nil
 }
 
-// goOn follows a change of the own factors, which raised the epoch: all other
-// sessions end with it, the one that made it goes on.
-func (a *API) goOn(tx store.Tx, c *caller) error {
-	u, err := a.Directory.ByID(tx, c.live.Identity.ID)
-	if err != nil {
-		return err
-	}
-	return a.Sessions.Raise(tx, c.live.ID, u.Epoch)
-}
-
 type deactivateInput struct {
 	Method string `path:"method" maxLength:"32"`
 	Body   *struct {
 		Code string `json:"code,omitempty" maxLength:"64" doc:"Needed unless the method still waits for its first code."`
+		ID   string `json:"id,omitempty" maxLength:"64" doc:"One device of several; without it, all of the method."`
 	}
 }
 
@@ -231,7 +234,7 @@ func (a *API) deactivate(ctx context.Context, c *caller, in *deactivateInput) (*
 		if err != nil || !active {
 			return err
 		}
-		return a.lastFactor(tx, c) // before a code is burned for nothing
+		return a.lastFactor(tx, c, in) // before a code is burned for nothing
 	})
 	switch {
 	case err != nil:
@@ -240,21 +243,21 @@ func (a *API) deactivate(ctx context.Context, c *caller, in *deactivateInput) (*
 		return nil, factor.ErrNoMethod
 	case !active:
 		return nil, gone(a.Store.Update(ctx, func(tx store.Tx) error {
-			return a.Factors.Abandon(tx, c.self(), c.live.Identity.ID)
+			return a.Factors.Abandon(tx, c.self(), c.live.Identity.ID, method)
 		}))
 	case in.Body == nil || in.Body.Code == "":
 		return nil, login.ErrCodeNeeded
 	}
 	return nil, gone(a.Doors.WithFresh(ctx, c.live, in.Body.Code, c.client, func(tx store.Tx, u *account.User) error {
-		if err := a.Factors.Remove(tx, c.self(), u.ID, method); err != nil {
+		if err := a.Factors.Remove(tx, c.self(), u.ID, method, in.Body.ID); err != nil {
 			return err
 		}
-		return a.goOn(tx, c)
+		return a.Doors.GoOn(tx, u, c.live)
 	}))
 }
 
 // lastFactor refuses early what Factors.Remove would refuse.
-func (a *API) lastFactor(tx store.Tx, c *caller) error {
+func (a *API) lastFactor(tx store.Tx, c *caller, in *deactivateInput) error {
 	u, err := a.Directory.ByID(tx, c.live.Identity.ID)
 	if err != nil {
 		return err
@@ -263,7 +266,7 @@ func (a *API) lastFactor(tx store.Tx, c *caller) error {
 	if err != nil {
 		return err
 	}
-	if u.Factors() == 1 && realm.Demanded() > 1 {
+	if u.Factors() == 1 && realm.Demanded() > 1 && (in.Body == nil || in.Body.ID == "") {
 		return factor.ErrLastFactor
 	}
 	return nil

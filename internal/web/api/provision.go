@@ -294,11 +294,12 @@ func (a *API) resetMethods(ctx context.Context, c *caller, in *UserPath) (*struc
 type userMethodInput struct {
 	UserPath
 	Method string `path:"method" maxLength:"32"`
+	ID     string `query:"id" maxLength:"64" doc:"One device of several; without it, all of the method."`
 }
 
 func (a *API) removeMethod(ctx context.Context, c *caller, in *userMethodInput) (*struct{}, error) {
 	return nil, a.onUser(ctx, c, &in.UserPath, account.Update, func(tx store.Tx, u *account.User) error {
-		return a.Factors.Remove(tx, c.actor(), u.ID, factor.Name(in.Method))
+		return a.Factors.Remove(tx, c.actor(), u.ID, factor.Name(in.Method), in.ID)
 	})
 }
 

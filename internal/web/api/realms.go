@@ -17,7 +17,7 @@ import (
 // server's default.
 type RealmSettings struct {
 	Factors       *int          `json:"factors,omitempty" minimum:"1" maximum:"2" doc:"Factors of a full login."`
-	Methods       []string      `json:"methods,omitempty" maxItems:"16" enum:"totp,recovery_code,passkey,email,sms,yubikey" doc:"Second factors that are allowed; none: all."`
+	Methods       []string      `json:"methods,omitempty" maxItems:"16" maxLength:"32" doc:"Second factors that people may set up: totp, passkey, email, sms, yubikey, recovery_code, and the installation's own ones. None: totp and passkey."`
 	Enrollment    string        `json:"enrollment,omitempty" enum:"first-login,invitation,off,open" doc:"open: at any time, where factors is 1."`
 	OTP           *OTPSettings  `json:"otp,omitempty"`
 	Skew          *int          `json:"skew,omitempty" minimum:"0" maximum:"10" doc:"Steps that are accepted on either side of now."`
@@ -28,7 +28,9 @@ type RealmSettings struct {
 	SecretLength  *int          `json:"secret_length,omitempty" minimum:"32" maximum:"128" doc:"Base32 characters of a new authenticator's seed."`
 	Issuer        string        `json:"issuer,omitempty" maxLength:"64" doc:"What authenticator apps show."`
 
-	Registration *RegistrationSettings `json:"registration,omitempty" doc:"People make their own accounts; left out: nobody does. Not for realms with capabilities."`
+	CodeLife        map[string]int64      `json:"code_life,omitempty" doc:"How long codes that are sent are good, in seconds, by method; default 600."`
+	TrustedBrowsers *int64                `json:"trusted_browsers,omitempty" minimum:"0" maximum:"31622400" doc:"Seconds that a browser stays trusted; default 2592000. 0: not offered."`
+	Registration    *RegistrationSettings `json:"registration,omitempty" doc:"People make their own accounts; left out: nobody does. Not for realms with capabilities."`
 
 	MethodLabels      map[string]string `json:"method_labels,omitempty" doc:"What methods are called towards clients of compat.trench."`
 	ConfirmDisable    *bool             `json:"confirm_disable,omitempty" doc:"compat.trench: a code is needed to switch a method off."`
@@ -124,6 +126,15 @@ func (a *API) realmOf(r account.Realm) Realm {
 		SecretLength: r.SecretLength, Issuer: r.Issuer, MethodLabels: r.MethodLabels,
 		ConfirmDisable: r.ConfirmDisable, ConfirmRegenerate: r.ConfirmRegenerate, AllowRegenerate: r.AllowRegenerate,
 	}}
+	for method, life := range r.CodeLife {
+		if out.CodeLife == nil {
+			out.CodeLife = map[string]int64{}
+		}
+		out.CodeLife[method] = int64(life / time.Second)
+	}
+	if t := r.TrustedBrowsers; t != nil {
+		out.TrustedBrowsers = new(int64(*t / time.Second))
+	}
 	if g := r.Registration; g != nil {
 		out.Registration = &RegistrationSettings{Domains: list(g.Domains)}
 	}
@@ -144,6 +155,15 @@ func (s *RealmSettings) settings() account.Settings {
 	out := account.Settings{Factors: s.Factors, Methods: s.Methods, Enrollment: s.Enrollment, Skew: s.Skew, Replay: s.Replay, Names: s.Names,
 		SecretLength: s.SecretLength, Issuer: s.Issuer, MethodLabels: s.MethodLabels,
 		ConfirmDisable: s.ConfirmDisable, ConfirmRegenerate: s.ConfirmRegenerate, AllowRegenerate: s.AllowRegenerate}
+	for method, life := range s.CodeLife {
+		if out.CodeLife == nil {
+			out.CodeLife = map[string]time.Duration{}
+		}
+		out.CodeLife[method] = time.Duration(min(max(life, 0), maxSeconds)) * time.Second
+	}
+	if t := s.TrustedBrowsers; t != nil {
+		out.TrustedBrowsers = new(time.Duration(min(max(*t, 0), maxSeconds)) * time.Second)
+	}
 	if g := s.Registration; g != nil {
 		out.Registration = &account.Registration{Domains: append([]string(nil), g.Domains...)}
 	}
@@ -237,7 +257,7 @@ func (a *API) setRealm(ctx context.Context, c *caller, in *setRealmInput) (*real
 	if err != nil {
 		return nil, err
 	}
-	if err := usable(in.Body.Methods); err != nil {
+	if err := a.usable(in.Body.Methods); err != nil {
 		return nil, err
 	}
 	var out *realmOutput
@@ -254,14 +274,17 @@ func (a *API) setRealm(ctx context.Context, c *caller, in *setRealmInput) (*real
 	return out, err
 }
 
-// usable refuses methods of which none exists here: nobody could have a second factor.
-func usable(methods []string) error {
+// maxSeconds bounds a time of the wire before it becomes a duration: some thirty years.
+const maxSeconds = 1e9
+
+// usable refuses methods of which none can be had here: nobody could have a second factor.
+func (a *API) usable(methods []string) error {
 	available := len(methods) == 0
 	for _, m := range methods {
-		available = available || factor.Available(factor.Name(m))
+		available = available || a.Factors.Available(factor.Name(m))
 	}
 	if !available {
-		return invalid("body.methods", "none of these is available in this version, so nobody could have a second factor: totp or recovery_code is expected among them")
+		return invalid("body.methods", "none of these can be had here, so nobody could have a second factor: totp is expected among them, or a method whose codes this server can send")
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/login/mailtest"
+	"github.com/sallyport-auth/sallyport/internal/notify"
 	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/session"
@@ -51,10 +52,11 @@ type world struct {
 	store    store.Store
 	mail     *mailtest.Mail
 
-	puts atomic.Int64 // records that Updates of the API wrote or deleted
-	mu   sync.Mutex
-	said strings.Builder // every answer
-	log  strings.Builder
+	puts   atomic.Int64 // records that Updates of the API wrote or deleted
+	mu     sync.Mutex
+	said   strings.Builder // every answer
+	log    strings.Builder
+	outbox *notify.Outbox
 }
 
 type worldOptions struct {
@@ -64,6 +66,7 @@ type worldOptions struct {
 	realms   map[string]account.Settings
 	hasher   *secret.Hasher // nil: a cheap one
 	level    slog.Level     // of what is logged; 0: info
+	post     *post          // what sends codes; nil: nothing does
 }
 
 // newQuietWorld is a world for benchmarks: it logs errors alone.
@@ -125,7 +128,11 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	}
 	w.dir = account.New(account.Options{Audit: log, Realms: o.realms})
 	must(t, w.dir.EnsureReserved(t.Context(), st))
-	factors := factor.New(factor.Options{Directory: w.dir, Audit: log, Derive: st.Derive})
+	rooms := factor.Options{Directory: w.dir, Audit: log, Derive: st.Derive}
+	if o.post != nil {
+		rooms.Sender = o.post
+	}
+	factors := factor.New(rooms)
 	sessions, err := session.New(session.Options{Store: st, Derive: st.Derive, Directory: w.dir, Audit: log, Clock: w.clock.Now, Logger: logger, Issuer: portal})
 	must(t, err)
 	w.sessions, w.store = sessions, st
@@ -151,9 +158,10 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	})
 	w.dir.OnDeleteService(func(tx store.Tx, s *account.Service) error { return counters.Forget(tx, s.ID) })
 	programs := login.NewPrograms(login.ProgramOptions{Store: st, Directory: w.dir, Throttle: counters, Audit: log, Derive: st.Derive, Clock: w.clock.Now})
+	w.outbox = notify.New(notify.Options{Store: st, Derive: st.Derive, Clock: w.clock.Now})
 	options := api.Options{
 		Programs: programs, Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Doors: doors, Hasher: hasher,
-		Audit: log, Derive: st.Derive, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
+		Audit: log, Outbox: w.outbox, Derive: st.Derive, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
 		Cookies: web.Cookies{Scheme: "https", Domain: o.domain},
 	}
 	if o.noPortal {

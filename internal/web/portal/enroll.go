@@ -136,7 +136,7 @@ func enrollPage(x *exchange) error {
 			return x.plain(http.StatusOK, "")
 		}
 		var err error
-		if e, err = x.p.doors.EnrollStart(x.context(), x.token, login.Portal, factor.TOTP); err != nil {
+		if e, err = x.p.doors.EnrollStart(x.context(), x.token, login.Portal, factor.TOTP, x.caller()); err != nil {
 			return x.lost(err)
 		}
 	}

@@ -86,7 +86,7 @@ func totpConfirm(x *exchange) error {
 	var codes []string
 	err = x.change(func(tx store.Tx) (err error) {
 		id := x.live.Identity.ID
-		if codes, err = x.p.factors.Confirm(tx, x.self(), id, x.form["code"]); err != nil {
+		if codes, err = x.p.factors.Confirm(tx, x.self(), id, factor.TOTP, factor.Proof{Code: x.form["code"]}); err != nil {
 			return err
 		}
 		u, err := x.p.directory.ByID(tx, id)
