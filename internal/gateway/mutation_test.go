@@ -32,6 +32,7 @@ var verifying = []struct {
 	{"factor/recovery.go", "factor", []string{"tryRecovery", "cleanRecovery"}},
 	{"login/ephemeral.go", "login", []string{"ticketOf", "owner", "wrong"}},
 	{"login/second.go", "login", []string{"passSecond", "judge"}},
+	{"login/trusted.go", "login", []string{"trusts", "trust"}},
 	{"login/again.go", "login", []string{"onceMore", "openedBy"}},
 	{"login/prove.go", "login", []string{"Prove"}},
 	{"session/facade.go", "session", []string{"FacadeSession"}},

@@ -419,7 +419,8 @@ func (c *Config) planThrottle(p *plan, _ shell) error {
 		name string
 		from *int
 		to   *int
-	}{{"principal", t.Principal, &p.throttle.Principal}, {"network", t.Network, &p.throttle.Network}, {"closed", t.Closed, &p.throttle.Closed}, {"sends", t.Sends, &p.throttle.Sends}, {"network_sends", t.NetworkSends, &p.throttle.NetworkSends}} {
+	}{{"principal", t.Principal, &p.throttle.Principal}, {"network", t.Network, &p.throttle.Network}, {"closed", t.Closed, &p.throttle.Closed},
+		{"sends", t.Sends, &p.throttle.Sends}, {"network_sends", t.NetworkSends, &p.throttle.NetworkSends}} {
 		if n.from == nil {
 			continue
 		}
