@@ -35,7 +35,11 @@ var walls = []struct{ forbidden, allowed, reason string }{
 	{"github.com/dgraph-io/badger/", "internal/store/badger", "only store/badger knows Badger: everything else must work on any engine"},
 	{"github.com/jackc/pgx/", "internal/store/postgres", "only store/postgres knows PostgreSQL"},
 	{"github.com/caddyserver/caddy/", "caddymodule,scripts/caddy", "the core must run without Caddy"},
-	{"net/http", "internal/web,internal/command,internal/gateway,standalone,caddymodule,scripts/bare,scripts/programs,examples", "rooms below web decide; they do not speak HTTP"},
+	{"net/http", "internal/notify/post,internal/notify/notifytest,internal/web,internal/command,internal/gateway,standalone,caddymodule,scripts/bare,scripts/programs,examples", "rooms below web decide; they do not speak HTTP, but for messages that leave by it"},
+	{"github.com/wneessen/go-mail", "internal/notify/mail", "only notify/mail speaks SMTP: rooms queue messages and wait for nobody"},
+	{"github.com/wneessen/go-mail/", "internal/notify/mail", "only notify/mail speaks SMTP: rooms queue messages and wait for nobody"},
+	{"github.com/emersion/go-smtp", "internal/notify/notifytest", "a server for mail is for tests alone"},
+	{"github.com/sallyport-auth/sallyport/internal/notify/notifytest", "internal/notify/notifytest", "tests alone may stand in for those who carry messages"},
 	{"github.com/prometheus/", "internal/gateway,standalone,caddymodule", "rooms say what happened, by events and observers; only the assembly knows who counts it, and no room can invent a label"},
 	{"github.com/spf13/cobra", "internal/command,standalone,caddymodule", "the command line stands in one room"},
 }

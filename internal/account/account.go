@@ -78,7 +78,9 @@ type User struct {
 	Name        string       `json:"name"`
 	Realm       string       `json:"realm"`
 	Email       string       `json:"email,omitempty"`
-	Unconfirmed bool         `json:"unconfirmed,omitempty"` // nobody but its owner says that the address is theirs
+	Unconfirmed bool         `json:"unconfirmed,omitempty"`  // nobody but its owner says that the address is theirs
+	FormerEmail string       `json:"former_email,omitempty"` // the confirmed address before this one: whoever reads it is told
+	FormerAt    time.Time    `json:"former_at,omitzero"`     // when it was given back
 	FullName    string       `json:"full_name,omitempty"`
 	Phone       string       `json:"phone,omitempty"`
 	Groups      []string     `json:"groups,omitempty"`

@@ -38,6 +38,7 @@ type Actor struct {
 	over     []Grant       // of a facade
 	behalf   string        // likewise: whose call it is
 
+	aside       bool                    // see Aside
 	behalfRealm string                  // likewise
 	closed      func(realm string) bool // likewise: see Closed; nil: none
 }
@@ -109,6 +110,14 @@ func (a Actor) As(caller principal.Ref) Actor {
 // the session that must live at the change: see SetLiving.
 func (a Actor) From(client netip.Addr, session string) Actor {
 	a.client, a.session = client, session
+	return a
+}
+
+// Aside returns the actor with events of which their persons are told nothing by
+// themselves (audit.Event.Aside): for steps of what is told as a whole, and for
+// imports, of which nobody could know.
+func (a Actor) Aside() Actor {
+	a.aside = true
 	return a
 }
 
@@ -317,5 +326,6 @@ func (d *Directory) record(tx store.Tx, r rights, e audit.Event) error {
 	}
 	e.Outcome = audit.OK
 	e.Actor, e.Client, e.Session = r.name, r.actor.client, r.actor.session
+	e.Aside = e.Aside || r.actor.aside
 	return d.audit.Record(tx, e)
 }

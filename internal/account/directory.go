@@ -30,6 +30,9 @@ func New(o Options) *Directory {
 		if err == nil {
 			err = o.Realms[name].validate(realm)
 		}
+		if err == nil && o.Realms[name].Registration != nil {
+			err = d.mayRegister(Realm{Name: realm, Settings: d.defaults(realm).over(o.Realms[name])})
+		}
 		if _, twice := d.configured[realm]; err == nil && twice {
 			err = errors.New("it stands there twice")
 		}

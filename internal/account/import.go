@@ -43,8 +43,10 @@ const (
 // It is for the local administrator, whom nothing is refused that could come after
 // the first write: to take away the last one who could log in. So a refusal comes
 // before anything was written, and a transaction may go on with the next user.
+// Its events are Aside.
 // Errors: those of Create and of Update, ErrNeedsFactor.
 func (d *Directory) Import(tx store.Tx, a Actor, n Imported, update bool) (*User, Outcome, error) {
+	a = a.Aside()
 	fresh, err := d.plan(tx, a, &n)
 	if err != nil {
 		return nil, 0, err

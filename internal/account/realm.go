@@ -35,6 +35,12 @@ type RecoverySettings struct {
 	Plain    bool   `json:"plain,omitempty"` // printed without hyphens
 }
 
+// Registration lets people make their own accounts in a realm, each with an address
+// that they proved to read. No realm whose members may do something to others has it.
+type Registration struct {
+	Domains []string `json:"domains"` // of the addresses: canonical, without subdomains; empty: all
+}
+
 // Lifetimes of sessions. In JSON they are nanoseconds.
 type Lifetimes struct {
 	Idle     time.Duration `json:"idle"`
@@ -57,6 +63,7 @@ type Settings struct {
 	SecretLength  *int              `json:"secret_length,omitempty"` // base32 characters of a new authenticator's seed
 	Issuer        string            `json:"issuer,omitempty"`        // what authenticator apps show; default: the installation's name
 	MethodLabels  map[string]string `json:"method_labels,omitempty"` // what methods are called, where a client asks
+	Registration  *Registration     `json:"registration,omitempty"`  // whether people make their own accounts; nil: no
 
 	// CodeLife is how long codes that are sent are good, by method; a method that is
 	// not named: ten minutes.
@@ -249,6 +256,9 @@ func (d *Directory) SetRealm(tx store.Tx, a Actor, name string, s Settings, gran
 		if err := setGrants(tx, rights, r, *grants); err != nil {
 			return Realm{}, err
 		}
+	}
+	if err := d.mayRegister(d.effective(r)); err != nil {
+		return Realm{}, err
 	}
 	if err := saveRealm(tx, r); err != nil {
 		return Realm{}, err

@@ -111,6 +111,9 @@ func (s Settings) clone() Settings {
 	s.OTP, s.RecoveryCodes, s.Session = copied(s.OTP), copied(s.RecoveryCodes), copied(s.Session)
 	s.Methods, s.MethodLabels = slices.Clone(s.Methods), maps.Clone(s.MethodLabels)
 	s.SecretLength, s.CodeLife = copied(s.SecretLength), maps.Clone(s.CodeLife)
+	if s.Registration = copied(s.Registration); s.Registration != nil {
+		s.Registration.Domains = slices.Clone(s.Registration.Domains)
+	}
 	s.TrustedBrowsers = copied(s.TrustedBrowsers)
 	s.ConfirmDisable, s.ConfirmRegenerate, s.AllowRegenerate = copied(s.ConfirmDisable), copied(s.ConfirmRegenerate), copied(s.AllowRegenerate)
 	return s
@@ -168,6 +171,11 @@ func (s Settings) validate(realm string) error {
 	}
 	if err := s.validTexts(); err != nil {
 		return err
+	}
+	if s.Registration != nil {
+		if err := s.Registration.validate(realm); err != nil {
+			return err
+		}
 	}
 	if err := s.validTrust(realm); err != nil {
 		return err
@@ -229,8 +237,8 @@ func validMethods(methods []string) error {
 		return refuse(ErrInvalid, "at most %d methods are allowed", maxMethods)
 	}
 	for i, m := range methods {
-		bad := strings.ContainsFunc(m, func(r rune) bool { return (r < 'a' || r > 'z') && r != '_' })
-		if m == "" || len(m) > maxMethodName || bad || slices.Contains(methods[:i], m) {
+		bad := strings.ContainsFunc(m, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' })
+		if m == "" || m[0] < 'a' || len(m) > maxMethodName || bad || slices.Contains(methods[:i], m) {
 			return refuse(ErrInvalid, "methods holds %.32q: names such as totp are expected, each once", m)
 		}
 	}

@@ -355,7 +355,9 @@ func added(before, after []string) (groups []string) {
 	return groups
 }
 
+// moveAddress gives the address of before back and takes that of after.
 func moveAddress(tx store.Tx, before, after *User) error {
+	after.FormerEmail, after.FormerAt = confirmed(before.Email, before.Unconfirmed), tx.Now()
 	if before.Email != "" {
 		if err := tx.Delete(addressKey(before.Realm, before.Email)); err != nil {
 			return err

@@ -40,6 +40,10 @@ type Event struct {
 	Session   string            `json:"session,omitempty"` // public id of the session
 	Method    string            `json:"method,omitempty"`  // the factor or the door
 	Detail    map[string]string `json:"detail,omitempty"`  // few words more; at most 16 of 256 bytes
+
+	// Aside is an event of which its person is told nothing by itself: it is part of
+	// a greater one, or of a move from elsewhere. It is not stored; Within sees it.
+	Aside bool `json:"-"`
 }
 
 // Options of a Log. The zero Options are good: silent, DefaultRetention.
@@ -60,4 +64,11 @@ type Log struct {
 	mu          sync.Mutex
 	subscribers map[int]func(Event)
 	next        int
+
+	within atomic.Pointer[within]
+}
+
+// within is what has to happen in the transaction of an event.
+type within struct {
+	fn func(store.Tx, Event) error
 }

@@ -54,7 +54,24 @@ func (l *Log) Record(tx store.Tx, e Event) error {
 		return err
 	}
 	tx.After(func() { l.tell(e) })
+	if w := l.within.Load(); w != nil {
+		return w.fn(tx, e)
+	}
 	return nil
+}
+
+// Within has fn called inside the transaction of each Record from now on, after the
+// event was stored: so what must follow an event, such as a message to whom it
+// concerns, exists exactly if the event does, and no door can forget it. An error of
+// fn undoes the transaction. fn reads and writes through tx alone, may run more than
+// once, and must not Record.
+//
+// There is one such function: the newest counts, so that of two configurations which
+// overlap at a reload one alone speaks. stop takes it away if it still counts.
+func (l *Log) Within(fn func(tx store.Tx, e Event) error) (stop func()) {
+	w := &within{fn: fn}
+	l.within.Store(w)
+	return func() { l.within.CompareAndSwap(w, nil) }
 }
 
 // Note writes the log line and calls the subscribers at once; nothing is stored.

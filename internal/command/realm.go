@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/spf13/cobra"
@@ -79,7 +80,7 @@ func realmPath(name string) (string, error) {
 }
 
 func (l *line) realmSet() *cobra.Command {
-	var capabilities []string
+	var capabilities, registration []string
 	var asJSON bool
 	var set realmFlags
 	cmd := &cobra.Command{
@@ -101,6 +102,10 @@ func (l *line) realmSet() *cobra.Command {
 			if changed("factors") && set.factors != 1 && set.factors != 2 {
 				return usage("--factors is 1 or 2")
 			}
+			values, err := set.values()
+			if err != nil {
+				return err
+			}
 			return l.withNew(cmd.Context(), func(c *client) error {
 				// stored=true: what was set, without the defaults that would
 				// otherwise be nailed down by writing them back.
@@ -112,10 +117,13 @@ func (l *line) realmSet() *cobra.Command {
 				for _, key := range []string{"realm", "default", "capabilities"} { // those stay unless they are named
 					delete(r, key)
 				}
-				for flag, value := range set.values() {
+				for flag, value := range values {
 					if changed(flag) {
 						r[strings.ReplaceAll(flag, "-", "_")] = value
 					}
+				}
+				if changed("registration") {
+					setRegistration(r, registration)
 				}
 				if changed("capabilities") {
 					r["capabilities"] = parseGrants(capabilities)
@@ -134,8 +142,22 @@ func (l *line) realmSet() *cobra.Command {
 	f := cmd.Flags()
 	set.add(f)
 	f.StringSliceVar(&capabilities, "capabilities", nil, "what its members may do: `list,create:staff+users`, or nothing: \"\"")
+	f.StringSliceVar(&registration, "registration", nil, "let people make their own accounts with addresses of `example.com,example.org`, of any: \"*\", or no longer: \"\"")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// setRegistration writes into a realm's record whose readers of mail may register.
+func setRegistration(record map[string]any, domains []string) {
+	domains = slices.DeleteFunc(domains, func(d string) bool { return d == "" })
+	switch {
+	case len(domains) == 0:
+		delete(record, "registration")
+	case len(domains) == 1 && domains[0] == "*":
+		record["registration"] = map[string]any{"domains": []string{}}
+	default:
+		record["registration"] = map[string]any{"domains": domains}
+	}
 }
 
 // realmFlags are the settings of a realm that have one value. A flag's name is that of
@@ -145,6 +167,8 @@ type realmFlags struct {
 	methods                                            []string
 	enrollment, replay, names, issuer                  string
 	confirmDisable, confirmRegenerate, allowRegenerate bool
+	codeLife                                           map[string]string
+	trustedBrowsers                                    time.Duration
 }
 
 func (r *realmFlags) add(f *pflag.FlagSet) {
@@ -156,18 +180,29 @@ func (r *realmFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&r.names, "names", "", "how names are spelled: `precis` or exact, while there are no members")
 	f.StringVar(&r.issuer, "issuer", "", "what authenticator apps show as the `name` of the service")
 	f.IntVar(&r.secretLength, "secret-length", 0, "base32 `characters` of a new authenticator's seed")
+	f.StringToStringVar(&r.codeLife, "code-life", nil, "how long codes that are sent are good, by method: `email=5m,sms=2m`")
+	f.DurationVar(&r.trustedBrowsers, "trusted-browsers", 0, "how long a browser stays trusted, such as `720h`; 0: not offered")
 	f.BoolVar(&r.allowRegenerate, "allow-regenerate", true, "people may make themselves new recovery codes")
 	f.BoolVar(&r.confirmRegenerate, "confirm-regenerate", true, "compat.trench: for a code alone")
 	f.BoolVar(&r.confirmDisable, "confirm-disable", true, "compat.trench: a method is switched off for a code alone")
 }
 
 // values are all of them, by flag.
-func (r *realmFlags) values() map[string]any {
+func (r *realmFlags) values() (map[string]any, error) {
+	lives := map[string]int64{}
+	for method, text := range r.codeLife {
+		life, err := time.ParseDuration(text)
+		if err != nil || life < time.Second {
+			return nil, usage("--code-life is a method and a length of time, such as email=5m")
+		}
+		lives[method] = int64(life / time.Second)
+	}
 	return map[string]any{
-		"factors": r.factors, "methods": r.methods, "enrollment": r.enrollment, "skew": r.skew, "replay": r.replay, "names": r.names,
+		"code-life": lives, "trusted-browsers": int64(r.trustedBrowsers / time.Second),
+		"factors":   r.factors, "methods": r.methods, "enrollment": r.enrollment, "skew": r.skew, "replay": r.replay, "names": r.names,
 		"issuer": r.issuer, "secret-length": r.secretLength, "allow-regenerate": r.allowRegenerate,
 		"confirm-regenerate": r.confirmRegenerate, "confirm-disable": r.confirmDisable,
-	}
+	}, nil
 }
 
 func (l *line) realmList() *cobra.Command {

@@ -47,7 +47,7 @@ func (f *Factors) Enroll(tx store.Tx, actor account.Actor, id principal.ID, o En
 	if err := f.mayBegin(tx, actor, u); err != nil {
 		return nil, err
 	}
-	if o.Confirmed && o.method() != TOTP {
+	if o.Confirmed && o.method() != TOTP && !Sendable(o.method()) {
 		return nil, ErrUnknownMethod
 	}
 	d, err := f.draft(tx, u.Ref(), u, o)
@@ -63,6 +63,9 @@ func (f *Factors) Enroll(tx store.Tx, actor account.Actor, id principal.ID, o En
 	}
 	e := d.Enrollment()
 	e.Active, e.RecoveryCodes = true, codes
+	if e.Method != TOTP {
+		return e, nil
+	}
 	return e, f.show(tx, id)
 }
 

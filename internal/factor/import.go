@@ -60,13 +60,14 @@ func unfit(format string, args ...any) error {
 // Bring gives a person who has no factor the authenticator that they use
 // already, active at once, and the recovery codes that they have. The seed is
 // shown to nobody here, and no recovery codes are made: nobody would see them.
-// The epoch rises.
+// The epoch rises; the event is Aside.
 // Errors: ErrDenied where there is a factor, those of Brought.Validate,
 // ErrUnknownMethod, and those of account.
 func (f *Factors) Bring(tx store.Tx, actor account.Actor, id principal.ID, b Brought) error {
 	if err := b.Validate(); err != nil {
 		return err
 	}
+	actor = actor.Aside()
 	u, err := f.dir.ByID(tx, id)
 	if err != nil {
 		return err

@@ -181,6 +181,9 @@ func (w *sentWay) draft(tx store.Tx, _ principal.Ref, u *account.User, o EnrollO
 		return nil, ErrNoTarget
 	}
 	to, err := targetOf(u, w.name)
+	if o.Confirmed {
+		return w.unasked(err)
+	}
 	if field, ok := w.field(); ok && o.Target != "" {
 		to, err = account.CanonicalTarget(field, o.Target)
 	}
@@ -192,6 +195,18 @@ func (w *sentWay) draft(tx store.Tx, _ principal.Ref, u *account.User, o EnrollO
 		return nil, err
 	}
 	return &Draft{Method: w.name, Sent: sent, Own: o.Target != ""}, nil
+}
+
+// unasked is a draft that is active at once: nothing is sent, so nothing was proved, and
+// an address that its owner alone calls theirs stays unconfirmed until a code came back.
+func (w *sentWay) unasked(noTarget error) (*Draft, error) {
+	if noTarget != nil {
+		return nil, noTarget
+	}
+	if w.sender == nil || !w.sender.Sends(w.name) {
+		return nil, ErrCannotSend
+	}
+	return &Draft{Method: w.name}, nil
 }
 
 // field is where the account says the method's target.
@@ -216,20 +231,31 @@ func (w *sentWay) check(tx store.Tx, id principal.ID, d *Draft, p Proof) (Checke
 	return Checked{Result: w.match(d.Sent, id, p.Code, ForSetup, tx.Now()), Method: w.name, Step: -1}, nil
 }
 
-// adopt stores the method. The code that came back says that the address is the
-// person's.
+// adopt stores the method. The code that came back, where one was sent, says that the
+// address is the person's.
 func (w *sentWay) adopt(tx store.Tx, u *account.User, d *Draft, _ int64) error {
 	if field, ok := w.field(); ok && d.Own {
 		if _, err := w.dir.SetTarget(tx, account.Self(u.ID), u.ID, field, d.Sent.To); err != nil {
 			return err
 		}
-	} else if w.name == Email {
-		if err := w.dir.ConfirmAddress(tx, u.ID, d.Sent.To); err != nil {
+	} else if d.Sent != nil {
+		if err := w.cameBack(tx, u, d.Sent.To); err != nil {
 			return err
 		}
 	}
-	rec := &sentRecord{AddedAt: tx.Now(), UsedAt: tx.Now()}
+	rec := &sentRecord{AddedAt: tx.Now()}
+	if d.Sent != nil {
+		rec.UsedAt = tx.Now()
+	}
 	return store.Save(tx, sentKey(u.ID, w.name), rec, time.Time{})
+}
+
+// cameBack notes that a code which was sent there came back.
+func (w *sentWay) cameBack(tx store.Tx, u *account.User, to string) error {
+	if w.name != Email {
+		return nil
+	}
+	return w.dir.ConfirmAddress(tx, u.ID, to)
 }
 
 func (w *sentWay) devices(tx store.Tx, u *account.User) ([]Method, error) {
@@ -252,14 +278,20 @@ func (w *sentWay) try(tx store.Tx, u *account.User, p Proof) (Checked, error) {
 	if to, err := targetOf(u, w.name); err != nil || to != rec.Code.To {
 		return refused(w.name), nil
 	}
-	result := w.match(rec.Code, u.ID, p.Code, ForLogin, tx.Now())
-	if result == Good {
+	c := Checked{Result: w.match(rec.Code, u.ID, p.Code, ForLogin, tx.Now()), Method: w.name, Step: -1}
+	if c.Result != Wrong {
+		c.Sent = string(rec.Code.Sum)
+	}
+	switch c.Result {
+	case Replayed:
+		return c, nil
+	case Good:
 		rec.UsedAt = tx.Now()
+		if err := w.cameBack(tx, u, rec.Code.To); err != nil {
+			return refused(w.name), err
+		}
 	}
-	if result == Replayed {
-		return Checked{Result: result, Method: w.name, Step: -1}, nil
-	}
-	return Checked{Result: result, Method: w.name, Step: -1}, store.Save(tx, sentKey(u.ID, w.name), rec, time.Time{})
+	return c, store.Save(tx, sentKey(u.ID, w.name), rec, time.Time{})
 }
 
 func (w *sentWay) remove(tx store.Tx, id principal.ID, device string) (int, error) {

@@ -433,6 +433,38 @@ func TestThereIsAlwaysOnePrimaryMethod(t *testing.T) {
 	one("a refused change")
 }
 
+// Whoever asks about nobody learns nothing, and events name a method.
+func TestACodeOfNobody(t *testing.T) {
+	h, _ := sending(t, account.Settings{})
+	for method, want := range map[factor.Name]factor.Name{"": factor.TOTP, factor.Any: factor.TOTP, factor.Email: factor.Email, factor.RecoveryCode: factor.RecoveryCode} {
+		h.update(func(tx store.Tx) error {
+			c, err := h.factors.Try(tx, principal.ID{1}, method, factor.Proof{Code: "123456"})
+			if c.Result != factor.Wrong || c.Method != want || c.Step != -1 {
+				t.Errorf("method %q: %+v", method, c)
+			}
+			return err
+		})
+	}
+}
+
+// The list says when a method last proved something, not when somebody guessed.
+func TestLastUse(t *testing.T) {
+	h, p := sending(t, account.Settings{})
+	alice := h.reachable("alice")
+	h.activate(p, alice, factor.Email)
+	added := h.methods(alice)[0].LastUsedAt
+	h.clock.Advance(time.Hour)
+	h.send(alice, factor.Email)
+	h.verify(alice, factor.Email, other(p.last(t).Code))
+	if got := h.methods(alice)[0].LastUsedAt; !got.Equal(added) {
+		t.Errorf("a wrong code counts as a use: %v", got)
+	}
+	h.verify(alice, factor.Email, p.last(t).Code)
+	if got := h.methods(alice)[0].LastUsedAt; !got.Equal(h.clock.Now()) {
+		t.Errorf("a good code counts as no use: %v", got)
+	}
+}
+
 func TestMask(t *testing.T) {
 	for target, want := range map[string]string{
 		"alice@example.com": "a•••@example.com", "é@example.com": "é•••@example.com", "@example.com": "•••@example.com",

@@ -32,6 +32,9 @@ type Checked struct {
 	Method Name  // by which it was judged, never Any; Wrong: what its form says
 	Step   int64 // of TOTP: Good, burned now; Replayed, burned before; else -1
 	Left   int   // recovery codes still good, where Method is RecoveryCode
+	// Sent tells codes that were sent from each other: Good, burned now; Replayed, burned
+	// before; else "". It is no secret, and names no code.
+	Sent string
 }
 
 func refused(method Name) Checked { return Checked{Method: method, Step: -1} }

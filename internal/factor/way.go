@@ -125,8 +125,9 @@ type EnrollOptions struct {
 	Params *otp.Params // TOTP; nil: the realm's, else SHA1, 6 digits, 30 s
 	Issuer string      // TOTP; "": the realm's, else the gateway's
 	Label  string      // TOTP: the account in the app; "": name@realm
-	// Confirmed makes a TOTP active at once, without a code: for administrators,
-	// the command line and provisioning services.
+	// Confirmed makes a TOTP, or a method that sends, active at once, without a code: for
+	// administrators, the command line, provisioning services, and the facade of an
+	// older system that asked for none. A method that sends has sent nothing.
 	Confirmed bool
 }
 

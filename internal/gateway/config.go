@@ -71,6 +71,26 @@ type Config struct {
 	// DefaultRealm is where a bare name is looked for. Default: users.
 	DefaultRealm string `json:"default_realm,omitempty"`
 
+	// Mail is who sends mail, and as whom:
+	// "smtp://USER:PASSWORD@HOST:PORT NAME <ADDRESS>". smtp:// uses STARTTLS where
+	// offered, and demands it unless HOST is loopback; smtps:// is TLS from the
+	// start. log writes mail to the log instead. Default: no mail is sent.
+	Mail string `json:"mail,omitempty"`
+
+	// SMS is who sends short messages: twilio, smsapi, or log. Default: nobody.
+	SMS *SMS `json:"sms,omitempty"`
+
+	// Methods are own ways to reach people, by name.
+	Methods map[string]Method `json:"methods,omitempty"`
+
+	// YubiKey is who judges YubiKeys whose secrets are not registered here. Default:
+	// nobody.
+	YubiKey *YubiKey `json:"yubikey,omitempty"`
+
+	// Templates is a directory of texts that take the place of the built-in ones,
+	// such as login_code.txt. Read at the start and at a reload.
+	Templates string `json:"templates,omitempty"`
+
 	Throttle  Throttle         `json:"throttle,omitzero"`
 	Session   Session          `json:"session,omitzero"`
 	Passwords Passwords        `json:"passwords,omitzero"`
@@ -94,8 +114,8 @@ type Config struct {
 	inserted inserted
 }
 
-// Throttle holds the limits on wrong tries. A pointer that is nil means the
-// default; 0 switches one off.
+// Throttle holds the limits on wrong tries and on messages. A pointer that is nil
+// means the default; 0 switches one off.
 type Throttle struct {
 	Principal *int      `json:"principal,omitempty"` // wrong tries without delay; default 5
 	Network   *int      `json:"network,omitempty"`   // wrong tries per network and window; default 30
@@ -103,6 +123,10 @@ type Throttle struct {
 	Delay     *Duration `json:"delay,omitempty"`     // first delay, doubling; default 1s
 	DelayMax  *Duration `json:"delay_max,omitempty"` // default 15m
 	Closed    *int      `json:"closed,omitempty"`    // wrong codes that close a place; default 50
+
+	Sends        *int      `json:"sends,omitempty"`         // messages to a person per window; default 5
+	NetworkSends *int      `json:"network_sends,omitempty"` // messages that a network causes per window; default 20
+	SendWindow   *Duration `json:"send_window,omitempty"`   // default 15m
 }
 
 // Session holds the lives of sessions. Zero means the default: 8h, 168h, 720h.
@@ -145,6 +169,7 @@ type Realm struct {
 	Skew          *int           `json:"skew,omitempty"`       // steps on either side; default 1
 	RecoveryCodes *RecoveryCodes `json:"recovery_codes,omitempty"`
 	Session       *Session       `json:"session,omitempty"`
+	Registration  []string       `json:"registration,omitempty"` // domains of addresses whose readers make their own accounts; * is any; default nobody
 
 	Names             string            `json:"names,omitempty"`              // precis (default) or exact: as they came, up to 128 bytes
 	SecretLength      *int              `json:"secret_length,omitempty"`      // characters of new seeds, in base32
@@ -212,6 +237,7 @@ func (r Realm) settings(realm string, base account.Lifetimes, facade account.Set
 		Factors: r.Factors, Methods: r.Methods, Enrollment: r.Enrollment, Replay: r.Replay, OTP: r.OTP, Skew: r.Skew,
 		Names: r.Names, SecretLength: r.SecretLength, Issuer: r.Issuer, MethodLabels: r.MethodLabels,
 		ConfirmDisable: r.ConfirmDisable, ConfirmRegenerate: r.ConfirmRegenerate, AllowRegenerate: r.AllowRegenerate,
+		Registration: registration(r.Registration),
 	}
 	if r.TrustedBrowsers != nil {
 		s.TrustedBrowsers = new(r.TrustedBrowsers.std())
@@ -248,6 +274,17 @@ func (r Realm) settings(realm string, base account.Lifetimes, facade account.Set
 		s.OTP = &p
 	}
 	return s
+}
+
+// registration reads domains; a * alone is all of them, and none is nobody.
+func registration(domains []string) *account.Registration {
+	switch {
+	case len(domains) == 0:
+		return nil
+	case len(domains) == 1 && domains[0] == "*":
+		return &account.Registration{}
+	}
+	return &account.Registration{Domains: domains}
 }
 
 // over returns base with the values that are set.

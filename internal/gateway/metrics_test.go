@@ -200,11 +200,11 @@ func TestTheManualNamesEveryMetric(t *testing.T) {
 // of the configuration of the tests below.
 func words(rules ...string) map[string][]string {
 	kinds := []string{"other", "login", "login.password", "login.code", "login.recovery_code", "login.step_up", "logout", "session.open", "session.revoke", "session.refresh",
-		"user.create", "user.update", "user.delete", "user.disable", "user.enable", "password.change", "factor.add", "factor.remove", "factor.reset", "factor.primary",
+		"user.create", "user.update", "user.delete", "user.disable", "user.enable", "password.change", "password.reset_link", "password.reset", "not_me", "register", "factor.add", "factor.remove", "factor.reset", "factor.primary",
 		"factor.verify", "recovery_codes.new", "secret.shown", "trusted_browser.add", "trusted_browser.remove", "realm.set", "realm.delete", "setup", "invite", "throttled", "guard", "keys"}
 	return map[string][]string{
 		"rule": append(rules, "none"), "kind": kinds, "op": {"view", "update"}, "version": {"test"}, "door": {"portal", "api", "other"},
-		"tried": {"password", "code", "recovery_code", "fresh", "password_change", "other"}, "cause": {"principal", "network", "closed", "other"},
+		"tried": {"password", "code", "recovery_code", "fresh", "password_change", "password_reset", "register", "other"}, "cause": {"principal", "network", "closed", "other"},
 		"outcome": {"allow", "challenge", "deny", "bad-request", "method-not-allowed", "throttled", "unavailable", "ok", "denied", "failed", "other",
 			"step_up", "wrong_password", "wrong_code", "replay", "dead_token", "not_enrolled"},
 	}

@@ -24,8 +24,11 @@ var verifying = []struct {
 	functions  []string
 }{
 	{"otp/otp.go", "otp", []string{"Clean", "Match"}},
-	{"factor/factor.go", "factor", []string{"burn"}},
-	{"factor/verify.go", "factor", []string{"Try", "Verify", "Again", "tryTOTP", "confirmed"}},
+	{"factor/totp.go", "factor", []string{"burn", "try", "Again", "again", "confirmed"}},
+	{"factor/verify.go", "factor", []string{"Try", "Verify", "tryMethods", "tryMethod", "tryAny"}},
+	{"factor/sent.go", "factor", []string{"match", "check", "try"}},
+	{"factor/target.go", "factor", []string{"ConfirmTarget"}},
+	{"factor/enroll.go", "factor", []string{"Confirm", "mayBegin"}},
 	{"factor/recovery.go", "factor", []string{"tryRecovery", "cleanRecovery"}},
 	{"login/ephemeral.go", "login", []string{"ticketOf", "owner", "wrong"}},
 	{"login/second.go", "login", []string{"passSecond", "judge"}},

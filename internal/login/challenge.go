@@ -24,14 +24,7 @@ func (d *Doors) Challenge(ctx context.Context, token string, door Door, method f
 	var id principal.ID
 	var name string
 	next, err := d.decide(ctx, func(tx store.Tx) (*Next, error) {
-		t, err := ticketOf(tx, token, door, SecondFactor)
-		if err != nil {
-			return nil, err
-		}
-		u, err := d.owner(tx, t)
-		if errors.Is(err, ErrDenied) {
-			return nil, denied(t.burn(tx))
-		}
+		t, u, err := d.challenged(tx, token, door, method)
 		if err != nil {
 			return nil, err
 		}
@@ -44,6 +37,48 @@ func (d *Doors) Challenge(ctx context.Context, token string, door Door, method f
 	})
 	d.noteThrottled(err, id, name, c, string(method))
 	return next, err
+}
+
+// challenged reads who asks for a code: at the second door, or with a link for a new
+// password, where mail proves nothing.
+func (d *Doors) challenged(tx store.Tx, token string, door Door, method factor.Name) (ticket, *account.User, error) {
+	t, err := ticketOf(tx, token, door, SecondFactor, Resetting)
+	if err != nil {
+		return t, nil, err
+	}
+	if t.State == Resetting {
+		_, u, _, err := d.resetting(tx, ResetAttempt{Door: door, Token: token})
+		if err == nil && method == byMail {
+			err = factor.ErrNoMethod
+		}
+		return t, u, err
+	}
+	u, err := d.owner(tx, t)
+	if errors.Is(err, ErrDenied) {
+		err = denied(t.burn(tx))
+	}
+	return t, u, err
+}
+
+// ChallengeReset is Challenge for the API, which holds the token of a link for a new
+// password. It returns where the code goes, masked. Errors: as Challenge.
+func (d *Doors) ChallengeReset(ctx context.Context, token string, method factor.Name, c Client) (to string, err error) {
+	var id principal.ID
+	var name string
+	_, err = d.decide(ctx, func(tx store.Tx) (*Next, error) {
+		_, u, _, err := d.resetting(tx, ResetAttempt{Door: API, Token: token})
+		if err != nil {
+			return nil, err
+		}
+		if method == byMail {
+			return nil, factor.ErrNoMethod
+		}
+		id, name = u.ID, u.Ref().String()
+		to, err = d.sendCode(tx, u, method, c)
+		return nil, err
+	})
+	d.noteThrottled(err, id, name, c, string(method))
+	return to, err
 }
 
 // ChallengeOwn sends a code of an own method to somebody who is signed in, for a

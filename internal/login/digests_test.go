@@ -110,10 +110,10 @@ func TestACodeWhoseChangeFailsIsNotCounted(t *testing.T) {
 	live := p.trenchLive(p.code())
 	refused := errors.New("not this time")
 	for range 8 {
-		err := h.doors.WithCode(t.Context(), live, login.Regenerate, "aB3dE5gH7jK9", p.client, func(store.Tx, *account.User) error { return refused })
+		err := h.doors.WithCode(t.Context(), live, login.Regenerate, nil, "aB3dE5gH7jK9", p.client, func(store.Tx, *account.User) error { return refused })
 		if !errors.Is(err, refused) {
 			t.Fatalf("got %v", err)
 		}
 	}
-	must(t, h.doors.WithCode(t.Context(), live, login.Regenerate, "aB3dE5gH7jK9", p.client, func(store.Tx, *account.User) error { return nil }))
+	must(t, h.doors.WithCode(t.Context(), live, login.Regenerate, nil, "aB3dE5gH7jK9", p.client, func(store.Tx, *account.User) error { return nil }))
 }

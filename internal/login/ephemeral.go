@@ -62,7 +62,7 @@ func (e *ephemeral) kind() string {
 	switch {
 	case e.StepUp:
 		return "step_up"
-	case e.State == Setup || e.State == Invited:
+	case e.State == Setup || e.State == Invited || e.State == Resetting || e.State == Registering || e.State == Objecting:
 		return "link"
 	}
 	return ""
@@ -161,21 +161,27 @@ func burnAll(tx store.Tx, owner principal.ID) error {
 	return tx.Delete(heldKey(owner))
 }
 
-func loadHeld(tx store.Tx, owner principal.ID) (*held, error) {
-	list, err := store.Load[held](tx, heldKey(owner))
+func loadHeld(tx store.Tx, owner principal.ID) (*held, error) { return loadList(tx, heldKey(owner)) }
+
+func loadList(tx store.Tx, key store.Key) (*held, error) {
+	list, err := store.Load[held](tx, key)
 	if errors.Is(err, store.ErrNotFound) {
 		return &held{}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load half logins: %w", err)
+		return nil, fmt.Errorf("load a list of tokens: %w", err)
 	}
 	list.Tokens = slices.DeleteFunc(list.Tokens, func(h heldToken) bool { return !tx.Now().Before(h.Expires) })
 	return list, nil
 }
 
 func saveHeld(tx store.Tx, owner principal.ID, list *held) error {
+	return saveList(tx, heldKey(owner), list)
+}
+
+func saveList(tx store.Tx, key store.Key, list *held) error {
 	if len(list.Tokens) == 0 {
-		return tx.Delete(heldKey(owner))
+		return tx.Delete(key)
 	}
 	expires := list.Tokens[0].Expires
 	for _, h := range list.Tokens {
@@ -183,7 +189,7 @@ func saveHeld(tx store.Tx, owner principal.ID, list *held) error {
 			expires = h.Expires
 		}
 	}
-	return store.Save(tx, heldKey(owner), list, expires)
+	return store.Save(tx, key, list, expires)
 }
 
 // ticketOf reads the record of an ephemeral token. A text that is none, a dead
@@ -250,7 +256,7 @@ func (d *Doors) Peek(ctx context.Context, token string, door Door) (*State, erro
 }
 
 func (d *Doors) peek(tx store.Tx, token string, door Door) (*State, error) {
-	t, err := ticketOf(tx, token, door, SecondFactor, Enroll, Setup, Invited)
+	t, err := ticketOf(tx, token, door, SecondFactor, Enroll, Setup, Invited, Resetting, Registering, Objecting)
 	if err != nil {
 		return nil, err
 	}
@@ -271,6 +277,8 @@ func (d *Doors) peek(tx store.Tx, token string, door Door) (*State, error) {
 		if err := d.invitationOpen(tx, t); err != nil {
 			return nil, err
 		}
+	case Resetting, Registering, Objecting:
+		return state, d.peekMailed(tx, token, t, state)
 	}
 	u, err := d.owner(tx, t)
 	if err != nil {

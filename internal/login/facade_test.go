@@ -134,7 +134,7 @@ func TestO1O2ABurnedCodeOnceMoreForItsOwnSession(t *testing.T) {
 	live := alice.trenchLive(code)
 	nothing := func(store.Tx, *account.User) error { return nil }
 	with := func(live session.Live, purpose login.Purpose, code string) error {
-		return h.doors.WithCode(t.Context(), live, purpose, code, alice.client, nothing)
+		return h.doors.WithCode(t.Context(), live, purpose, nil, code, alice.client, nothing)
 	}
 	must(t, with(live, login.Primary, code))
 	must(t, with(live, login.Deactivate, " "+code[:3]+" "+code[3:]))
@@ -164,7 +164,7 @@ func TestO3OncePerPurposeInParallel(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			err := h.doors.WithCode(t.Context(), live, login.Regenerate, code, alice.client, func(store.Tx, *account.User) error { return nil })
+			err := h.doors.WithCode(t.Context(), live, login.Regenerate, nil, code, alice.client, func(store.Tx, *account.User) error { return nil })
 			if err == nil {
 				good.Add(1)
 			}

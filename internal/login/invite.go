@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"crypto/hmac"
 	"errors"
 	"fmt"
 
@@ -19,38 +18,50 @@ import (
 // person has stays, and is asked for afterwards.
 // Errors: account.ErrInvalid (disabled), and those of account.
 func (d *Doors) Invite(tx store.Tx, actor account.Actor, id principal.ID) (secret.Token, error) {
+	u, err := d.inviting(tx, actor, id)
+	if err != nil {
+		return secret.Token{}, err
+	}
+	return saveMailed(tx, invitationKey(id), invitationIndex, &link{Principal: id, Epoch: u.Epoch}, account.Invitation)
+}
+
+// InviteByMail is Invite, but the link goes to the address in the person's record,
+// and nobody else sees it. It returns that address. A change of the address kills the
+// link. Errors: ErrNoMail, ErrNoAddress, and those of Invite.
+func (d *Doors) InviteByMail(tx store.Tx, actor account.Actor, id principal.ID) (sentTo string, err error) {
+	if err := d.links(); err != nil {
+		return "", err
+	}
+	u, err := d.inviting(tx, actor, id)
+	if err != nil {
+		return "", err
+	}
+	if !reachable(u) {
+		return "", ErrNoAddress
+	}
+	l := &link{Principal: id, Epoch: u.Epoch, Address: u.Email}
+	token, err := saveMailed(tx, invitationKey(id), invitationIndex, l, account.Invitation)
+	if err != nil {
+		return "", err
+	}
+	return u.Email, d.mail.Invitation(tx, u, token, account.Invitation)
+}
+
+// inviting checks the actor's right and kills the older link.
+func (d *Doors) inviting(tx store.Tx, actor account.Actor, id principal.ID) (*account.User, error) {
 	u, err := d.dir.SetInvited(tx, actor, id)
 	if err != nil {
-		return secret.Token{}, err
+		return nil, err
 	}
 	if u.Disabled {
-		return secret.Token{}, fmt.Errorf("%w: the account is disabled, enable it first", account.ErrInvalid)
+		return nil, fmt.Errorf("%w: the account is disabled, enable it first", account.ErrInvalid)
 	}
-	if err := dropInvitation(tx, id); err != nil {
-		return secret.Token{}, err
-	}
-	l := &link{Principal: id, Epoch: u.Epoch}
-	token, err := saveLink(tx, invitationKey(id), l, account.Invitation)
-	if err != nil {
-		return secret.Token{}, err
-	}
-	index := &link{Hash: l.Hash, Principal: id, Expires: l.Expires}
-	return token, store.Save(tx, invitationIndex(l.Hash), index, l.Expires.Add(grace))
+	return u, dropInvitation(tx, id)
 }
 
 // dropInvitation makes the person's link worthless.
 func dropInvitation(tx store.Tx, id principal.ID) error {
-	l, err := loadLink(tx, invitationKey(id))
-	if errors.Is(err, ErrDenied) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := tx.Delete(invitationIndex(l.Hash)); err != nil {
-		return err
-	}
-	return tx.Delete(invitationKey(id))
+	return dropMailed(tx, invitationKey(id), invitationIndex)
 }
 
 // TradeInvite trades the token of an invitation for an ephemeral token of the
@@ -58,21 +69,14 @@ func dropInvitation(tx store.Tx, id principal.ID) error {
 // Errors: ErrDenied.
 func (d *Doors) TradeInvite(ctx context.Context, token string) (cookie secret.Token, err error) {
 	_, err = d.decide(ctx, func(tx store.Tx) (*Next, error) {
-		hash, err := linkHash(token)
+		l, err := lead(tx, token, invitationIndex)
 		if err != nil {
 			return nil, err
 		}
-		l, err := loadLink(tx, invitationIndex(hash))
-		if err != nil {
+		if l, err = newest(tx, invitationKey(l.Principal), l.Hash); err != nil {
 			return nil, err
 		}
-		if !tx.Now().Before(l.Expires) {
-			return nil, ErrDenied
-		}
-		if l, err = loadLink(tx, invitationKey(l.Principal)); err != nil {
-			return nil, err
-		}
-		rec := &ephemeral{State: Invited, Door: Portal, Principal: l.Principal, Epoch: l.Epoch, Link: hash}
+		rec := &ephemeral{State: Invited, Door: Portal, Principal: l.Principal, Epoch: l.Epoch, Link: l.Hash}
 		t := ticket{ephemeral: rec}
 		if err := d.invitationOpen(tx, t); err != nil {
 			return nil, err
@@ -89,13 +93,31 @@ func (d *Doors) TradeInvite(ctx context.Context, token string) (cookie secret.To
 	return cookie, nil
 }
 
-// invitationOpen answers ErrDenied unless the cookie's link is the newest one.
+// invitationOpen answers ErrDenied unless the cookie's link is the newest one, and the
+// mailbox that it was sent to still the person's.
 func (d *Doors) invitationOpen(tx store.Tx, t ticket) error {
-	l, err := loadLink(tx, invitationKey(t.Principal))
-	if err == nil && !hmac.Equal(l.Hash, t.Link) {
-		err = ErrDenied
+	l, err := newest(tx, invitationKey(t.Principal), t.Link)
+	if err != nil || l.Address == "" {
+		return err
 	}
+	_, err = d.addressee(tx, l)
 	return err
+}
+
+// addressee is the person whom a mailed link belongs to. ErrDenied where the person is
+// gone or disabled, is at another epoch, or has another address.
+func (d *Doors) addressee(tx store.Tx, l *link) (*account.User, error) {
+	u, err := d.dir.ByID(tx, l.Principal)
+	if errors.Is(err, account.ErrUnknownUser) {
+		return nil, ErrDenied
+	}
+	if err != nil {
+		return nil, err
+	}
+	if u.Disabled || u.Epoch != l.Epoch || u.Email != l.Address || !reachable(u) {
+		return nil, ErrDenied
+	}
+	return u, nil
 }
 
 // InviteFinish sets the password, burns link and cookie, and goes on as the
@@ -156,10 +178,4 @@ func (d *Doors) recordInvite(tx store.Tx, u *account.User, c Client) error {
 		Time: tx.Now(), Kind: audit.KindInvite, Outcome: audit.OK, Cause: "accepted", Principal: u.ID,
 		Name: u.Ref().String(), Client: c.Addr,
 	})
-}
-
-// Forget deletes half logins, links and trusted browsers of a person who is being deleted. It is
-// wired to account.Directory.OnDelete.
-func (d *Doors) Forget(tx store.Tx, id principal.ID) error {
-	return errors.Join(burnAll(tx, id), dropInvitation(tx, id), tx.Delete(trustedKey(id)))
 }

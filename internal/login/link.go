@@ -1,6 +1,7 @@
 package login
 
 import (
+	"crypto/hmac"
 	"errors"
 	"time"
 
@@ -18,6 +19,68 @@ type link struct {
 	Principal principal.ID `json:"principal"`
 	Epoch     uint64       `json:"epoch"`
 	Expires   time.Time    `json:"expires"` // until then it may be traded
+
+	// What was sent by mail is bound to the address: in another mailbox it is dead.
+	Address string `json:"address,omitempty"`
+	Realm   string `json:"realm,omitempty"` // registration: where the account is to be
+	Wrong   int    `json:"wrong,omitempty"` // codes, whatever cookie they came with
+	Posts   int    `json:"posts,omitempty"` // passwords that were hashed
+}
+
+// saveMailed stores a new link, and under index what leads from its token to it.
+func saveMailed(tx store.Tx, key store.Key, index func(hash []byte) store.Key, l *link, life time.Duration) (secret.Token, error) {
+	token, err := saveLink(tx, key, l, life)
+	if err != nil {
+		return secret.Token{}, err
+	}
+	lead := &link{Hash: l.Hash, Principal: l.Principal, Expires: l.Expires, Address: l.Address, Realm: l.Realm}
+	return token, store.Save(tx, index(l.Hash), lead, l.Expires.Add(grace))
+}
+
+// dropMailed makes the link under key worthless, if there is one.
+func dropMailed(tx store.Tx, key store.Key, index func(hash []byte) store.Key) error {
+	l, err := loadLink(tx, key)
+	if errors.Is(err, ErrDenied) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(tx.Delete(index(l.Hash)), tx.Delete(key))
+}
+
+// lead reads where a link's token leads, while it may be opened.
+// Errors: ErrDenied.
+func lead(tx store.Tx, token string, index func(hash []byte) store.Key) (*link, error) {
+	hash, err := linkHash(token)
+	if err != nil {
+		return nil, err
+	}
+	l, err := loadLink(tx, index(hash))
+	if err != nil {
+		return nil, err
+	}
+	if !tx.Now().Before(l.Expires) {
+		return nil, ErrDenied
+	}
+	return l, nil
+}
+
+// newest reads the link under key if it is the one with this hash. Errors: ErrDenied.
+func newest(tx store.Tx, key store.Key, hash []byte) (*link, error) {
+	l, err := loadLink(tx, key)
+	if err == nil && !hmac.Equal(l.Hash, hash) {
+		err = ErrDenied
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// saveUsed writes a link back that was used without being spent; its life stays.
+func saveUsed(tx store.Tx, key store.Key, l *link) error {
+	return store.Save(tx, key, l, l.Expires.Add(grace))
 }
 
 // The newest link of each kind is the good one, so its record stands under its

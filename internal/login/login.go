@@ -11,6 +11,9 @@
 //	signed in  StepUp ── token second_factor or enroll, bound to the session
 //	links      TradeSetup ── token setup ── SetupBegin, SetupFinish ─ Done: session
 //	           TradeInvite ─ token invite ─ InviteFinish ─ as after door 1
+//	           RequestReset … TradeReset ─ token reset ─ ResetFinish ─ as after door 1
+//	           Register … TradeRegister ─ token register ─ RegisterFinish ─ as after door 1
+//	notices    Notify … TradeNotMe ─ token not_me ─ NotMe ─ everything ends
 //
 // An ephemeral token is a record in the store under its SHA-256. It has one
 // state, and is good for the calls of that state alone; it belongs to one door
@@ -136,6 +139,9 @@ const (
 	Enroll       Status = "enroll"        // EnrollStart and EnrollConfirm alone
 	Setup        Status = "setup"         // SetupBegin and SetupFinish alone
 	Invited      Status = "invite"        // InviteFinish alone
+	Resetting    Status = "reset"         // ResetFinish alone
+	Registering  Status = "register"      // RegisterFinish alone
+	Objecting    Status = "not_me"        // NotMe alone
 )
 
 // Client is who is at the door, as far as the network tells.
@@ -158,6 +164,7 @@ type Options struct {
 	Derive       func(purpose string) []byte // keys that survive a restart
 	Clock        func() time.Time            // nil: time.Now
 	Logger       *slog.Logger                // nil: silent
+	Mail         Mail                        // nil: nothing is sent, and what needs mail answers ErrNoMail
 	CookieDomain bool                        // sessions of the portal have a second token for the cookie domain
 	// Floor is the time that an answer of the first door takes at least.
 	// nil: what the Hasher measured. Tests set their own.
@@ -176,6 +183,7 @@ type Doors struct {
 	logger       *slog.Logger
 	clock        func() time.Time
 	floor        func() time.Duration
+	mail         Mail
 	cookieDomain bool
 	unknownKey   []byte
 }
@@ -185,7 +193,7 @@ func New(o Options) *Doors {
 	d := &Doors{
 		store: o.Store, dir: o.Directory, factors: o.Factors, sessions: o.Sessions, throttle: o.Throttle,
 		hasher: o.Hasher, audit: o.Audit, logger: o.Logger, clock: o.Clock, floor: o.Floor,
-		cookieDomain: o.CookieDomain, unknownKey: o.Derive("login unknown names"),
+		mail: o.Mail, cookieDomain: o.CookieDomain, unknownKey: o.Derive("login unknown names"),
 	}
 	if d.logger == nil {
 		d.logger = slog.New(slog.DiscardHandler)
@@ -252,7 +260,7 @@ type Next struct {
 // State is what a page may know of an ephemeral token.
 type State struct {
 	Status     Status
-	Method     factor.Name
+	Method     factor.Name // SecondFactor and Resetting: asked for first; "": no code is asked for
 	Others     []factor.Name
 	Target     string
 	Name       string // of whom; empty before setup has a name
@@ -263,4 +271,6 @@ type State struct {
 	TrustFor   time.Duration          // SecondFactor: how long the browser could be trusted; 0: not offered
 	Targets    map[factor.Name]string // SecondFactor: where the codes of methods go, masked
 	Enrollment *factor.Enrollment     // Enroll and Setup: what waits for its first code; nil: nothing yet
+	NoWay      bool                   // Resetting: see ErrNoWay
+	Address    string                 // Registering: that the account will have
 }

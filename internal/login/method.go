@@ -28,7 +28,7 @@ func (d *Doors) Activate(ctx context.Context, live session.Live, o factor.Enroll
 		if err != nil {
 			return nil, err
 		}
-		if err := d.recently(tx, u, live); err != nil {
+		if err := d.recently(tx, u, live, o.Target != ""); err != nil {
 			return nil, err
 		}
 		e, err = d.Begin(tx, u, live, o, c)
@@ -39,8 +39,9 @@ func (d *Doors) Activate(ctx context.Context, live session.Live, o factor.Enroll
 }
 
 // recently demands a fresh proof of the session: of a factor, or of the password of
-// whoever has none.
-func (d *Doors) recently(tx store.Tx, u *account.User, live session.Live) error {
+// whoever has none. Clients of older systems know no password that is too old, but an
+// address or number goes for a fresh one alone: codes go there.
+func (d *Doors) recently(tx store.Tx, u *account.User, live session.Live, target bool) error {
 	s, err := d.sessions.Get(tx, live.ID)
 	if err != nil {
 		return err
@@ -48,13 +49,13 @@ func (d *Doors) recently(tx store.Tx, u *account.User, live session.Live) error 
 	switch age := tx.Now().Sub(s.Proof.PasswordAt); {
 	case u.Factors() > 0 && !s.Proof.Fresh(tx.Now(), account.Fresh):
 		return account.ErrNotFresh
-	case u.Factors() == 0 && !facadeSession(live) && (age > account.Fresh || -age > account.Fresh):
+	case u.Factors() == 0 && (target || !facadeSession(live)) && (age > account.Fresh || -age > account.Fresh):
 		return ErrPasswordNotFresh
 	}
 	return nil
 }
 
-// facadeSession: clients of older systems know no password that is too old.
+// facadeSession reports whether an older system's client holds the session.
 func facadeSession(live session.Live) bool {
 	return live.Kind == session.FastAPI2FA || live.Kind == session.Trench
 }
@@ -87,7 +88,7 @@ func (d *Doors) ConfirmMethod(ctx context.Context, live session.Live, method fac
 		if err != nil {
 			return nil, err
 		}
-		if err := d.recently(tx, u, live); err != nil {
+		if err := d.recently(tx, u, live, false); err != nil {
 			return nil, err
 		}
 		codes, err = d.Confirm(tx, u, live, method, proof, c)

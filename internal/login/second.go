@@ -129,9 +129,10 @@ func (t ticket) passage(c Client) passage {
 type verdict struct {
 	result factor.Result
 	method factor.Name
-	step   int64 // of the authenticator, if it was its code
-	left   int   // recovery codes
-	door   Door  // zero: no login, somebody who is signed in proves it anew
+	step   int64  // of the authenticator, if it was its code
+	sent   string // which of the codes that were sent, if it was one
+	left   int    // recovery codes
+	door   Door   // zero: no login, somebody who is signed in proves it anew
 }
 
 func (v verdict) amr() session.AMR { return amrOf(v.method) }
@@ -177,7 +178,7 @@ func (d *Doors) judge(tx store.Tx, u *account.User, a asked, c Client) (verdict,
 	if err != nil {
 		return v, err
 	}
-	v.result, v.step, v.left = checked.Result, checked.Step, checked.Left
+	v.result, v.step, v.left, v.sent = checked.Result, checked.Step, checked.Left, checked.Sent
 	if checked.Method != "" {
 		v.method = checked.Method
 	}
@@ -241,6 +242,10 @@ func (d *Doors) open(tx store.Tx, u *account.User, p passage) (*Next, error) {
 	if err != nil {
 		return nil, err
 	}
+	known, err := d.throttle.Known(tx, throttle.Of(u.ID), d.originOf(p.client))
+	if err != nil {
+		return nil, err
+	}
 	browser, err := d.knownBrowser(tx, u.ID, p)
 	if err != nil {
 		return nil, err
@@ -261,10 +266,14 @@ func (d *Doors) open(tx store.Tx, u *account.User, p passage) (*Next, error) {
 	if err := d.dir.Touch(tx, u.ID, tx.Now()); err != nil {
 		return nil, err
 	}
-	err = d.audit.Record(tx, audit.Event{
+	event := audit.Event{
 		Time: tx.Now(), Kind: p.kind, Outcome: audit.OK, Principal: u.ID, Name: u.Ref().String(),
 		Client: p.client.Addr, Session: opened.ID, Method: string(p.method), Detail: map[string]string{"door": p.door.String()},
-	})
+	}
+	if !known {
+		event.Detail[placeDetail] = newPlace
+	}
+	err = d.audit.Record(tx, event)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func (d *Doors) ChangeTarget(ctx context.Context, live session.Live, field accou
 		if err != nil {
 			return nil, err
 		}
-		if err := d.recently(tx, u, live); err != nil {
+		if err := d.recently(tx, u, live, true); err != nil {
 			return nil, err
 		}
 		actor := account.Self(u.ID).From(c.Addr, live.ID)
@@ -51,7 +51,7 @@ func (d *Doors) ConfirmTarget(ctx context.Context, live session.Live, field acco
 		if err != nil {
 			return nil, err
 		}
-		if err := d.recently(tx, u, live); err != nil {
+		if err := d.recently(tx, u, live, true); err != nil {
 			return nil, err
 		}
 		return nil, d.factors.ConfirmTarget(tx, account.Self(u.ID).From(c.Addr, live.ID), u.ID, field, code)

@@ -63,9 +63,14 @@ func (t *Throttle) Forget(tx store.Tx, id principal.ID) error {
 	if err := t.Reset(tx, id); err != nil {
 		return err
 	}
-	if err := tx.Delete(sendsKey(Of(id).key)); err != nil {
+	if err := removeAll(tx, store.KPrefix(store.PrefixThrottle, "s", Of(id).key)); err != nil {
 		return err
 	}
+	return t.ForgetPlaces(tx, id)
+}
+
+// ForgetPlaces makes all places of a principal unknown, and leaves the counters.
+func (t *Throttle) ForgetPlaces(tx store.Tx, id principal.ID) error {
 	return removeAll(tx, store.KPrefix(store.PrefixThrottle, "k", Of(id).key))
 }
 

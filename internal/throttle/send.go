@@ -45,7 +45,7 @@ func (t *Throttle) Send(tx store.Tx, s Subject, o Origin) error {
 			return &Throttled{RetryAfter: wait, Cause: CauseNetwork, Sending: true}
 		}
 	}
-	wait, err := t.sent(tx, sendsKey(s.key), t.policy.Sends)
+	wait, err := t.sent(tx, sendsKey(s), t.policy.Sends)
 	if err != nil {
 		return err
 	}
@@ -79,6 +79,12 @@ func (t *Throttle) sent(tx store.Tx, key store.Key, limit int) (wait time.Durati
 	return wait, store.Save(tx, key, rec, rec.At[len(rec.At)-1].Add(window))
 }
 
-func sendsKey(subject string) store.Key { return store.K(store.PrefixThrottle, "s", subject) }
+func sendsKey(s Subject) store.Key {
+	causer := ""
+	if s.stranger {
+		causer = "stranger"
+	}
+	return store.K(store.PrefixThrottle, "s", s.key, causer)
+}
 
 func networkSendsKey(bucket uint32) store.Key { return store.K(store.PrefixThrottle, "m", bucket) }

@@ -60,6 +60,21 @@ func TestFiveMessagesPerPerson(t *testing.T) {
 	}
 }
 
+// Attack (O11): a stranger asks for a new password in somebody's name, again and
+// again, so that they get no codes to log in with.
+func TestMessagesOfStrangersDoNotUseUpThoseOfThePerson(t *testing.T) {
+	d := newDoor(t, throttle.DefaultPolicy())
+	who := alice()
+	for n := range 6 {
+		if r := d.send(who.NamedByStranger(), from(n)); (r != nil) != (n == 5) {
+			t.Fatalf("link %d: %+v", n+1, r)
+		}
+	}
+	if r := d.send(who, home); r != nil {
+		t.Fatalf("the person's own code: %v", r)
+	}
+}
+
 // Attack: somebody has one message sent to each of many people. Twenty go.
 func TestTwentyMessagesPerNetwork(t *testing.T) {
 	d := newDoor(t, throttle.DefaultPolicy())
@@ -158,9 +173,12 @@ func TestForgetForgetsMessages(t *testing.T) {
 	id := principal.NewID()
 	for n := range 5 {
 		d.send(throttle.Of(id), from(n))
+		d.send(throttle.Of(id).NamedByStranger(), from(n))
 	}
 	d.update(func(tx store.Tx) error { return d.Forget(tx, id) })
-	if r := d.send(throttle.Of(id), from(9)); r != nil {
-		t.Fatalf("after Forget: %v", r)
+	for _, s := range []throttle.Subject{throttle.Of(id), throttle.Of(id).NamedByStranger()} {
+		if r := d.send(s, from(9)); r != nil {
+			t.Fatalf("after Forget: %v", r)
+		}
 	}
 }

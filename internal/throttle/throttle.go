@@ -120,10 +120,20 @@ type Subject struct {
 	key     string
 	caller  string // who asks about the principal, as a place; "": the principal's own tries
 	unknown bool
+
+	stranger bool // see NamedByStranger
 }
 
 // Of is the subject of a principal, by whatever name it was called.
 func Of(id principal.ID) Subject { return Subject{key: string(id[:])} }
+
+// NamedByStranger is the subject for messages that anybody may cause who knows a name,
+// such as links for a new password: Send counts them apart, so that no stranger uses
+// up the codes that the person needs to log in.
+func (s Subject) NamedByStranger() Subject {
+	s.stranger = true
+	return s
+}
 
 // Throttled refuses a try before it is judged; nothing was counted.
 type Throttled struct {

@@ -17,9 +17,6 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/web/compat"
 )
 
-// textNoMail is said of devices of type email.
-const textNoMail = "Codes by e-mail are not available in this version: choose the device_type code_generator."
-
 // login is the first door.
 func (x *exchange) login() error {
 	username, password, err := x.credentials()
@@ -113,7 +110,18 @@ func (x *exchange) testToken() error {
 	if err != nil {
 		return err
 	}
-	x.json(http.StatusOK, shownUser(live.Identity))
+	var u *account.User
+	err = x.o.Store.View(x.r.Context(), func(tx store.Tx) (err error) {
+		u, err = x.o.Directory.ByID(tx, live.Identity.ID)
+		return err
+	})
+	if errors.Is(err, account.ErrUnknownUser) { // deleted meanwhile
+		return detail(http.StatusNotFound, "Could not find user")
+	}
+	if err != nil {
+		return err
+	}
+	x.json(http.StatusOK, shownUser(u))
 	return nil
 }
 
@@ -132,15 +140,26 @@ type deviceOut struct {
 	ID         uint64 `json:"id"`
 }
 
-func shownUser(who *account.Identity) userOut {
-	u := userOut{Email: who.Address, TFAEnabled: who.Methods > 0, FullName: who.FullName, ID: who.Number}
-	if u.TFAEnabled {
-		u.Device = &deviceOut{DeviceType: codeGenerator, ID: who.Number}
+func shownUser(u *account.User) userOut {
+	out := userOut{Email: u.Email, TFAEnabled: u.Factors() > 0, FullName: u.FullName, ID: u.Number}
+	if out.TFAEnabled {
+		out.Device = &deviceOut{DeviceType: deviceOf(u), ID: u.Number}
 	}
-	return u
+	return out
 }
 
-// signup makes a user, and where asked for an authenticator that is active at once.
+// deviceOf is what the original would call the person's primary method: one whose codes
+// are sent, or one that makes them.
+func deviceOf(u *account.User) string {
+	for _, m := range u.Methods {
+		if m.Primary && factor.Sendable(factor.Name(m.Name)) {
+			return byEmail
+		}
+	}
+	return codeGenerator
+}
+
+// signup makes a user, and where asked for a device that is active at once.
 func (x *exchange) signup() error {
 	body, err := x.jsonBody()
 	if err != nil {
@@ -149,9 +168,6 @@ func (x *exchange) signup() error {
 	n, err := readNewUser(body)
 	if err != nil {
 		return err
-	}
-	if n.tfa && n.device == byEmail {
-		return detail(http.StatusBadRequest, textNoMail)
 	}
 	local, _, _ := strings.Cut(n.email, "@")
 	err = secret.CheckPassword(x.o.Directory.Passwords(), n.password, local, n.email, n.fullName, x.o.Name)
@@ -172,15 +188,23 @@ func (x *exchange) signup() error {
 	case errors.Is(err, account.ErrInvalid): // all but the full name was judged before
 		return unprocessable(invalid{Loc: []any{"body", "full_name"}, Msg: "at most 256 printable bytes are allowed", Type: "value_error"})
 	case err != nil:
-		return err
-	case enrolled == nil:
+		return noDevice(err, n.device)
+	}
+	return x.madeDevice(enrolled)
+}
+
+// madeDevice answers with the QR code of an authenticator; of any other device, or none,
+// with nothing.
+func (x *exchange) madeDevice(e *factor.Enrollment) error {
+	if e == nil || e.Method != factor.TOTP {
 		x.w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	return x.picture(enrolled)
+	return x.picture(e)
 }
 
-// create makes the user, and the authenticator if there is to be one, in one Update.
+// create makes the user, the device if there is to be one, and the mail with its backup
+// tokens, in one Update.
 func (x *exchange) create(n *newUser, local, hash string) (enrolled *factor.Enrollment, err error) {
 	actor := x.actor.From(x.client.Addr, "")
 	err = x.o.Store.Update(x.r.Context(), func(tx store.Tx) error {
@@ -189,8 +213,10 @@ func (x *exchange) create(n *newUser, local, hash string) (enrolled *factor.Enro
 		if err != nil || !n.tfa {
 			return err
 		}
-		enrolled, err = x.o.Factors.Enroll(tx, actor, u.ID, factor.EnrollOptions{Label: u.Email, Confirmed: true})
-		return err
+		if enrolled, err = x.o.Factors.Enroll(tx, actor, u.ID, deviceOptions(u, n.device)); err != nil {
+			return err
+		}
+		return x.handOver(tx, u, enrolled.RecoveryCodes)
 	})
 	return enrolled, err
 }

@@ -34,7 +34,8 @@ type Options struct {
 	compat.Common
 	// Signup opens signup beyond this host, to pages of this origin and of CORS too,
 	// and users/* and tasks/* to the service of Require. Default false.
-	Signup bool
+	Signup   bool
+	Messages Messages // nil: no mail is sent
 }
 
 // Facade is the handler. It is safe for concurrent use.

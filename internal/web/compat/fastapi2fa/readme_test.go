@@ -46,3 +46,32 @@ func TestReadme(t *testing.T) {
 		t.Errorf("taskstatus: %d", a.Status)
 	}
 }
+
+// The same with the device of the README's first example, whose codes and backup tokens
+// come by mail.
+func TestReadmeWithTheEmailDevice(t *testing.T) {
+	h, m := mailing(t)
+	const accept = "Accept: application/json"
+	h.want("signup", h.Do("POST", "/api/v1/auth/signup", `{
+    "email": "user@example.com",
+    "tfa_enabled": true,
+    "full_name": "string",
+    "password": "quartz lantern otter",
+    "device": {
+        "device_type": "email"
+    }
+    }`, accept, jsonType), 200, "")
+	login := func() string {
+		return h.pair(h.Do("POST", "/api/v1/auth/login", "grant_type=&username=user@example.com&password=quartz lantern otter&scope=&client_id=&client_secret=", accept, formType), 202).Access
+	}
+	pre := login()
+	p := h.pair(h.Do("POST", "/api/v1/tfa/login_tfa?tfa_token="+h.Post.Last().Code, "", accept, bearer(pre), formType), 200)
+	if a := h.Do("GET", "/api/v1/auth/test-token", "", accept, bearer(p.Access)); a.Status != 200 {
+		t.Errorf("test-token: %d %s", a.Status, a.Body)
+	}
+	p = h.pair(h.Do("POST", "/api/v1/auth/refresh", "{\n    \"refresh_token\": \""+p.Refresh+"\"\n    }", accept, jsonType), 200)
+	h.pair(h.Do("POST", "/api/v1/tfa/recover_tfa?tfa_backup_token="+m.of("user@example.com")[0][0], "", accept, bearer(login()), formType), 200)
+	h.want("get_my_qrcode", h.Do("GET", "/api/v1/tfa/get_my_qrcode", "", accept, bearer(p.Access)), 400, `{"detail":"User user@example.com has not tfa enabled or has not a 'code_generator' device"}`)
+	h.want("test-celery", h.Do("GET", "/api/v1/tasks/test-celery", "", accept), 200, `{"task_id":"task-0"}`)
+	h.want("taskstatus", h.Do("GET", "/api/v1/tasks/taskstatus?task_id=task-0", "", accept), 200, `{"state":"PENDING","result":null}`)
+}

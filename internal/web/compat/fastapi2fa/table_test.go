@@ -33,7 +33,7 @@ func TestSignup(t *testing.T) {
 		{"a code generator", `{"email":"c@example.com","full_name":"C","password":"` + password + `","tfa_enabled":true,"device":{"device_type":"code_generator"}}`, 200, "png"},
 		{"numbers become texts", `{"email":"d@example.com","full_name":12,"password":90817263544536271819,"tfa_enabled":0}`, 200, ""},
 		{"e-mail", `{"email":"e@example.com","full_name":"E","password":"` + password + `","tfa_enabled":true,"device":{"device_type":"email"}}`, 400,
-			`{"detail":"Codes by e-mail are not available in this version: choose the device_type code_generator."}`},
+			`{"detail":"Codes by e-mail are not sent here: choose the device_type code_generator."}`},
 		{"no tfa_enabled", `{"email":"f@example.com","full_name":"F","password":"` + password + `"}`, 422, found(`{"loc":["body","tfa_enabled"],` + missingField)},
 		{"no device", `{"email":"f@example.com","full_name":"F","password":"` + password + `","tfa_enabled":true}`, 400,
 			`{"detail":"when enabling two factor authentication, also a device_type should be provided"}`},
@@ -304,7 +304,7 @@ func TestEnableTFA(t *testing.T) {
 	put := func(body string, headers ...string) compattest.Answer {
 		return h.Do("PUT", api+"/tfa/enable_tfa", body, append(headers, jsonType)...)
 	}
-	h.want("e-mail", h.enable(p.Access, "email"), 400, `{"detail":"Codes by e-mail are not available in this version: choose the device_type code_generator."}`)
+	h.want("e-mail", h.enable(p.Access, "email"), 400, `{"detail":"Codes by e-mail are not sent here: choose the device_type code_generator."}`)
 	h.want("bad type", h.enable(p.Access, "sms"), 422, found(`{"loc":["body","device_type"],`+badDevice))
 	h.want("null", put(`{"device_type":null}`, bearer(p.Access)), 422, found(`{"loc":["body","device_type"],"msg":"none is not an allowed value","type":"type_error.none.not_allowed"}`))
 	h.want("missing", put(`{}`, bearer(p.Access)), 422, found(`{"loc":["body","device_type"],`+missingField))
@@ -336,7 +336,7 @@ func TestUsersAndTasks(t *testing.T) {
 		return `{"email":"` + u.Email + `","tfa_enabled":false,"full_name":"","id":` + num(u) + `,"device":null}`
 	}
 	h.want("two", h.Do("GET", api+"/users/users", ""), 200, `[`+one(zoe)+`,`+one(ann)+`]`)
-	h.want("no mail", h.Do("GET", api+"/tasks/test-celery", ""), 503, `{"detail":"This version sends no mail, so there is no task to start."}`)
+	h.want("no mail", h.Do("GET", api+"/tasks/test-celery", ""), 503, `{"detail":"No mail is sent here, so there is no task to start."}`)
 	h.want("a task", h.Do("GET", api+"/tasks/taskstatus?task_id=x", ""), 200, `{"state":"PENDING","result":null}`)
 	h.want("no task", h.Do("GET", api+"/tasks/taskstatus", ""), 422, found(`{"loc":["query","task_id"],`+missingField))
 }

@@ -36,7 +36,7 @@ func asciiOnly(code string, good func(byte) bool) string {
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }
 
-// loginTFA is the second door with a code.
+// loginTFA is the second door with a code, of whichever device the person has.
 func (x *exchange) loginTFA() error {
 	ephemeral, err := x.preBearer()
 	if err != nil {
@@ -50,7 +50,7 @@ func (x *exchange) loginTFA() error {
 		return unprocessable(missing("query", "tfa_token"), missing("query", "tfa_token"))
 	}
 	next, err := x.o.Doors.Code(x.r.Context(), login.Second{
-		Ephemeral: ephemeral, Code: asciiOnly(code, digit), Method: factor.TOTP, Door: login.FastAPI2FA, Client: x.client,
+		Ephemeral: ephemeral, Code: asciiOnly(code, digit), Door: login.FastAPI2FA, Client: x.client,
 	})
 	if errors.Is(err, login.ErrDenied) {
 		return detail(http.StatusForbidden, "TOTP token mismatch")
@@ -141,8 +141,8 @@ func (x *exchange) myQRCode() error {
 // over reports whether a session ended while a call was on its way.
 func over(err error) bool { return errors.Is(err, login.ErrDenied) || errors.Is(err, session.ErrNone) }
 
-// enableTFA gives the caller an authenticator that is active at once. All sessions
-// end: they were opened without it.
+// enableTFA gives the caller a device that is active at once. All sessions end: they
+// were opened without it.
 func (x *exchange) enableTFA() error {
 	body, err := x.jsonBody() // FastAPI reads it before it asks who calls
 	if err != nil {
@@ -170,9 +170,9 @@ func (x *exchange) enableTFA() error {
 	case over(err):
 		return challenged(http.StatusForbidden, textCredentials)
 	case err != nil:
-		return err
+		return noDevice(err, kind)
 	}
-	return x.picture(e)
+	return x.madeDevice(e)
 }
 
 // enroll is enableTFA inside its Update. The person acts, not the facade: so the
@@ -181,16 +181,17 @@ func (x *exchange) enroll(tx store.Tx, u *account.User, live session.Live, kind 
 	if u.Factors() > 0 {
 		return nil, detail(http.StatusBadRequest, "Two factor authentication already active for user "+u.Email)
 	}
-	if kind == byEmail {
-		return nil, detail(http.StatusBadRequest, textNoMail)
-	}
 	// A clock that was set back must not keep a password fresh.
 	age := tx.Now().Sub(live.Proof.PasswordAt)
 	if live.Proof.PasswordAt.IsZero() || age > account.Fresh || -age > account.Fresh {
 		return nil, detail(http.StatusForbidden, "Your login is older than 15 minutes: log in again to enable two factor authentication.")
 	}
 	actor := account.Self(u.ID).From(x.client.Addr, live.ID)
-	return x.o.Factors.Enroll(tx, actor, u.ID, factor.EnrollOptions{Label: u.Email, Confirmed: true})
+	e, err := x.o.Factors.Enroll(tx, actor, u.ID, deviceOptions(u, kind))
+	if err != nil {
+		return nil, err
+	}
+	return e, x.handOver(tx, u, e.RecoveryCodes)
 }
 
 // picture answers with the QR code of an authenticator.

@@ -37,26 +37,8 @@ func (x *exchange) users() error {
 	slices.SortFunc(users, func(a, b account.User) int { return cmp.Compare(a.Number, b.Number) })
 	shown := []userOut{}
 	for _, u := range users[:min(len(users), maxUsers)] {
-		who := u.Identity()
-		shown = append(shown, shownUser(&who))
+		shown = append(shown, shownUser(&u))
 	}
 	x.json(http.StatusOK, shown)
-	return nil
-}
-
-// testCelery would queue a mail.
-func (x *exchange) testCelery() error {
-	return detail(http.StatusServiceUnavailable, "This version sends no mail, so there is no task to start.")
-}
-
-// taskStatus knows no task, and says of it what Celery says of an unknown one.
-func (x *exchange) taskStatus() error {
-	if _, sent := formValues(x.r.URL.RawQuery)["task_id"]; !sent {
-		return unprocessable(missing("query", "task_id"))
-	}
-	x.json(http.StatusOK, struct {
-		State  string  `json:"state"`
-		Result *string `json:"result"`
-	}{State: "PENDING"})
 	return nil
 }

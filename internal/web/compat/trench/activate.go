@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
-	"github.com/sallyport-auth/sallyport/internal/audit"
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/otp"
@@ -49,15 +48,6 @@ func active(u *account.User, method factor.Name) bool {
 	return false
 }
 
-// fresh demands a factor of at most account.Fresh from whoever has one, before there
-// is a further one: otherwise a stolen token makes itself a factor of its own.
-func fresh(tx store.Tx, c *call, u *account.User) error {
-	if u.Factors() > 0 && !c.live.Proof.Fresh(tx.Now(), account.Fresh) {
-		return account.ErrNotFresh
-	}
-	return nil
-}
-
 type qrBody struct {
 	Link string `json:"qr_link"`
 }
@@ -66,7 +56,7 @@ type detailsBody struct {
 	Details string `json:"details"`
 }
 
-// seed is the answer that shows what an authenticator app needs.
+// seed shows what an authenticator app needs.
 func (f *Facade) seed(e *factor.Enrollment, username string) (*answer, error) {
 	uri, err := pyotpURI(e, username)
 	if f.old {
@@ -103,61 +93,52 @@ func escape(s string) string {
 	return strings.NewReplacer("+", "%20", "%2F", "/").Replace(url.QueryEscape(s))
 }
 
-// activate makes a new authenticator, which waits for its first code.
+// activate sets up a method, which waits for its first code. A method that sends has
+// sent it: to where the account says, or where it says nothing, to where the body says.
 func (f *Facade) activate(c *call) (*answer, error) {
-	if f.old { // 0.3 does not read the body
+	if f.old { // 0.3 does not need the body
 		if _, refused := c.fields(); refused != nil {
 			return refused, nil
 		}
 	}
-	method, known := factorOf(c.method)
-	if !known {
+	if !c.names.offers(c.method) {
 		return failed(noMethod), nil
 	}
-	var e *factor.Enrollment
-	var err error
-	var username string
+	method := c.names.factor(c.method)
 	if c.enrolling != "" {
-		username = c.state.Name
-		e, err = f.Doors.EnrollStart(c.r.Context(), c.enrolling, login.Trench, method, c.client)
-	} else {
-		username = c.live.Identity.Name
-		e, err = f.begin(c, method)
+		e, err := f.Doors.EnrollStart(c.r.Context(), c.enrolling, login.Trench, method, c.client)
+		return f.begun(e, err, c.state.Name)
 	}
-	switch {
-	case errors.Is(err, factor.ErrUnknownMethod):
-		return failed(noMethod), nil
-	case err != nil:
+	v, err := f.look(c, method)
+	if err != nil {
 		return nil, err
 	}
-	return f.seed(e, username)
+	to, refused := f.target(c, v, method)
+	switch {
+	case refused != nil:
+		return refused, nil
+	case v.has == isActive:
+		return failed(alreadyActive), nil
+	}
+	return f.begin(c, method, to)
 }
 
 // begin is the enrolment of somebody who has a session.
-func (f *Facade) begin(c *call, method factor.Name) (e *factor.Enrollment, err error) {
-	err = f.Doors.WithSession(c.r.Context(), c.live, func(tx store.Tx, u *account.User) (err error) {
-		if active(u, method) {
-			return failed(alreadyActive)
-		}
-		if err := fresh(tx, c, u); err != nil {
-			return err
-		}
-		e, err = f.Factors.Enroll(tx, c.self(), u.ID, factor.EnrollOptions{Label: u.Name})
-		return err
-	})
-	f.noteClosed(c, err)
-	return e, err
+func (f *Facade) begin(c *call, method factor.Name, to string) (*answer, error) {
+	name := c.live.Identity.Name
+	e, err := f.Doors.Activate(c.r.Context(), c.live, factor.EnrollOptions{Method: method, Target: to, Label: name}, c.client)
+	return f.begun(e, err, name)
 }
 
-// noteClosed notes that somebody with a password alone tried to set up a first factor
-// where the realm does not let them.
-func (f *Facade) noteClosed(c *call, err error) {
-	if !errors.Is(err, factor.ErrEnrollmentClosed) {
-		return
+// begun answers an enrolment that waits for its first code.
+func (f *Facade) begun(e *factor.Enrollment, err error, username string) (*answer, error) {
+	if err != nil {
+		return f.undelivered(err)
 	}
-	who := c.live.Identity
-	f.Audit.Note(audit.Event{Time: f.Clock(), Kind: audit.KindFactorAdd, Outcome: audit.Denied, Cause: "enrollment_closed",
-		Principal: who.ID, Name: who.Name + "@" + who.Realm, Client: c.client.Addr, Session: c.live.ID, Method: string(factor.TOTP)})
+	if e.Method == factor.TOTP {
+		return f.seed(e, username)
+	}
+	return f.whereIs(e.Method), nil
 }
 
 type codesBody struct {
@@ -180,11 +161,12 @@ func (f *Facade) aboutCode(text string) *answer {
 	return fieldAnswer("code", text)
 }
 
-// confirm checks the first code of what activate made. In 0.2 the code of a method
+// confirm checks the first code of what activate made. Backup codes come with the first
+// method: they are the person's, and go on being good beside a further one. In 0.2 the code of a method
 // that is active already makes new backup codes.
 func (f *Facade) confirm(c *call) (*answer, error) {
-	method, known := factorOf(c.method)
-	v, err := f.look(c, c.method)
+	method := c.names.factor(c.method)
+	v, err := f.look(c, method)
 	if err != nil {
 		return nil, err
 	}
@@ -197,31 +179,21 @@ func (f *Facade) confirm(c *call) (*answer, error) {
 		return refused, nil
 	case code == "":
 		return f.aboutCode(noCode), nil
-	case !known || v.has == absent:
+	case v.has == absent:
 		return f.aboutCode(noMethod), nil
 	case v.has == isActive && f.old:
-		return f.renew(c, code)
+		return f.renew(c, method, code)
 	case v.has == isActive:
 		return f.aboutCode(alreadyActive), nil
 	}
 	if c.enrolling != "" {
 		return f.confirmEnrolling(c, method, code)
 	}
-	var codes []string
-	err = f.Doors.WithSession(c.r.Context(), c.live, func(tx store.Tx, u *account.User) error {
-		if err := fresh(tx, c, u); err != nil {
-			return err
-		}
-		if codes, err = f.Factors.Confirm(tx, c.self(), u.ID, factor.TOTP, factor.Proof{Code: code}); err != nil {
-			return err
-		}
-		return f.goOn(tx, c)
-	})
+	codes, err := f.Doors.ConfirmMethod(c.r.Context(), c.live, method, code, c.client)
 	switch {
 	case errors.Is(err, factor.ErrDenied), errors.Is(err, factor.ErrReplay), errors.Is(err, factor.ErrNoPending):
 		return f.aboutCode(badCode), nil
 	case err != nil:
-		f.noteClosed(c, err)
 		return nil, err
 	}
 	return backup(codes), nil

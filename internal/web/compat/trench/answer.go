@@ -82,7 +82,11 @@ func (f *Facade) of(c *call, err error) *answer {
 	}
 	status, code, text, wait := web.Answer(err)
 	if web.Failed(err) && c.r.Context().Err() == nil {
-		f.log.Error("a call of trench failed", "method", c.r.Method, "route", c.route.path, "code", code, "error", err)
+		route := ""
+		if c.route != nil {
+			route = c.route.path
+		}
+		f.log.Error("a call of trench failed", "method", c.r.Method, "route", route, "code", code, "error", err)
 	}
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -93,6 +97,8 @@ func (f *Facade) of(c *call, err error) *answer {
 		return f.unauthorized(c.scheme, notGood(c.scheme, badPair, session.ErrNone))
 	case status < http.StatusInternalServerError && code == "enrollment_closed":
 		return failed(text)
+	case errors.Is(err, account.ErrAddressTaken): // its owner proved it by a code
+		return fieldAnswer("email", "This field must be unique.")
 	}
 	a := detail(status, text)
 	a.wait = wait

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -126,8 +125,17 @@ func (f *fields) name(field string) (name string, sent bool) {
 	return name, sent
 }
 
-// choice reads one of some names, which must be there.
-func (f *fields) choice(field string, choices []string) (choice string, sent bool) {
+// must is name, where it must be there.
+func (f *fields) must(field string) (name string, sent bool) {
+	name, sent = f.text(field, true)
+	if sent && utf8.RuneCountInString(name) > maxName {
+		return f.bad(field, tooLong255)
+	}
+	return name, sent
+}
+
+// choice reads one of the names that there are, which must be there.
+func (f *fields) choice(field string, known func(string) bool) (choice string, sent bool) {
 	value, there := f.object[field]
 	switch {
 	case !there:
@@ -136,7 +144,7 @@ func (f *fields) choice(field string, choices []string) (choice string, sent boo
 		return f.bad(field, drf.Null)
 	}
 	choice = pyjson.Str(value)
-	if slices.Contains(choices, choice) {
+	if known(choice) {
 		return choice, true
 	}
 	return f.bad(field, fmt.Sprintf("\"%s\" is not a valid choice.", strings.ToValidUTF8(choice, "�")))

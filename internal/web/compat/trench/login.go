@@ -69,18 +69,18 @@ func (f *Facade) login(c *call) (*answer, error) {
 		body, err := f.tokens.enrolling(f.schemeOf(c), next.Ephemeral, next.ExpiresIn)
 		return ok(body), err
 	case login.SecondFactor:
-		return ok(f.second(next)), nil
+		return ok(f.second(c, next)), nil
 	}
 	return nil, errors.New("log in: a step that the original does not have")
 }
 
-func (f *Facade) second(next *login.Next) secondBody {
-	body := secondBody{Ephemeral: next.Ephemeral.Reveal(), Method: nameOf(next.Method)}
+func (f *Facade) second(c *call, next *login.Next) secondBody {
+	body := secondBody{Ephemeral: next.Ephemeral.Reveal(), Method: c.names.of(next.Method)}
 	if f.old {
 		body.Others = &[]methodBody{}
 		for _, other := range next.Others {
 			if other != factor.RecoveryCode { // no method here: each has its own
-				*body.Others = append(*body.Others, methodBody{Name: nameOf(other)})
+				*body.Others = append(*body.Others, methodBody{Name: c.names.of(other)})
 			}
 		}
 	}
@@ -93,7 +93,7 @@ func (f *Facade) opened(c *call, next *login.Next) (*answer, error) {
 	return ok(body), err
 }
 
-// loginCode is the second step: a code of the authenticator or a backup code.
+// loginCode is the second step: a code of any of the methods or a backup code.
 func (f *Facade) loginCode(c *call) (*answer, error) {
 	in, refused := c.fields()
 	if refused != nil {

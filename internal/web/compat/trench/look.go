@@ -1,8 +1,6 @@
 package trench
 
 import (
-	"errors"
-
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
@@ -14,7 +12,7 @@ type standing uint8
 
 const (
 	absent   standing = iota // no row: never asked for
-	inactive                 // a row that is not active: taken away again
+	inactive                 // a row that is not active: taken away again, and nothing else is left
 	pending                  // likewise, but it waits for its first code
 	isActive
 )
@@ -24,74 +22,69 @@ const (
 type view struct {
 	has     standing
 	seed    *factor.Enrollment // what is pending
-	primary string             // the name of the method that is asked for first; "": none
+	wanted  string             // to what address or number, where it is not the account's yet
+	address string             // or number, as the account says it, where the method needs one
+	primary factor.Name        // the method that is asked for first; "": none
+	active  int                // how many are
 	realm   account.Realm
 }
 
 // look reads it of one method, or with "" of the primary one.
-func (f *Facade) look(c *call, name string) (v view, err error) {
+func (f *Facade) look(c *call, method factor.Name) (v view, err error) {
 	if c.enrolling != "" {
-		if v.seed = c.state.Enrollment; v.seed != nil {
+		if v.seed = c.state.Enrollment; v.seed != nil && v.seed.Method == method {
 			v.has = pending
 		}
 		return v, nil
 	}
 	err = f.Store.View(c.r.Context(), func(tx store.Tx) error {
+		v = view{realm: c.names.realm}
 		u, err := f.Directory.ByID(tx, c.live.Identity.ID)
 		if err != nil {
 			return err
 		}
-		if v.realm, err = f.Directory.Realm(tx, u.Realm); err != nil {
-			return err
+		v.primary, v.active = primaryOf(u), u.Factors()
+		if method == "" {
+			method = v.primary
 		}
-		for _, m := range u.Methods {
-			if m.Primary {
-				v.primary = nameOf(factor.Name(m.Name))
-			}
-		}
-		if name == "" {
-			name = v.primary
-		}
-		v.has, v.seed, err = f.standing(tx, u, name)
-		return err
+		_, field := sourceOf(method)
+		v.address = says(u, field)
+		return f.standing(tx, u, method, &v)
 	})
 	return v, err
 }
 
-func (f *Facade) standing(tx store.Tx, u *account.User, name string) (standing, *factor.Enrollment, error) {
-	method, known := factorOf(name)
-	switch {
-	case !known:
-		return absent, nil, nil
-	case active(u, method):
-		return isActive, nil, nil
+func (f *Facade) standing(tx store.Tx, u *account.User, method factor.Name, v *view) error {
+	if method == "" {
+		return nil
 	}
-	// What an administrator made is active, and its seed is for administrators.
-	e, err := f.Factors.Pending(tx, u.ID)
-	switch {
-	case err == nil && !e.Active && e.Method == method:
-		return pending, e, nil
-	case err != nil && !errors.Is(err, factor.ErrNoPending):
-		return absent, nil, err
-	case !u.EnrolledAt.IsZero():
-		return inactive, nil, nil
+	if active(u, method) {
+		v.has = isActive
+		return nil
 	}
-	return absent, nil, nil
+	d, err := f.Factors.Waiting(tx, u.ID, method)
+	switch {
+	case err != nil:
+		return err
+	case d != nil:
+		v.has, v.seed = pending, d.Enrollment()
+		if d.Own && d.Sent != nil {
+			v.wanted = d.Sent.To
+		}
+	case !u.EnrolledAt.IsZero() && v.active == 0:
+		v.has = inactive
+	}
+	return nil
 }
 
-// configured are the names of the methods that a realm offers.
-func configured(realm account.Realm) []string {
-	names := []string{}
-	for _, m := range methods {
-		offered := len(realm.Methods) == 0
-		for _, name := range realm.Methods {
-			offered = offered || name == string(m.factor)
-		}
-		if offered {
-			names = append(names, m.name)
+// primaryOf is the method that is asked for first; "": none.
+func primaryOf(u *account.User) factor.Name {
+	for _, m := range u.Methods {
+		if m.Primary {
+			return factor.Name(m.Name)
 		}
 	}
-	return names
+	return ""
 }
 
 func on(setting *bool) bool { return setting == nil || *setting }
@@ -108,11 +101,13 @@ func confirmRegenerate(realm account.Realm) bool {
 	return on(realm.ConfirmRegenerate) || realm.Demanded() > 1
 }
 
-// with makes a change of the caller's for a code, or without one where there is none:
-// change itself then says whether one is needed.
-func (f *Facade) with(c *call, purpose login.Purpose, code string, change func(store.Tx, *account.User) error) error {
+// with makes a change of the caller's for a code of these methods, or without one where
+// there is none: change itself then says whether one is needed. A code of another method
+// is a wrong one, as in the original; the backup codes are all methods'.
+func (f *Facade) with(c *call, purpose login.Purpose, code string, change func(store.Tx, *account.User) error, methods ...factor.Name) error {
 	if code == "" {
 		return f.Doors.WithSession(c.r.Context(), c.live, change)
 	}
-	return f.Doors.WithCode(c.r.Context(), c.live, purpose, code, c.client, change)
+	of := func(*account.User) []factor.Name { return methods }
+	return f.Doors.WithCode(c.r.Context(), c.live, purpose, of, code, c.client, change)
 }

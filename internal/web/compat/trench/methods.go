@@ -3,6 +3,7 @@ package trench
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/factor"
@@ -15,7 +16,6 @@ import (
 const (
 	noSuchMethod   = "Requested MFA method does not exists" // of 0.2, as it is written there
 	noRegeneration = "Backup codes regeneration is not allowed."
-	useApp         = "Generate code using your authenticator app."
 )
 
 // about is the form in which 0.3 refuses: under the field where a code was sent.
@@ -64,7 +64,8 @@ func (f *Facade) refusedChange(code string, err error) (*answer, error) {
 
 // deactivate takes a method away.
 func (f *Facade) deactivate(c *call) (*answer, error) {
-	v, err := f.look(c, c.method)
+	method := c.names.factor(c.method)
+	v, err := f.look(c, method)
 	switch {
 	case err != nil:
 		return nil, err
@@ -73,14 +74,13 @@ func (f *Facade) deactivate(c *call) (*answer, error) {
 	case f.old && v.has != isActive:
 		return failed("Method already disabled."), nil
 	}
-	code, refused := f.codeFor(c, confirmDisable(v.realm))
-	if refused == nil {
-		refused = f.unfit(v, code)
-	}
-	if refused != nil {
+	next, code, refused, err := f.leaving(c, v, method)
+	switch {
+	case err != nil:
+		return nil, err
+	case refused != nil:
 		return refused, nil
 	}
-	method, _ := factorOf(c.method)
 	err = f.with(c, login.Deactivate, code, func(tx store.Tx, u *account.User) error {
 		realm, err := f.Directory.Realm(tx, u.Realm)
 		switch {
@@ -88,32 +88,75 @@ func (f *Facade) deactivate(c *call) (*answer, error) {
 			return err
 		case code == "" && confirmDisable(realm):
 			return f.aboutCode(noCode)
-		case !f.old && u.Factors() > 1 && primary(u, method):
+		case !f.old && u.Factors() > 1 && primaryOf(u) == method:
 			return failed("Deactivation of MFA method that is set as primary is not allowed.")
+		}
+		if next != "" {
+			if err := f.Factors.SetPrimary(tx, c.self(), u.ID, next); err != nil {
+				return err
+			}
 		}
 		if err := f.Factors.Remove(tx, c.self(), u.ID, method, ""); err != nil {
 			return err
 		}
 		return f.goOn(tx, c)
-	})
+	}, method)
 	if err != nil {
 		return f.refusedChange(code, err)
 	}
 	return done(), nil
 }
 
-func primary(u *account.User, method factor.Name) bool {
-	for _, m := range u.Methods {
-		if m.Name == string(method) {
-			return m.Primary
+// leaving reads what deactivate needs: the code, and in 0.2, where the primary method
+// goes and more than one is left, the one that takes its place.
+func (f *Facade) leaving(c *call, v view, method factor.Name) (next factor.Name, code string, refused *answer, err error) {
+	if !f.old || v.primary != method || v.active <= 2 {
+		if code, refused = f.codeFor(c, confirmDisable(v.realm)); refused == nil {
+			refused = f.unfit(v, code)
+		}
+		return "", code, refused, nil
+	}
+	in, refused := c.fields()
+	if refused != nil {
+		return "", "", refused, nil
+	}
+	code, _ = in.text("code", false)
+	if name, sent := in.must("new_primary_method"); sent {
+		if next, err = f.heir(c, in, name, method); err != nil {
+			return "", "", nil, err
 		}
 	}
-	return false
+	if !confirmDisable(v.realm) {
+		code = ""
+	}
+	return next, typed(code), in.refused(), nil
+}
+
+// heir is the method that shall be the primary one when another goes. What is wrong
+// with it is noted in the fields.
+func (f *Facade) heir(c *call, in *fields, name string, leaves factor.Name) (factor.Name, error) {
+	const field = "new_primary_method"
+	next := c.names.factor(name)
+	if next == leaves {
+		in.bad(field, "MFA Method to be deactivated cannot be chosen as new primary method.")
+		return "", nil
+	}
+	v, err := f.look(c, next)
+	switch {
+	case err != nil:
+		return "", err
+	case next == "" || v.has == absent:
+		in.bad(field, "Selected new primary MFA method is not registered for current user.")
+	case v.has != isActive:
+		in.bad(field, "MFA Method selected as new primary method is not active")
+	}
+	return next, nil
 }
 
 // regenerate makes new backup codes.
 func (f *Facade) regenerate(c *call) (*answer, error) {
-	v, err := f.look(c, c.method)
+	method := c.names.factor(c.method)
+	v, err := f.look(c, method)
 	switch {
 	case err != nil:
 		return nil, err
@@ -131,11 +174,11 @@ func (f *Facade) regenerate(c *call) (*answer, error) {
 	if refused != nil {
 		return refused, nil
 	}
-	return f.renew(c, code)
+	return f.renew(c, method, code)
 }
 
-// renew makes them for a code, or without one where the realm wants none.
-func (f *Facade) renew(c *call, code string) (*answer, error) {
+// renew makes them for a code of a method, or without one where the realm wants none.
+func (f *Facade) renew(c *call, method factor.Name, code string) (*answer, error) {
 	var codes []string
 	err := f.with(c, login.Regenerate, code, func(tx store.Tx, u *account.User) error {
 		realm, err := f.Directory.Realm(tx, u.Realm)
@@ -147,7 +190,7 @@ func (f *Facade) renew(c *call, code string) (*answer, error) {
 		}
 		codes, err = f.Factors.NewRecoveryCodes(tx, c.self(), u.ID)
 		return err
-	})
+	}, method)
 	if err != nil {
 		return f.refusedChange(code, err)
 	}
@@ -168,7 +211,7 @@ func (f *Facade) regenerateNamed(c *call) (*answer, error) {
 	if !sent {
 		return fieldAnswer("method", drf.Required), nil
 	}
-	if _, known := factorOf(name); !known {
+	if !c.names.offers(name) {
 		return fieldAnswer("method", f.unknownMethod()), nil
 	}
 	c.method = name
@@ -182,12 +225,8 @@ func (f *Facade) unknownMethod() string {
 	return noMethod
 }
 
-type messageBody struct {
-	Message string `json:"message"`
-}
-
-// requestCode sends a code. An authenticator makes its own, and its seed is shown
-// until its first good code alone.
+// requestCode sends a code of a method that sends. Others make their own, and what makes
+// them is shown until the first good code alone.
 func (f *Facade) requestCode(c *call) (*answer, error) {
 	in, refused := c.fields()
 	if refused != nil {
@@ -197,26 +236,41 @@ func (f *Facade) requestCode(c *call) (*answer, error) {
 	if refused := in.refused(); refused != nil {
 		return refused, nil
 	}
-	if _, known := factorOf(name); sent && !known {
+	if sent && !c.names.offers(name) {
 		return fieldAnswer("method", f.unknownMethod()), nil
 	}
 	if f.old && !sent { // a bug of the original: a set in place of an object
 		return &answer{status: http.StatusBadRequest, body: []string{"error", noSuchMethod}}, nil
 	}
-	v, err := f.look(c, name)
+	method := c.names.factor(name)
+	v, err := f.look(c, method)
 	switch {
 	case err != nil:
 		return nil, err
-	case v.has == isActive && f.old:
-		return ok(messageBody{useApp}), nil
 	case v.has == isActive:
-		return ok(detailsBody{useApp}), nil
+		if method == "" {
+			method = v.primary
+		}
+		return f.codeOf(c, method)
 	case f.old:
 		return notFound(), nil
-	case v.has == pending:
+	case v.has == pending && method == factor.TOTP:
 		return f.seed(v.seed, c.live.Identity.Name)
+	case v.has == pending:
+		return f.begin(c, method, v.wanted)
 	}
 	return failed(noMethod), nil
+}
+
+// codeOf sends a code of a method that is active, or says where it is to be found.
+func (f *Facade) codeOf(c *call, method factor.Name) (*answer, error) {
+	if !factor.Sendable(method) {
+		return f.whereIs(method), nil
+	}
+	if _, err := f.Doors.ChallengeOwn(c.r.Context(), c.live, method, c.client); err != nil {
+		return f.undelivered(err)
+	}
+	return f.whereIs(method), nil
 }
 
 type configBody struct {
@@ -228,49 +282,38 @@ type configBody struct {
 
 // config shows what the realm's settings say.
 func (f *Facade) config(c *call) (*answer, error) {
-	var realm account.Realm
-	err := f.Store.View(c.r.Context(), func(tx store.Tx) (err error) {
-		realm, err = f.Directory.RealmToBe(tx, f.realm)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	names := configured(realm)
-	body := configBody{Methods: names, ConfirmDisable: confirmDisable(realm),
+	realm := c.names.realm
+	all := c.names.all()
+	body := configBody{Methods: all, ConfirmDisable: confirmDisable(realm),
 		ConfirmRegenerate: confirmRegenerate(realm), AllowRegenerate: on(realm.AllowRegenerate)}
 	if f.old {
 		pairs := [][2]string{}
-		for _, name := range names {
-			pairs = append(pairs, [2]string{name, label(realm, name)})
+		for _, name := range all {
+			pairs = append(pairs, [2]string{name, c.names.label(name)})
 		}
 		body.Methods = pairs
 	}
 	return ok(body), nil
 }
 
-// label is how the realm calls a method: by the name of the wire or our own.
-func label(realm account.Realm, name string) string {
-	method, _ := factorOf(name)
-	for _, key := range []string{name, string(method)} {
-		if text := realm.MethodLabels[key]; text != "" {
-			return text
-		}
-	}
-	return name
-}
-
-// activeMethods lists what the caller has.
+// activeMethods lists what the caller has, the primary method first.
 func (f *Facade) activeMethods(c *call) (*answer, error) {
-	list := []methodBody{}
+	var list []methodBody
 	err := f.Store.View(c.r.Context(), func(tx store.Tx) error {
-		all, err := f.Factors.Methods(tx, c.live.Identity.ID)
-		for _, m := range all {
-			if m.Active {
-				list = append(list, methodBody{Name: nameOf(m.Name), IsPrimary: m.Primary})
-			}
+		list = []methodBody{}
+		u, err := f.Directory.ByID(tx, c.live.Identity.ID)
+		if err != nil {
+			return err
 		}
-		return err
+		for _, m := range u.Methods {
+			one := methodBody{Name: c.names.of(factor.Name(m.Name)), IsPrimary: m.Primary}
+			if m.Primary {
+				list = slices.Insert(list, 0, one)
+				continue
+			}
+			list = append(list, one)
+		}
+		return nil
 	})
 	return ok(list), err
 }
@@ -281,19 +324,16 @@ func (f *Facade) changePrimary(c *call) (*answer, error) {
 	if refused != nil {
 		return refused, nil
 	}
-	v, err := f.look(c, "")
-	if err != nil {
-		return nil, err
-	}
-	name, code, refused := f.choose(in, configured(v.realm))
+	name, code, refused := f.choose(in, c.names)
 	if refused != nil {
 		return refused, nil
 	}
-	target, err := f.look(c, name)
+	method := c.names.factor(name)
+	target, err := f.look(c, method)
 	switch {
 	case err != nil:
 		return nil, err
-	case f.old && v.primary == "":
+	case f.old && target.primary == "":
 		return f.aboutCode(notEnabled), nil
 	case f.old && target.has != isActive:
 		return f.aboutCode("Target method does not exist or is not active"), nil
@@ -302,8 +342,13 @@ func (f *Facade) changePrimary(c *call) (*answer, error) {
 	case target.has != isActive:
 		return failed("MFA Method selected as new primary method is not active"), nil
 	}
-	method, _ := factorOf(name)
-	err = f.Doors.WithCode(c.r.Context(), c.live, login.Primary, code, c.client, func(tx store.Tx, u *account.User) error {
+	of := func(u *account.User) []factor.Name {
+		if f.old {
+			return []factor.Name{primaryOf(u)}
+		}
+		return []factor.Name{method, primaryOf(u)} // the new one's, or as 0.3.1 had it the old one's
+	}
+	err = f.Doors.WithCode(c.r.Context(), c.live, login.Primary, of, code, c.client, func(tx store.Tx, u *account.User) error {
 		return f.Factors.SetPrimary(tx, c.self(), u.ID, method)
 	})
 	switch {
@@ -319,13 +364,13 @@ func (f *Facade) changePrimary(c *call) (*answer, error) {
 
 // choose reads what changePrimary needs: 0.2 says at once what is wrong with both
 // fields, 0.3 looks at the method first.
-func (f *Facade) choose(in *fields, names []string) (name, code string, refused *answer) {
+func (f *Facade) choose(in *fields, n names) (name, code string, refused *answer) {
 	if f.old {
 		code, _ = in.text("code", true)
-		name, _ = in.choice("method", names)
+		name, _ = in.choice("method", n.offers)
 		return name, typed(code), in.refused()
 	}
-	if name, _ = in.choice("method", names); len(in.wrong) == 0 {
+	if name, _ = in.choice("method", n.offers); len(in.wrong) == 0 {
 		code, _ = in.text("code", true)
 	}
 	return name, typed(code), in.refused()

@@ -71,7 +71,7 @@ func TestActivation(t *testing.T) {
 		const confirm = "/auth/app/activate/confirm/"
 		h.row("unknown method", "/auth/sms/activate/", "", auth, say{404, notFoundPage}, say{0, noMethod})
 		h.row("confirm of it", "/auth/sms/activate/confirm/", "code=1", auth, say{404, notFoundPage}, say{0, noMethod3})
-		h.row("a method that comes later", "/auth/email/activate/", "method=email", auth, say{404, notFoundPage}, say{0, noMethod})
+		h.row("a method that is not configured", "/auth/email/activate/", "method=email", auth, say{404, notFoundPage}, say{0, noMethod})
 		h.row("confirm before", confirm, "code=123456", auth, say{404, notThere}, say{0, noMethod3})
 		h.row("confirm nothing before", confirm, "", auth, say{404, notThere}, say{0, missingCode})
 		if got := h.post("/auth/app/activate/", `{"`, auth); h.old() {

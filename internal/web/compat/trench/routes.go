@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/web/compat/drf"
 )
 
@@ -49,7 +48,8 @@ var routes = [...]route{
 	{"{m}/codes/regenerate", "POST", owner, (*Facade).regenerate},
 }
 
-// find is the route of a path, and the second factor that it names.
+// find is the route of a path, and the second factor that it names, whether it is one
+// or not.
 func (f *Facade) find(path string) (*route, string) {
 	rest, found := strings.CutPrefix(path, f.prefix+"/")
 	if !found {
@@ -70,22 +70,24 @@ func (f *Facade) find(path string) (*route, string) {
 		if tail != routes[i].path {
 			continue
 		}
-		// In 0.2 the names of methods stand in the table of paths.
-		if _, known := factorOf(method); f.old && named && !known {
-			continue
-		}
 		return &routes[i], method
 	}
 	return nil, ""
 }
 
+// unlisted reports that a path names a second factor that is not offered: in 0.2 the
+// names of methods stand in the table of paths.
+func (f *Facade) unlisted(n names, method string) bool {
+	return f.old && method != "" && !n.offers(method)
+}
+
 // astray answers where no path fits: with the one that has a slash more, if there is
 // one, as Django does.
-func (f *Facade) astray(r *http.Request) *answer {
+func (f *Facade) astray(r *http.Request, n names) *answer {
 	if strings.HasSuffix(r.URL.Path, "/") {
 		return noPath()
 	}
-	if to, _ := f.find(r.URL.Path + "/"); to == nil {
+	if to, method := f.find(r.URL.Path + "/"); to == nil || f.unlisted(n, method) {
 		return noPath()
 	}
 	return &answer{status: http.StatusMovedPermanently, location: drf.Slashed(r.URL.EscapedPath(), r.URL.RawQuery)}
@@ -102,33 +104,4 @@ func (r *route) allows(method string) *answer {
 		a.allow = "GET, HEAD"
 	}
 	return a
-}
-
-// methods are the second factors that clients know, by the names that the original
-// has for them. A further one is a line here.
-var methods = [...]struct {
-	name   string
-	factor factor.Name
-}{
-	{"app", factor.TOTP},
-}
-
-// factorOf is what a name of the wire stands for.
-func factorOf(name string) (factor.Name, bool) {
-	for _, m := range methods {
-		if m.name == name {
-			return m.factor, true
-		}
-	}
-	return "", false
-}
-
-// nameOf is how the wire calls a factor: by our own name where it has none.
-func nameOf(f factor.Name) string {
-	for _, m := range methods {
-		if m.factor == f {
-			return m.name
-		}
-	}
-	return string(f)
 }

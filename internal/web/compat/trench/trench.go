@@ -13,6 +13,7 @@
 package trench
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +36,9 @@ type Options struct {
 	compat.Common
 	Prefix  string         // an absolute path without a slash at its end; "": DefaultPrefix
 	Dialect compat.Dialect // "": 0.3
+	// SMS is what clients call codes by SMS: sms_twilio or sms_api, by who sends them;
+	// "": sms_twilio. A key of the realm's method_labels says otherwise.
+	SMS string
 }
 
 // Facade is the handler. It holds no state and is safe for concurrent use.
@@ -44,6 +48,7 @@ type Facade struct {
 	realm  string
 	prefix string
 	old    bool // dialect 0.2
+	sms    string
 	tokens *tokens
 	log    *slog.Logger
 }
@@ -56,7 +61,7 @@ func New(o Options) (*Facade, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compat.trench: realm: %w", err)
 	}
-	f := &Facade{Rooms: o.Rooms, gate: compat.NewGate(o.Rooms, o.Common), realm: realm, prefix: o.Prefix, log: o.Logger}
+	f := &Facade{Rooms: o.Rooms, gate: compat.NewGate(o.Rooms, o.Common), realm: realm, prefix: o.Prefix, sms: cmp.Or(o.SMS, defaultSMS), log: o.Logger}
 	if f.prefix == "" {
 		f.prefix = DefaultPrefix
 	}
@@ -88,6 +93,7 @@ type call struct {
 	r      *http.Request
 	route  *route
 	method string // of the path: what it calls a second factor
+	names  names
 	client login.Client
 	body   []byte
 
@@ -118,8 +124,15 @@ func (f *Facade) serve(w http.ResponseWriter, r *http.Request) *answer {
 		return refusal(refused)
 	}
 	c.client = client
+	var err error
+	if c.names, err = f.namesOf(r.Context()); err != nil {
+		return f.of(c, err)
+	}
 	if c.route == nil {
-		return f.astray(r)
+		return f.astray(r, c.names)
+	}
+	if f.unlisted(c.names, c.method) {
+		return noPath()
 	}
 	if a := f.identify(c); a != nil {
 		return a
