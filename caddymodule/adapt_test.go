@@ -203,7 +203,7 @@ func members(value any, at string, seen map[string]bool) {
 	switch v := value.(type) {
 	case map[string]any:
 		for key, inner := range v {
-			if at == "/realms" {
+			if at == "/realms" || at == "/methods" {
 				key = "*"
 			}
 			seen[at+"/"+key] = true

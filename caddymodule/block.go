@@ -148,6 +148,9 @@ func (b *tree) value(object map[string]any, key, pointer string, t reflect.Type)
 	if t == reflect.TypeFor[gateway.CookieDomains]() {
 		return b.cookieDomain(object, key, pointer)
 	}
+	if t == reflect.TypeFor[gateway.SMS]() && b.d.CountRemainingArgs() > 0 { // sms log
+		return b.scalar(object, key, t)
+	}
 	if reflect.PointerTo(t).Implements(unmarshaler) {
 		return b.scalar(object, key, t)
 	}
@@ -264,6 +267,8 @@ func (b *tree) scalar(object map[string]any, key string, t reflect.Type) error {
 	switch {
 	case key == "storage" && len(args) == 2: // storage badger DIRECTORY
 		args = []string{args[0] + ":" + args[1]}
+	case key == "mail" && len(args) == 2: // mail URL "NAME <ADDRESS>"
+		args = []string{args[0] + " " + args[1]}
 	case len(args) == 0 && (t.Kind() == reflect.Bool || t == reflect.TypeFor[guard.Assertion]()):
 		args = []string{"on"}
 	}

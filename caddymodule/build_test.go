@@ -100,13 +100,13 @@ func TestMakeCaddyRunsTheExample(t *testing.T) {
 		body, _ := io.ReadAll(resp.Body)
 		return resp.StatusCode, resp.Header.Get("Location"), string(body)
 	}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		if status, _, _ := get("http://localhost:" + front + "/sallyport/readyz"); status == http.StatusOK {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the example was not ready in 30 s:\n%s", log.String())
+			t.Fatalf("the example was not ready in %v:\n%s", patience, log.String())
 		}
 		<-time.After(50 * time.Millisecond)
 	}

@@ -55,7 +55,7 @@ func (b *tree) judgeGlobal(object map[string]any) error {
 	}
 	cfg, err := gateway.Decode(source)
 	if err == nil && whole {
-		cfg.Logo = "" // a file of the server's machine, not of this one
+		cfg.Logo, cfg.Templates = "", "" // files of the server's machine, not of this one
 		err = cfg.Validate(true)
 	}
 	return b.explain(err)

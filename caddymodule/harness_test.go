@@ -75,8 +75,9 @@ type server struct {
 
 	mu    sync.Mutex
 	log   bytes.Buffer
-	setup []string      // the printed setup links
-	done  chan struct{} // closed when the process has ended; nil before it began
+	setup []string          // the printed setup links
+	kept  []*http.Transport // of its clients
+	done  chan struct{}     // closed when the process has ended; nil before it began
 
 	database string // URL; empty: the state is in a directory
 	opening  sync.Once
@@ -182,7 +183,7 @@ func (s *server) write(caddyfile string) string {
 func (s *server) start(caddyfile string) {
 	s.t.Helper()
 	s.begin(caddyfile)
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !strings.Contains(s.logs(), "serving initial configuration") {
 		select {
 		case <-s.done:
@@ -190,7 +191,7 @@ func (s *server) start(caddyfile string) {
 		default:
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("Caddy was not ready in 60 s:\n%s", s.logs())
+			s.t.Fatalf("Caddy was not ready in %v:\n%s", patience, s.logs())
 		}
 		pause()
 	}
@@ -269,50 +270,19 @@ func (s *server) end(sig syscall.Signal) {
 	_ = s.cmd.Process.Signal(sig)
 	select {
 	case <-s.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		_ = s.cmd.Process.Kill()
 		<-s.done
-		s.t.Errorf("Caddy did not stop in 30 s:\n%s", s.logs())
+		s.t.Errorf("Caddy did not stop in %v:\n%s", patience, s.logs())
 	}
 	if log := s.logs(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") {
 		s.t.Errorf("a data race or a panic in Caddy:\n%s", log)
 	}
 }
 
-// load hands a Caddyfile to the running Caddy, as `caddy reload` does. The answer
-// is "" for a configuration that is in force now, else what is wrong with it.
-func (s *server) load(caddyfile string) string { return s.loadAs("text/caddyfile", caddyfile) }
-
-func (s *server) loadAs(contentType, text string) string {
-	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+s.admin+"/load", strings.NewReader(text))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", contentType)
-	req.Header.Set("Cache-Control", "must-revalidate") // load it even if it is the same
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		s.t.Fatalf("reload: %v\n%s", err, s.logs())
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if resp.StatusCode == http.StatusOK {
-		return ""
-	}
-	return fmt.Sprintf("%d %s", resp.StatusCode, body)
-}
-
-// reload is load, and it has to be good.
-func (s *server) reload(caddyfile string) {
-	s.t.Helper()
-	if refused := s.load(caddyfile); refused != "" {
-		s.t.Fatalf("the reload was refused: %s\n%s", refused, s.logs())
-	}
-}
+// patience is for what has to happen sooner or later: a machine of two cores that
+// does much else beside the race detector is slow. Promises of a time are measured.
+const patience = time.Minute
 
 // pause is the one wait of the tests: between two looks at a condition that
 // another process will make true.
@@ -320,10 +290,10 @@ func pause() { <-time.After(20 * time.Millisecond) }
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 30 s: %s", what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 		pause()
 	}
@@ -496,7 +466,10 @@ func (s *server) client() *http.Client {
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // Caddy's own authority
 	}
 	s.t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 60 * time.Second,
+	s.mu.Lock()
+	s.kept = append(s.kept, transport)
+	s.mu.Unlock()
+	return &http.Client{Transport: transport, Timeout: patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
@@ -613,41 +586,6 @@ func (b *browser) signIn(p person) *browser {
 		b.s.t.Fatalf("the second door leads to %s", to)
 	}
 	return b
-}
-
-// tokens passes both doors by the JSON API, with the patience that Retry-After
-// asks for. A connection that breaks before an answer is opened again, because Caddy
-// resets new ones at a reload with or without us (each configuration has a socket
-// of its own, and what waits in the old one's queue is dropped). Had the request
-// reached the gateway all the same, its code would be burned.
-func (s *server) tokens(base string, p person) (map[string]any, error) {
-	client := s.client()
-	client.Transport.(*http.Transport).DisableKeepAlives = true // a POST is not sent again when an idle connection closes
-	post := func(path string, body any) (map[string]any, error) {
-		for range 50 {
-			status, header, answer, err := tryCall(client, "POST", base+"/sallyport/api/v1"+path, body, http.Header{"Origin": {base}})
-			if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			if status == 200 {
-				return answer, nil
-			}
-			wait, _ := time.ParseDuration(header.Get("Retry-After") + "s")
-			if status != 429 && status != 503 || wait <= 0 {
-				return nil, fmt.Errorf("%s: %d %v", path, status, answer)
-			}
-			<-time.After(wait)
-		}
-		return nil, fmt.Errorf("%s: still told to wait", path)
-	}
-	first, err := post("/login", map[string]any{"name": p.name, "realm": p.realm, "password": p.password})
-	if err != nil {
-		return nil, err
-	}
-	return post("/login/code", map[string]any{"ephemeral_token": first["ephemeral_token"], "code": p.code(s.t, 0)})
 }
 
 // seen is what reached the application.

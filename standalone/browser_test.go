@@ -65,7 +65,7 @@ func (b tab) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 // read does something that has a result.
 func read[T any](b tab, what string, action chromedp.Action[T]) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	v, err := chromedp.Run(ctx, action)
 	if err != nil {
@@ -122,7 +122,7 @@ func (b tab) press(selector string) {
 
 func (b tab) sends(action chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	if _, err := chromedp.RunResponse(ctx, action); err != nil {
 		b.t.Fatalf("send the form at %s: %v\n%s", b.location(), err, b.text())

@@ -69,6 +69,10 @@ type Settings struct {
 	// not named: ten minutes.
 	CodeLife map[string]time.Duration `json:"code_life,omitempty"`
 
+	// TrustedBrowsers is how long a browser is trusted that its owner asked to trust at the
+	// second door; 0: not offered, and never in realm admin.
+	TrustedBrowsers *time.Duration `json:"trusted_browsers,omitempty"`
+
 	// What a signed-in person may do with a code, and without: the three settings of
 	// django-trench. The native API always asks for a code.
 	ConfirmDisable    *bool `json:"confirm_disable,omitempty"`
@@ -93,6 +97,15 @@ func (r Realm) Demanded() int {
 		return 2
 	}
 	return *r.Factors
+}
+
+// TrustFor is how long browsers are trusted, counted from the second factor that was
+// proved there. 0: they are not, nor ever those of administrators.
+func (r Realm) TrustFor() time.Duration {
+	if r.TrustedBrowsers == nil || r.Name == AdminRealm {
+		return 0
+	}
+	return *r.TrustedBrowsers
 }
 
 // noExpiry marks records that stay until they are deleted.

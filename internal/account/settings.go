@@ -28,6 +28,7 @@ const (
 	maxIssuer           = 64 // bytes: a line in an app
 	minCodeLife         = 30 * time.Second
 	maxCodeLife         = time.Hour // a six-digit code that rests in a mailbox
+	minTrusted          = time.Hour // less is what a session is for
 )
 
 // recoveryAlphabet has no look-alikes: no i, l, o, 0, 1.
@@ -35,7 +36,7 @@ const recoveryAlphabet = "abcdefghjkmnpqrstuvwxyz23456789"
 
 // DefaultSettings are the settings of a realm where nothing else is set.
 func DefaultSettings(realm string) Settings {
-	factors, skew, secret, yes := 2, 1, minSecret, true
+	factors, skew, secret, yes, trusted := 2, 1, minSecret, true, 30*24*time.Hour
 	params := otp.Default()
 	s := Settings{
 		Factors:       &factors,
@@ -48,12 +49,15 @@ func DefaultSettings(realm string) Settings {
 		Names:         NamesPrecis,
 		SecretLength:  &secret,
 
+		TrustedBrowsers: &trusted,
+
 		ConfirmDisable: &yes, ConfirmRegenerate: &yes, AllowRegenerate: &yes,
 	}
 	s = s.clone()
 	if realm == AdminRealm {
 		s.Enrollment = EnrollInvitation
 		s.Session = &Lifetimes{Idle: 30 * time.Minute, Absolute: 8 * time.Hour}
+		*s.TrustedBrowsers = 0
 	}
 	return s
 }
@@ -110,6 +114,7 @@ func (s Settings) clone() Settings {
 	if s.Registration = copied(s.Registration); s.Registration != nil {
 		s.Registration.Domains = slices.Clone(s.Registration.Domains)
 	}
+	s.TrustedBrowsers = copied(s.TrustedBrowsers)
 	s.ConfirmDisable, s.ConfirmRegenerate, s.AllowRegenerate = copied(s.ConfirmDisable), copied(s.ConfirmRegenerate), copied(s.AllowRegenerate)
 	return s
 }
@@ -172,8 +177,23 @@ func (s Settings) validate(realm string) error {
 			return err
 		}
 	}
+	if err := s.validTrust(realm); err != nil {
+		return err
+	}
 	if s.Session != nil {
 		return s.Session.validate()
+	}
+	return nil
+}
+
+// validTrust judges how long browsers are trusted.
+func (s Settings) validTrust(realm string) error {
+	switch t := s.TrustedBrowsers; {
+	case t == nil || *t == 0:
+	case realm == AdminRealm:
+		return refuse(ErrInvalid, "trusted_browsers: the realm admin trusts none, only 0 is allowed")
+	case *t < minTrusted || *t > maxLifetime:
+		return refuse(ErrInvalid, "trusted_browsers is 0 (not offered), or an hour to a year")
 	}
 	return nil
 }
@@ -217,8 +237,8 @@ func validMethods(methods []string) error {
 		return refuse(ErrInvalid, "at most %d methods are allowed", maxMethods)
 	}
 	for i, m := range methods {
-		bad := strings.ContainsFunc(m, func(r rune) bool { return (r < 'a' || r > 'z') && r != '_' })
-		if m == "" || len(m) > maxMethodName || bad || slices.Contains(methods[:i], m) {
+		bad := strings.ContainsFunc(m, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' })
+		if m == "" || m[0] < 'a' || len(m) > maxMethodName || bad || slices.Contains(methods[:i], m) {
 			return refuse(ErrInvalid, "methods holds %.32q: names such as totp are expected, each once", m)
 		}
 	}

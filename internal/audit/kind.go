@@ -32,7 +32,12 @@ const (
 	KindFactorPrimary  Kind = "factor.primary"
 	KindFactorVerify   Kind = "factor.verify" // somebody asked whether a code is good
 	KindRecoveryNew    Kind = "recovery_codes.new"
+	KindYubiKeyAdd     Kind = "yubikey.add" // a secret of a key was registered, or forgotten
+	KindYubiKeyRemove  Kind = "yubikey.remove"
 	KindSecretShown    Kind = "secret.shown" // a facade showed a seed, or a code of the moment
+
+	KindTrustedAdd    Kind = "trusted_browser.add"    // a browser that skips the second door from now on
+	KindTrustedRemove Kind = "trusted_browser.remove" // by its owner or an administrator
 
 	KindServiceCreate  Kind = "service.create"
 	KindServiceUpdate  Kind = "service.update"
@@ -50,6 +55,7 @@ const (
 	KindThrottled   Kind = "throttled"
 	KindGuard       Kind = "guard"
 	KindKeys        Kind = "keys"
+	KindOutbox      Kind = "outbox" // somebody tried a message again, or deleted it
 )
 
 // Known tells whether k is one of the kinds above: what may become a label.
@@ -57,9 +63,9 @@ func (k Kind) Known() bool {
 	switch k {
 	case KindLogin, KindPassword, KindCode, KindRecovery, KindCodeSent, KindStepUp, KindLogout, KindSessionOpen, KindSessionRevoke, KindRefresh,
 		KindUserCreate, KindUserUpdate, KindUserDelete, KindUserDisable, KindUserEnable,
-		KindPasswordChange, KindResetLink, KindReset, KindNotMe, KindRegister, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew, KindSecretShown,
+		KindPasswordChange, KindResetLink, KindReset, KindNotMe, KindRegister, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew, KindYubiKeyAdd, KindYubiKeyRemove, KindSecretShown, KindTrustedAdd, KindTrustedRemove,
 		KindServiceCreate, KindServiceUpdate, KindServiceDisable, KindServiceEnable, KindServiceRotate, KindServiceDelete, KindToken, KindVerify,
-		KindRealmSet, KindRealmDelete, KindSetup, KindInvite, KindThrottled, KindGuard, KindKeys:
+		KindRealmSet, KindRealmDelete, KindSetup, KindInvite, KindThrottled, KindGuard, KindKeys, KindOutbox:
 		return true
 	}
 	return false

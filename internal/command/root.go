@@ -97,7 +97,7 @@ func New(shell Shell) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	root.AddCommand(l.setupLink(), l.user(), l.service(), l.realm(), l.session(), l.token(), l.verify(), l.version())
+	root.AddCommand(l.setupLink(), l.user(), l.service(), l.realm(), l.session(), l.yubikey(), l.outbox(), l.token(), l.verify(), l.version())
 	strict(root)
 	return root
 }

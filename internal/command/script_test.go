@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/command"
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/notify"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
@@ -80,7 +81,9 @@ func newMachine(t testing.TB) *machine {
 	})
 	dir.OnDeleteService(func(tx store.Tx, s *account.Service) error { return counters.Forget(tx, s.ID) })
 	programs := login.NewPrograms(login.ProgramOptions{Store: st, Directory: dir, Throttle: counters, Audit: log, Derive: st.Derive})
-	options := api.Options{Store: st, Derive: st.Derive, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters, Programs: programs,
+	outbox := notify.New(notify.Options{Store: st, Derive: st.Derive, Clock: time.Now})
+	outbox.Use(notify.Settings{Senders: map[string]notify.Sender{notify.Email: notify.Trial{}}}) // nothing is started, so nothing is sent
+	options := api.Options{Store: st, Outbox: outbox, Derive: st.Derive, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters, Programs: programs,
 		Doors: doors, Hasher: hasher, Audit: log, Portal: "https://auth.example.com"}
 	network, err := api.New(options)
 	must(err)
@@ -96,6 +99,12 @@ func newMachine(t testing.TB) *machine {
 	m := &machine{rooms: rooms, post: post, store: st, admin: admin, homeless: homeless, network: network, server: true}
 	for range 2 { // sessions to list and to end
 		must(m.openSession(t.Context(), dir, sessions))
+	}
+	for _, to := range []string{"first@example.com", "second@example.com"} {
+		must(st.Update(t.Context(), func(tx store.Tx) error {
+			return outbox.Queue(tx, notify.Message{Kind: notify.LoginCode, Method: notify.Email, To: to, Realm: "users", Expires: tx.Now().Add(time.Hour),
+				Data: map[string]string{notify.FieldCode: "836492"}})
+		}))
 	}
 	return m
 }
@@ -213,6 +222,7 @@ type machineKey struct{}
 //	seed FILE           keep the seed of the JSON on standard output
 //	tokens FILE STEPS   standard input of the next sallyport is the token of a seed,
 //	                    the same one each time
+//	message NAME        keep the id of the first message on standard output, as $NAME
 //	private FILE        only the owner may read it
 //
 // $SERVER is the address of the API for everybody.
@@ -249,6 +259,7 @@ func TestScripts(t *testing.T) {
 					ts.Fatalf("opened directly %d times, closed %d times, want %s", m.directly, m.closed, args[0])
 				}
 			},
+			"message": keepMessage,
 			"fields":  wantFields,
 			"seed":    keepSeed,
 			"tokens":  typeToken,
@@ -271,6 +282,14 @@ func runSallyport(ts *testscript.TestScript, neg bool, args []string) {
 	if neg == (m.exit == 0) {
 		ts.Fatalf("sallyport %s: exit code %d", strings.Join(args, " "), m.exit)
 	}
+}
+
+func keepMessage(ts *testscript.TestScript, _ bool, args []string) {
+	var messages []struct{ ID string }
+	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &messages); err != nil || len(messages) == 0 {
+		ts.Fatalf("standard output is no list of messages: %v", err)
+	}
+	ts.Setenv(args[0], messages[0].ID)
 }
 
 func wantFields(ts *testscript.TestScript, _ bool, args []string) {

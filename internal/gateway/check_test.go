@@ -36,7 +36,7 @@ func TestCheckWarnsOfWhatIsSeldomMeant(t *testing.T) {
 		{"metrics at home", quiet + "metrics: localhost:9092\nrules: [{realms: [users]}]", ""},
 		{"metrics at another loopback", quiet + "metrics: 127.0.0.2:9091\nrules: [{realms: [users]}]", ""},
 		{"metrics in a socket", quiet + "metrics: unix:/run/m.sock\nrules: [{realms: [users]}]", ""},
-		{"a method of later", quiet + "realms: {users: {methods: [totp, sms]}}\nrules: [{realms: [users]}]", "realms: users: the method sms is not available"},
+		{"a method that lacks something", quiet + "realms: {users: {methods: [totp, sms]}}\nrules: [{realms: [users]}]", "realms: users: the method sms needs sms, and is not offered"},
 		{"another host than the portal's", quiet + "rules: [{hosts: [A.example.com], realms: [users]}]", "rule 1: A.example.com: this host is not below a cookie_domain"},
 		{"other hosts than the portal's", quiet + "rules: [{hosts: ['*.example.com'], groups: [ops]}]", "rule 1: *.example.com: these hosts are not below a cookie_domain"},
 		{"a host of another domain", quiet + "cookie_domain: example.com\nrules: [{hosts: [a.example.com, '*.example.com', example.com, a.example.net], users: [alice]}]", "rule 1: a.example.net: this host is not below"},
@@ -76,9 +76,11 @@ func TestCheckRefusesWhatNoServerCouldUse(t *testing.T) {
 		{"metrics: '9092'\n", "gateway.yaml:1: metrics: expected HOST:PORT such as 127.0.0.1:9092"},
 		{"name: x\nlisten: unix:/" + strings.Repeat("d", 110) + "\n", "gateway.yaml:2: listen: the path of a unix socket has at most 103 bytes"},
 		{"name: x\nstorage: sqlite:x\n", "gateway.yaml:2: storage: expected badger:DIRECTORY"},
-		{"realms: {staff: {methods: [sms]}}\n", "gateway.yaml:1: methods: none of these is available in this version, so nobody could have a second factor: name totp or recovery_code"},
-		{"realms:\n  staff:\n    methods: [passkey, email]\n", "gateway.yaml:3: methods: none of these is available"},
-		{"realms:\n  staff:\n    methods: [totp,\n      topt]\n", "gateway.yaml:4: methods: expected totp or recovery_code"},
+		{"realms: {staff: {methods: [sms]}}\n", "gateway.yaml:1: methods: none of these can be had here, so nobody could have a second factor: name totp, or say what the others need"},
+		{"realms:\n  staff:\n    methods: [email, sms]\n", "gateway.yaml:3: methods: none of these can be had here"},
+		{"yubikey: {client_id: us, key: MDEyMzQ1Njc4OWFiY2RlZmdo}\n", "gateway.yaml:1: yubikey: client_id is a number"},
+		{"yubikey: {client_id: '1', key: MDEyMzQ1Njc4OWFiY2RlZmdo, servers: ['http://example.com/']}\n", "gateway.yaml:1: yubikey: \"http://example.com/\": a validation server is asked by https"},
+		{"realms:\n  staff:\n    methods: [totp,\n      topt]\n", "gateway.yaml:4: methods: expected totp, passkey, email"},
 	} {
 		_, err := gateway.Check(t.Context(), configFile(t, c.text))
 		if err == nil || !strings.Contains(err.Error(), c.want) {

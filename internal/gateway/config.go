@@ -71,6 +71,26 @@ type Config struct {
 	// DefaultRealm is where a bare name is looked for. Default: users.
 	DefaultRealm string `json:"default_realm,omitempty"`
 
+	// Mail is who sends mail, and as whom:
+	// "smtp://USER:PASSWORD@HOST:PORT NAME <ADDRESS>". smtp:// uses STARTTLS where
+	// offered, and demands it unless HOST is loopback; smtps:// is TLS from the
+	// start. log writes mail to the log instead. Default: no mail is sent.
+	Mail string `json:"mail,omitempty"`
+
+	// SMS is who sends short messages: twilio, smsapi, or log. Default: nobody.
+	SMS *SMS `json:"sms,omitempty"`
+
+	// Methods are own ways to reach people, by name.
+	Methods map[string]Method `json:"methods,omitempty"`
+
+	// YubiKey is who judges YubiKeys whose secrets are not registered here. Default:
+	// nobody.
+	YubiKey *YubiKey `json:"yubikey,omitempty"`
+
+	// Templates is a directory of texts that take the place of the built-in ones,
+	// such as login_code.txt. Read at the start and at a reload.
+	Templates string `json:"templates,omitempty"`
+
 	Throttle  Throttle         `json:"throttle,omitzero"`
 	Session   Session          `json:"session,omitzero"`
 	Passwords Passwords        `json:"passwords,omitzero"`
@@ -103,6 +123,10 @@ type Throttle struct {
 	Delay     *Duration `json:"delay,omitempty"`     // first delay, doubling; default 1s
 	DelayMax  *Duration `json:"delay_max,omitempty"` // default 15m
 	Closed    *int      `json:"closed,omitempty"`    // wrong codes that close a place; default 50
+
+	Sends        *int      `json:"sends,omitempty"`         // messages to a person per window; default 5
+	NetworkSends *int      `json:"network_sends,omitempty"` // messages that a network causes per window; default 20
+	SendWindow   *Duration `json:"send_window,omitempty"`   // default 15m
 }
 
 // Session holds the lives of sessions. Zero means the default: 8h, 168h, 720h.
@@ -156,6 +180,8 @@ type Realm struct {
 
 	// CodeLife is how long codes that are sent are good, by method; default 10m.
 	CodeLife map[string]Duration `json:"code_life,omitempty"`
+	// TrustedBrowsers is how long a browser stays trusted; default 720h, 0: not offered.
+	TrustedBrowsers *Duration `json:"trusted_browsers,omitempty"`
 }
 
 // RecoveryCodes holds the form of recovery codes.
@@ -210,6 +236,9 @@ func (r Realm) settings(realm string, base account.Lifetimes, facade account.Set
 		Factors: r.Factors, Methods: r.Methods, Enrollment: r.Enrollment, Replay: r.Replay, OTP: r.OTP, Skew: r.Skew,
 		Names: r.Names, SecretLength: r.SecretLength, Issuer: r.Issuer, MethodLabels: r.MethodLabels,
 		ConfirmDisable: r.ConfirmDisable, ConfirmRegenerate: r.ConfirmRegenerate, AllowRegenerate: r.AllowRegenerate,
+	}
+	if r.TrustedBrowsers != nil {
+		s.TrustedBrowsers = new(r.TrustedBrowsers.std())
 	}
 	for method, life := range r.CodeLife {
 		if s.CodeLife == nil {

@@ -78,6 +78,7 @@ type Gateway struct {
 	owned    bool     // state is closed with this gateway
 	made     []string // realms that Begin made
 	hasher   *secret.Hasher
+	letters  *letters // to people
 	audit    *audit.Log
 	accounts *account.Directory
 	throttle *throttle.Throttle
@@ -143,8 +144,8 @@ func OpenOn(ctx context.Context, cfg Config, state *State, o Options) (*Gateway,
 }
 
 // Begin puts the configuration in force: the realms that it names exist from then
-// on, its hash slots are those that count, and it is the one that sends notices.
-// Again is harmless.
+// on, its hash slots are those that count, messages leave as it says, and it is the
+// one that sends notices. Again is harmless.
 func (g *Gateway) Begin(ctx context.Context) error {
 	made, err := g.accounts.Reserve(ctx, g.state.Store)
 	if err != nil {
@@ -153,8 +154,10 @@ func (g *Gateway) Begin(ctx context.Context) error {
 	g.made = append(g.made, made...)
 	g.state.adopt(g.hasher, g.plan.hasher)
 	g.audit.Within(g.sites[0].doors.Notify)
+	g.state.outbox.Use(g.settings())
 	if !g.offline {
 		g.state.followForeign()
+		g.state.outbox.Start()
 	}
 	return nil
 }
@@ -253,7 +256,10 @@ func (g *Gateway) wireRooms() (err error) {
 	}
 	g.throttle = throttle.New(g.plan.throttle, st.Derive("throttle"))
 	g.accounts.SetLiving(g.sessions)
-	g.factors = factor.New(factor.Options{Directory: g.accounts, Audit: g.audit, Derive: st.Derive, Issuer: g.cfg.Name})
+	g.letters = g.newLetters()
+	g.factors = factor.New(factor.Options{
+		Directory: g.accounts, Audit: g.audit, Derive: st.Derive, Issuer: g.cfg.Name, Sender: g.letters, Own: g.ownMethods(), YubiKeys: g.plan.yubikeys,
+	})
 	g.accounts.OnDelete(func(tx store.Tx, u *account.User) error {
 		_, err := g.sessions.RevokeAll(tx, u.ID, "")
 		return errors.Join(err, g.factors.Forget(tx, u.ID), g.throttle.Forget(tx, u.ID), g.sites[0].doors.Forget(tx, u.ID))
@@ -301,7 +307,7 @@ func (g *Gateway) wireSite(p siteplan) (err error) {
 	}
 	s.doors = login.New(login.Options{
 		Store: st, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Hasher: g.hasher,
-		Audit: g.audit, Derive: st.Derive, Clock: g.clock, Logger: g.log, CookieDomain: p.domain != "",
+		Audit: g.audit, Derive: st.Derive, Clock: g.clock, Logger: g.log, CookieDomain: p.domain != "", Mail: g.letters,
 	})
 	s.pages, err = portal.New(portal.Options{
 		Doors: s.doors, Sessions: g.sessions, Directory: g.accounts, Factors: g.factors, Guard: g.guard, Targets: s.Targets,
@@ -348,7 +354,7 @@ func (g *Gateway) loginSite(host string) *web.LoginSite {
 func (g *Gateway) newAPI(s *site, local bool) (*api.API, error) {
 	return api.New(api.Options{
 		Store: g.state.Store, Directory: g.accounts, Factors: g.factors, Sessions: g.sessions, Throttle: g.throttle, Doors: s.doors, Programs: g.programs,
-		Hasher: g.hasher, Audit: g.audit, Derive: g.state.Store.Derive, Clock: g.clock, Logger: g.log, Local: local,
+		Hasher: g.hasher, Audit: g.audit, Outbox: g.state.outbox, Derive: g.state.Store.Derive, Clock: g.clock, Logger: g.log, Local: local,
 		Cookies: s.Cookies, Client: g.client, Scheme: g.scheme,
 		Portal: s.Portal, SetupBase: g.setupBase, AllowOrigins: g.cfg.CORS.AllowOrigins, Version: g.version, Look: s.pages.Look(),
 	})

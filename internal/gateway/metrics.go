@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sallyport-auth/sallyport/internal/notify"
 	"github.com/sallyport-auth/sallyport/internal/store"
 )
 
@@ -23,6 +24,7 @@ type metrics struct {
 	events      *prometheus.CounterVec   // kind, outcome
 	store       *prometheus.HistogramVec // op
 	storeErrors *prometheus.CounterVec   // op
+	messages    *prometheus.CounterVec   // kind, outcome
 	all         []prometheus.Collector
 }
 
@@ -39,6 +41,7 @@ func newMetrics() *metrics {
 	m.logins = m.counter("logins_total", "Logins that ended, and passwords and codes that were refused on the way.", "door", "outcome")
 	m.throttled = m.counter("throttled_total", "Tries at a door that were told to wait, by what was tried and which limit said so.", "tried", "cause")
 	m.events = m.counter("events_total", "Events as the log has them.", "kind", "outcome")
+	m.messages = m.counter("messages_total", "Messages to people, by kind, and what became of them: queued, sent, failed (a try; another follows), dead, expired, superseded.", "kind", "outcome")
 	m.storeErrors = m.counter("store_errors_total", "Transactions that the store failed at. Refused credentials and missing records are none.", "op")
 	m.store = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "sallyport_store_seconds", Help: "How long a transaction of the store took its caller, waiting for its turn included.", Buckets: storeBuckets,
@@ -66,6 +69,9 @@ func (m *metrics) begin() {
 		for _, cause := range []string{"principal", "network", "closed"} {
 			m.throttled.WithLabelValues(tried, cause)
 		}
+	}
+	for _, kind := range notify.Kinds() {
+		m.messages.WithLabelValues(string(kind), string(notify.OutcomeDead))
 	}
 	for _, op := range []store.Op{store.OpView, store.OpUpdate} {
 		m.store.WithLabelValues(string(op))

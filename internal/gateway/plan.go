@@ -18,7 +18,9 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/command"
+	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/guard"
+	"github.com/sallyport-auth/sallyport/internal/notify"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/throttle"
@@ -49,8 +51,11 @@ type plan struct {
 	throttle  throttle.Policy
 	passwords secret.PasswordPolicy
 	hasher    secret.HasherOptions
-	compat    compat.Config // all defaults filled in
-	facades   []facade      // in the order of the configuration's words
+	senders   map[string]sender // of messages, by method
+	templates *notify.Templates
+	yubikeys  factor.YubiKeys // nil: keys that are registered here alone
+	compat    compat.Config   // all defaults filled in
+	facades   []facade        // in the order of the configuration's words
 	warnings  []string
 	hints     []string // what `check` adds: known only here, or known to everybody who runs on loopback
 }
@@ -108,7 +113,7 @@ type shell struct{ demo, routes bool }
 func (c *Config) plan(s shell) (*plan, error) {
 	p := &plan{}
 	for _, step := range []func(*plan, shell) error{
-		c.planStorage, c.planNetwork, c.planMetrics, c.planLog, c.planSites, c.planLook, c.planCompat, c.planRealms, c.planCompatRealms, c.planThrottle, c.planPasswords, c.planRules, c.planReach, c.planCompatRules, c.planRest,
+		c.planStorage, c.planNetwork, c.planMetrics, c.planLog, c.planSites, c.planLook, c.planMessages, c.planYubiKeys, c.planCompat, c.planRealms, c.planCompatRealms, c.planThrottle, c.planPasswords, c.planRules, c.planReach, c.planCompatRules, c.planRest,
 	} {
 		if err := step(p, s); err != nil {
 			return nil, c.inserted.hide(err)
@@ -365,26 +370,42 @@ func (c *Config) planRealms(p *plan, _ shell) error {
 	return nil
 }
 
-// planMethods demands a second factor that this version has, where any are named.
+// planMethods demands a second factor that can be had here, where any are named.
 func (c *Config) planMethods(p *plan, realm string, methods []string) error {
 	at := "/realms/" + pointerEscape.Replace(realm) + "/methods"
 	available := 0
-	var ignored []string
 	for i, m := range methods {
+		missing, known := c.missing(p, m)
 		switch {
-		case slices.Contains([]string{"totp", "recovery_code"}, m):
+		case !known:
+			return c.At(fmt.Sprintf("%s/%d", at, i), "methods: expected totp, passkey, email, sms, yubikey, recovery_code, or a name that stands under methods")
+		case missing == "":
 			available++
-		case !slices.Contains([]string{"passkey", "email", "sms", "yubikey"}, m):
-			return c.At(fmt.Sprintf("%s/%d", at, i), "methods: expected totp or recovery_code")
 		default:
-			ignored = append(ignored, fmt.Sprintf("realms: %s: the method %s is not available in this version and is ignored", realm, m))
+			p.warnings = append(p.warnings, fmt.Sprintf("realms: %s: the method %s needs %s, and is not offered", realm, m, missing))
 		}
 	}
 	if len(methods) > 0 && available == 0 {
-		return c.At(at, "methods: none of these is available in this version, so nobody could have a second factor: name totp or recovery_code")
+		return c.At(at, "methods: none of these can be had here, so nobody could have a second factor: name totp, or say what the others need (see docs/factors.md)")
 	}
-	p.warnings = append(p.warnings, ignored...)
 	return nil
+}
+
+// missing says what a method lacks in this configuration, "" for nothing, and whether
+// there is such a method at all.
+func (c *Config) missing(p *plan, method string) (missing string, known bool) {
+	switch method {
+	case "totp", "recovery_code", "yubikey":
+		return "", true
+	case "passkey":
+		return "a version to come", true
+	case notify.Email, notify.SMS:
+		if p.senders[method] == nil {
+			return map[string]string{notify.Email: "mail", notify.SMS: "sms"}[method], true
+		}
+		return "", true
+	}
+	return "", p.senders[method] != nil
 }
 
 func (c *Config) planThrottle(p *plan, _ shell) error {
@@ -394,7 +415,7 @@ func (c *Config) planThrottle(p *plan, _ shell) error {
 		name string
 		from *int
 		to   *int
-	}{{"principal", t.Principal, &p.throttle.Principal}, {"network", t.Network, &p.throttle.Network}, {"closed", t.Closed, &p.throttle.Closed}} {
+	}{{"principal", t.Principal, &p.throttle.Principal}, {"network", t.Network, &p.throttle.Network}, {"closed", t.Closed, &p.throttle.Closed}, {"sends", t.Sends, &p.throttle.Sends}, {"network_sends", t.NetworkSends, &p.throttle.NetworkSends}} {
 		if n.from == nil {
 			continue
 		}
@@ -403,13 +424,17 @@ func (c *Config) planThrottle(p *plan, _ shell) error {
 		}
 		*n.to = *n.from
 		if *n.from == 0 {
-			p.warnings = append(p.warnings, fmt.Sprintf("throttle: %s is 0: this limit on wrong tries is off", n.name))
+			what := "wrong tries"
+			if strings.HasSuffix(n.name, "sends") {
+				what = "messages"
+			}
+			p.warnings = append(p.warnings, fmt.Sprintf("throttle: %s is 0: this limit on %s is off", n.name, what))
 		}
 	}
 	for _, d := range []struct {
 		from *Duration
 		to   *time.Duration
-	}{{t.Window, &p.throttle.Window}, {t.Delay, &p.throttle.Delay}, {t.DelayMax, &p.throttle.DelayMax}} {
+	}{{t.Window, &p.throttle.Window}, {t.Delay, &p.throttle.Delay}, {t.DelayMax, &p.throttle.DelayMax}, {t.SendWindow, &p.throttle.SendWindow}} {
 		if d.from != nil {
 			*d.to = d.from.std()
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/audit"
+	"github.com/sallyport-auth/sallyport/internal/notify"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
@@ -30,6 +31,7 @@ type State struct {
 	Sessions *session.Registry // under the store's own issuer: see session.Registry.As
 
 	engine  store.Store
+	outbox  *notify.Outbox
 	metrics *metrics
 	refused atomic.Uint64 // hashings that found no slot
 
@@ -77,6 +79,7 @@ func OpenState(ctx context.Context, o StateOptions) (*State, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Store.Close())
 	}
+	s.outbox = notify.New(notify.Options{Store: s.Store, Derive: s.Store.Derive, Clock: o.Clock, Logger: o.Logger, Observe: s.metrics.message})
 	s.watch(o.Version)
 	return s, nil
 }
@@ -167,7 +170,8 @@ func (s *State) empty(ctx context.Context) (bool, error) {
 	return empty, nil
 }
 
-// Close writes what waits to be written and closes the store.
+// Close lets messages that are on their way arrive, writes what waits to be written
+// and closes the store.
 func (s *State) Close() error {
 	s.mu.Lock()
 	stop := s.stopFloor
@@ -175,5 +179,6 @@ func (s *State) Close() error {
 	if stop != nil {
 		stop()
 	}
+	s.outbox.Stop()
 	return errors.Join(s.Sessions.Close(), s.Store.Close())
 }

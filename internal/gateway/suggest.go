@@ -7,12 +7,6 @@ import (
 	"strings"
 )
 
-// laterWords are words of the manual that this version does not know yet: a
-// silent "unknown key" would send the reader looking for a typing mistake.
-var laterWords = map[string]string{
-	"/mail": "mail is not available in this version: leave it out",
-}
-
 // NotForRoutes is the sentence about a word that a server with routes of its own
 // does not take; "" for all others.
 func NotForRoutes(word string) string {
@@ -20,7 +14,7 @@ func NotForRoutes(word string) string {
 	case "listen", "upstream", "log", "metrics":
 		return word + " is for the standalone server; the server around this one has its own"
 	}
-	return laterWords["/"+word]
+	return ""
 }
 
 func suggestion(name string, t reflect.Type) string { return Suggestion(name, keysOf(t)) }

@@ -260,9 +260,6 @@ func (c *converter) explain(err error) error {
 	switch {
 	case errors.Is(err, json.ErrUnknownName):
 		e.Text = fmt.Sprintf("unknown key %.60q%s", name, suggestion(name, bad.GoType))
-		if why := laterWords[at]; why != "" {
-			e.Text = why
-		}
 	case errors.As(bad.Err, &inner):
 		e.Text = inSentence(name, inner.Text)
 	case bad.Err != nil && customReader(bad.GoType):

@@ -290,6 +290,9 @@ func (d *Doors) peek(tx store.Tx, token string, door Door) (*State, error) {
 		if state.Method, state.Others, err = d.ways(tx, u); err == nil {
 			state.Targets, err = d.targets(tx, u)
 		}
+		if realm, fault := d.dir.Realm(tx, u.Realm); err == nil {
+			state.TrustFor, err = realm.TrustFor(), fault
+		}
 	case Enroll:
 		state.Others, err = d.factors.Offered(tx, u.Realm)
 	}

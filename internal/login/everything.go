@@ -16,11 +16,11 @@ func (d *Doors) EndEverything(tx store.Tx, id principal.ID) error {
 	if _, err := d.sessions.RevokeAll(tx, id, ""); err != nil {
 		return err
 	}
-	return errors.Join(burnAll(tx, id), dropReset(tx, id), dropInvitation(tx, id), d.throttle.ForgetPlaces(tx, id))
+	return errors.Join(burnAll(tx, id), dropReset(tx, id), dropInvitation(tx, id), tx.Delete(trustedKey(id)), d.throttle.ForgetPlaces(tx, id))
 }
 
-// Forget deletes half logins and links of a person who is being deleted. It is
+// Forget deletes half logins, links and trusted browsers of a person who is being deleted. It is
 // wired to account.Directory.OnDelete.
 func (d *Doors) Forget(tx store.Tx, id principal.ID) error {
-	return errors.Join(burnAll(tx, id), dropInvitation(tx, id), dropReset(tx, id), dropNotMe(tx, id))
+	return errors.Join(burnAll(tx, id), dropInvitation(tx, id), dropReset(tx, id), dropNotMe(tx, id), tx.Delete(trustedKey(id)))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/audit"
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/login/mailtest"
 	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/secret"
@@ -38,6 +39,7 @@ var cheap = secret.HashParams{MemoryKiB: 64, Time: 1, Threads: 1}
 type countedStore struct {
 	store.Store
 	updates atomic.Int64
+	puts    atomic.Int64 // records that Updates wrote
 	mu      sync.Mutex
 	before  func(n int64)
 }
@@ -50,7 +52,17 @@ func (s *countedStore) Update(ctx context.Context, fn func(store.Tx) error) erro
 	if before != nil {
 		before(n)
 	}
-	return s.Store.Update(ctx, fn)
+	return s.Store.Update(ctx, func(tx store.Tx) error { return fn(countedTx{tx, s}) })
+}
+
+type countedTx struct {
+	store.Tx
+	s *countedStore
+}
+
+func (c countedTx) Put(key, value []byte, expires time.Time) error {
+	c.s.puts.Add(1)
+	return c.Tx.Put(key, value, expires)
 }
 
 // beforeUpdate calls fn once, before the nth Update from now (1: the next).
@@ -78,6 +90,7 @@ type house struct {
 	throttle *throttle.Throttle
 	hasher   *secret.Hasher
 	doors    *login.Doors
+	mail     *mailtest.Mail
 
 	mu     sync.Mutex
 	events []audit.Event
@@ -90,7 +103,8 @@ type setting struct {
 	realms map[string]account.Settings
 	floor  func() time.Duration
 	policy *throttle.Policy
-	post   *post // what sends; nil: nothing does
+	post   *post                           // what sends; nil: nothing does
+	mail   func(testing.TB) *mailtest.Mail // nil: mailtest.New
 }
 
 func newHouse(t *testing.T, s setting) *house {
@@ -138,10 +152,16 @@ func newHouse(t *testing.T, s setting) *house {
 	if s.floor == nil {
 		s.floor = func() time.Duration { return 0 }
 	}
+	if s.mail == nil {
+		s.mail = mailtest.New
+	}
+	h.mail = s.mail(t)
 	h.doors = login.New(login.Options{
+		Mail:  h.mail,
 		Store: h.store, Directory: h.dir, Factors: h.factors, Sessions: h.sessions, Throttle: h.throttle, Hasher: h.hasher,
 		Audit: h.audit, Derive: h.sealed.Derive, Clock: h.clock.Now, Logger: slog.New(slog.DiscardHandler), Floor: s.floor,
 	})
+	t.Cleanup(h.audit.Within(h.doors.Notify))
 	h.dir.OnDelete(func(tx store.Tx, u *account.User) error {
 		return errors.Join(h.doors.Forget(tx, u.ID), h.factors.Forget(tx, u.ID))
 	})

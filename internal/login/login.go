@@ -3,6 +3,7 @@
 //
 //	door 1     Password ─┬─ wrong ────────────────────────────── ErrDenied
 //	                     ├─ one factor is enough ─────────────── Done: session
+//	                     ├─ has a factor, trusted browser ────── Done: session
 //	                     ├─ has a factor ── token second_factor ─┐
 //	                     └─ has none, two demanded ─ token enroll│─┐
 //	door 2     Code, Recovery ───────────────────────────────────┘ │ Done: session
@@ -214,6 +215,8 @@ type Attempt struct {
 	Door     Door
 	Client   Client
 	Demand   int    // factors that the target's rule demands; 0: the realm's own
+	Fresh    bool   // the target's rule demands a fresh factor: no trusted browser will do
+	Trusted  string // token of a trusted browser, as it came; "": none. It counts after the right password alone
 	Remember bool   // a long session, where the realm offers it
 	Target   string // where to go afterwards; the caller has allowed it
 	// ReplaceSession is the id of the session that the browser brought: it
@@ -228,6 +231,8 @@ type Second struct {
 	Method    factor.Name // "": whichever of the person's methods reads digits
 	Door      Door
 	Client    Client
+	Trust     bool   // make this browser a trusted one, where the realm offers it
+	Trusted   string // the token that it had, as it came: Trust replaces it
 
 	foreign foreignCode // what was compared outside of the transaction
 }
@@ -245,6 +250,8 @@ type Next struct {
 	User          account.Identity // Done: who it is
 	Target        string           // where to go; kept through all doors
 	Browser       secret.Token     // Done: the cookie sallyport_browser to set
+	Trusted       secret.Token     // Done: of the browser that is a trusted one from now on; zero: it is none
+	TrustedFor    time.Duration    // how long it is one
 	Remember      bool             // Done: what was asked for at the first door
 	RecoveryCodes []string         // with the first factor: shown once
 	RecoveryLeft  int              // after Recovery: how many are still good
@@ -261,6 +268,7 @@ type State struct {
 	ExpiresIn  time.Duration
 	TriesLeft  int                    // wrong codes that remain
 	StepUp     bool                   // the person is signed in already
+	TrustFor   time.Duration          // SecondFactor: how long the browser could be trusted; 0: not offered
 	Targets    map[factor.Name]string // SecondFactor: where the codes of methods go, masked
 	Enrollment *factor.Enrollment     // Enroll and Setup: what waits for its first code; nil: nothing yet
 	NoWay      bool                   // Resetting: see ErrNoWay

@@ -1,8 +1,8 @@
 package login
 
 import (
-	"bytes"
 	"context"
+	"crypto/hmac"
 	"errors"
 	"slices"
 	"time"
@@ -140,6 +140,6 @@ func burnNotMe(tx store.Tx, l *link) error {
 	if err != nil {
 		return err
 	}
-	list.Tokens = slices.DeleteFunc(list.Tokens, func(h heldToken) bool { return bytes.Equal(h.Hash, l.Hash) })
+	list.Tokens = slices.DeleteFunc(list.Tokens, func(h heldToken) bool { return hmac.Equal(h.Hash, l.Hash) })
 	return errors.Join(saveList(tx, notMeList(l.Principal), list), tx.Delete(notMeKey(l.Hash)))
 }

@@ -224,7 +224,7 @@ func (d *Doors) settlePassword(ctx context.Context, a Attempt, who *candidate, t
 		}
 		return d.pastFirst(tx, u, passage{
 			door: a.Door, client: a.Client, target: a.Target, remember: a.Remember, demand: a.Demand,
-			replaces: a.ReplaceSession, provedAt: tx.Now(),
+			replaces: a.ReplaceSession, provedAt: tx.Now(), trusted: a.Trusted, fresh: a.Fresh,
 		})
 	})
 	if errors.Is(err, errRenewed) {
@@ -308,14 +308,23 @@ type passage struct {
 	until    time.Time // step-up: absolute end that stays
 	kind     audit.Kind
 	method   factor.Name
+	trusted  string // token of a trusted browser
+	fresh    bool   // a factor has to be proved now
 }
 
 // pastFirst decides what comes after the first door. Whoever has a factor must
-// use it; whoever has none where two are demanded must enrol one.
+// use it, here or at a browser that is trusted; whoever has none where two are
+// demanded must enrol one.
 func (d *Doors) pastFirst(tx store.Tx, u *account.User, p passage) (*Next, error) {
 	realm, err := d.dir.Realm(tx, u.Realm)
 	if err != nil {
 		return nil, err
+	}
+	if trusts, err := d.trusts(tx, u, realm, p); err != nil {
+		return nil, err
+	} else if trusts {
+		p.kind, p.amr, p.method = audit.KindLogin, session.Trusted, methodTrusted
+		return d.open(tx, u, p)
 	}
 	rec := &ephemeral{
 		State: SecondFactor, Door: p.door, Principal: u.ID, Epoch: u.Epoch, Target: p.target,

@@ -107,6 +107,9 @@ func (d *Doors) passSecond(tx store.Tx, t ticket, u *account.User, s Second) (*N
 	if err := openedBy(tx, s.Door, next.Opened.ID, verdict); err != nil {
 		return nil, err
 	}
+	if err := d.trust(tx, u, s, verdict, next); err != nil {
+		return nil, err
+	}
 	return next, d.recordCode(tx, u, verdict, s.Client, next.Opened.ID)
 }
 

@@ -147,6 +147,7 @@ type Outbox struct {
 	mu      sync.Mutex
 	workers map[string]*workers // by method
 	ended   []*workers          // of methods that are no longer configured
+	started bool
 	closed  bool
 }
 
@@ -167,13 +168,13 @@ func New(o Options) *Outbox {
 }
 
 // Use puts settings in force: for what is queued and rendered from now on. Nothing
-// is sent before Start.
+// is sent before Start; afterwards the workers follow the settings.
 func (o *Outbox) Use(s Settings) {
 	o.settings.Store(&s)
 	o.mu.Lock()
-	running := len(o.workers) > 0
+	started := o.started
 	o.mu.Unlock()
-	if running {
+	if started {
 		o.Start()
 	}
 }

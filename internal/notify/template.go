@@ -182,6 +182,10 @@ func templateError(file, key string, err error) error {
 		_, _ = fmt.Sscan(m[1], &e.Line)
 		e.Text = strings.TrimPrefix(m[2], `executing "`+key+`" at `)
 	}
+	if text, at, ok := strings.Cut(e.Text, " started at "+key+":"); ok { // where it began says more than where it was missed
+		_, _ = fmt.Sscan(at, &e.Line)
+		e.Text = text
+	}
 	if strings.Contains(e.Text, "map has no entry for key") {
 		e.Text += " (the fields are " + strings.Join(Fields(), ", ") + ")"
 	}

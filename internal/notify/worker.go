@@ -50,6 +50,7 @@ func (o *Outbox) Start() {
 	if o.closed {
 		return
 	}
+	o.started = true
 	senders := o.settings.Load().Senders
 	for method, w := range o.workers {
 		if senders[method] == nil {

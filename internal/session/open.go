@@ -25,7 +25,7 @@ func (r *Registry) Open(tx store.Tx, o Opening) (*Opened, error) {
 		return nil, errors.New("open session: for nobody")
 	case o.User.Disabled:
 		return nil, errors.New("open session: for somebody disabled")
-	case o.Proof.AMR.Factors() == 0:
+	case o.Proof.AMR.RealFactors() == 0:
 		return nil, errors.New("open session: without a proof")
 	case o.Kind.String() == "invalid":
 		return nil, errors.New("open session: through no door")

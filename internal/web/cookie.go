@@ -12,6 +12,7 @@ const (
 	SessionCookie = "sallyport_session"
 	PortalCookie  = "sallyport_portal"  // with a cookie domain: account, admin and API
 	BrowserCookie = "sallyport_browser" // a known browser: no prefix, no proof of anything
+	TrustedCookie = "sallyport_trusted" // a trusted browser, on the portal's host: stands for the second factor, after the password alone
 )
 
 // Cookies knows the names of our cookies, and sets and reads them. The zero

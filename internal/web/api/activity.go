@@ -141,6 +141,9 @@ func (a *API) endUserSessions(ctx context.Context, c *caller, in *UserPath) (*st
 		if _, err := a.Sessions.RevokeAll(tx, u.ID, ""); err != nil {
 			return err
 		}
+		if _, err := a.Doors.DistrustAll(tx, c.actor(), u); err != nil {
+			return err
+		}
 		return a.record(tx, c, audit.Event{Kind: audit.KindSessionRevoke, Outcome: audit.OK, Principal: u.ID,
 			Name: u.Ref().String(), Detail: map[string]string{"ended": "all"}})
 	})

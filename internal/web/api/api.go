@@ -29,6 +29,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/audit"
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/notify"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
@@ -55,6 +56,7 @@ type Options struct {
 	Programs  *login.Programs
 	Hasher    *secret.Hasher
 	Audit     *audit.Log
+	Outbox    *notify.Outbox
 	Derive    func(purpose string) []byte // keys of the store
 	Clock     func() time.Time            // nil: time.Now
 	Logger    *slog.Logger                // nil: silent

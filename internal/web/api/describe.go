@@ -26,7 +26,7 @@ var described = [...]struct {
 	{413, "The body is larger than 64 KiB.", ""},
 	{415, "The body is no application/json.", ""},
 	{422, "A field or a parameter is missing, unknown or not as documented.", ""},
-	{429, "Too many wrong tries.", "Retry-After"},
+	{429, "Too many wrong tries, or messages.", "Retry-After"},
 	{500, "Something failed here. It was noted.", ""},
 	{503, "The gateway cannot answer at this moment.", "Retry-After"},
 }
@@ -141,7 +141,7 @@ func tagOf(path string) string {
 	word, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	groups := groupNames()
 	switch word {
-	case "login", "logout", "token", "password-reset":
+	case "login", "logout", "token", "password-reset", "register", "not-me":
 		return groups[0]
 	case "me":
 		return groups[1]

@@ -23,6 +23,8 @@ type LoginRequest struct {
 	Email    string `json:"email,omitempty" maxLength:"320" doc:"The e-mail address. This or name."`
 	Realm    string `json:"realm,omitempty" maxLength:"128" doc:"The realm; default: the server's."`
 	Password string `json:"password" maxLength:"1024" doc:"The password."`
+
+	TrustedToken string `json:"trusted_token,omitempty" maxLength:"128" doc:"Of a trusted browser: it stands for the code. One that is not good is ignored."`
 }
 
 // LoginAnswer is where a door leads. Which fields it has depends on status.
@@ -39,6 +41,8 @@ type LoginAnswer struct {
 	ExpiresIn      int      `json:"expires_in,omitempty" doc:"Seconds that the token is good."`
 	RecoveryCodes  []string `json:"recovery_codes,omitempty" doc:"With the first factor: shown once."`
 	RecoveryLeft   *int     `json:"recovery_codes_left,omitempty" doc:"After a recovery code: how many are still good."`
+	TrustedToken   string   `json:"trusted_token,omitempty" doc:"After trust_device: for /login. Missing: this realm trusts none."`
+	TrustedFor     int      `json:"trusted_for,omitempty" doc:"Seconds that the trusted token is good."`
 }
 
 type loginOutput struct {
@@ -55,6 +59,7 @@ func (a *API) login(ctx context.Context, c *caller, in *loginInput) (*loginOutpu
 	}
 	next, err := a.Doors.Password(ctx, login.Attempt{
 		Login: b.Name + b.Email, Realm: b.Realm, Password: b.Password, Door: login.API, Client: c.client,
+		Trusted: b.TrustedToken,
 	})
 	if err != nil {
 		return nil, err
@@ -87,8 +92,12 @@ func (a *API) passed(ctx context.Context, c *caller, next *login.Next) (*loginOu
 	if a.origin(c.r) != listed { // a foreign page gets tokens, never cookies
 		a.Cookies.SetLogin(c.w, a.Scheme(c.r), next, a.Clock())
 	}
-	return &loginOutput{Body: LoginAnswer{Status: "ok", AccessToken: pair.AccessToken, RefreshToken: pair.RefreshToken,
-		TokenType: pair.TokenType, ExpiresIn: pair.ExpiresIn, RecoveryCodes: next.RecoveryCodes}}, nil
+	out := &loginOutput{Body: LoginAnswer{Status: "ok", AccessToken: pair.AccessToken, RefreshToken: pair.RefreshToken,
+		TokenType: pair.TokenType, ExpiresIn: pair.ExpiresIn, RecoveryCodes: next.RecoveryCodes}}
+	if !next.Trusted.IsZero() {
+		out.Body.TrustedToken, out.Body.TrustedFor = next.Trusted.Reveal(), int(next.TrustedFor/time.Second)
+	}
+	return out, nil
 }
 
 func names(methods []factor.Name) []string {
@@ -140,19 +149,16 @@ type codeInput struct {
 		EphemeralToken string `json:"ephemeral_token" maxLength:"128"`
 		Code           string `json:"code" maxLength:"64"`
 		Method         string `json:"method,omitempty" maxLength:"32" doc:"Default: the person's methods that read digits."`
-		TrustDevice    bool   `json:"trust_device,omitempty" doc:"Trust this browser. Not offered yet: false."`
+		TrustDevice    bool   `json:"trust_device,omitempty" doc:"Trust this browser: the answer has a trusted_token, where the realm allows it."`
 	}
 }
 
 func (a *API) code(ctx context.Context, c *caller, in *codeInput) (*loginOutput, error) {
-	if in.Body.TrustDevice {
-		return nil, invalid("body.trust_device", "trusted browsers are not offered here: false is expected")
-	}
 	if factor.Name(in.Body.Method) == factor.RecoveryCode {
 		return nil, invalid("body.method", "recovery codes have a call of their own: /login/recovery-code")
 	}
 	next, err := a.Doors.Code(ctx, login.Second{Ephemeral: in.Body.EphemeralToken, Code: in.Body.Code,
-		Method: factor.Name(in.Body.Method), Door: login.API, Client: c.client})
+		Method: factor.Name(in.Body.Method), Door: login.API, Client: c.client, Trust: in.Body.TrustDevice})
 	if err != nil {
 		return nil, err
 	}

@@ -169,12 +169,14 @@ func (a *API) ownSessions(ctx context.Context, c *caller, _ *struct{}) (*session
 	return out, err
 }
 
+// endOtherSessions signs out everywhere else. Trusted browsers end too, also the one
+// that asks: whoever suspects a thief does not say which one is the thief's.
 func (a *API) endOtherSessions(ctx context.Context, c *caller, _ *struct{}) (*struct{}, error) {
-	return nil, a.Store.Update(ctx, func(tx store.Tx) error {
-		if err := a.Directory.Alive(tx, c.self()); err != nil {
+	return nil, a.onOwn(ctx, c, func(tx store.Tx, u *account.User) error {
+		if _, err := a.Sessions.RevokeAll(tx, u.ID, c.live.ID); err != nil {
 			return err
 		}
-		if _, err := a.Sessions.RevokeAll(tx, c.live.Identity.ID, c.live.ID); err != nil {
+		if _, err := a.Doors.DistrustAll(tx, c.self(), u); err != nil {
 			return err
 		}
 		return a.record(tx, c, ownEvent(c, "others"))

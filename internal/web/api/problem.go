@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/audit"
+	"github.com/sallyport-auth/sallyport/internal/notify"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/web"
 )
@@ -94,8 +95,14 @@ func answer(err error) (p *Problem, failure bool) {
 		return p, false
 	case errors.As(err, &weak):
 		return problem(http.StatusUnprocessableEntity, "weak_password", weak.Reason), false
-	case errors.Is(err, audit.ErrCursor):
+	case errors.Is(err, audit.ErrCursor), errors.Is(err, notify.ErrCursor):
 		err = account.ErrCursor
+	case errors.Is(err, notify.ErrUnknown):
+		return problem(http.StatusNotFound, "unknown_message", "There is no such message."), false
+	case errors.Is(err, notify.ErrDone):
+		return problem(http.StatusConflict, "message_done", "This message was sent, or replaced by a newer one."), false
+	case errors.Is(err, notify.ErrUnusable):
+		return problem(http.StatusConflict, "message_expired", "The code or link in this message no longer works: cause a new one."), false
 	}
 	status, code, text, wait := web.Answer(err)
 	if code == "invalid" {

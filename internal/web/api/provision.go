@@ -239,9 +239,17 @@ func onceOnUser[Out any](ctx context.Context, a *API, c *caller, in *UserPath, d
 	})
 }
 
+type inviteInput struct {
+	UserPath
+	Body *struct {
+		Send bool `json:"send,omitempty" doc:"Mail the link to the user's address, and show it to nobody."`
+	}
+}
+
 // Invitation is a link with which a user chooses a password.
 type Invitation struct {
-	InviteURL string `json:"invite_url" doc:"For the user alone. It works once."`
+	InviteURL string `json:"invite_url,omitempty" doc:"For the user alone. It works once. Not with send."`
+	SentTo    string `json:"sent_to,omitempty" doc:"With send: the address that the link went to."`
 	ExpiresIn int    `json:"expires_in" doc:"Seconds."`
 }
 
@@ -249,17 +257,26 @@ type invitationOutput struct {
 	Body Invitation
 }
 
-func (a *API) invite(ctx context.Context, c *caller, in *UserPath) (*invitationOutput, error) {
+func (a *API) invite(ctx context.Context, c *caller, in *inviteInput) (*invitationOutput, error) {
+	seconds := int(account.Invitation / time.Second)
+	if in.Body != nil && in.Body.Send {
+		return onceOnUser(ctx, a, c, &in.UserPath, func(tx store.Tx, u *account.User) (*invitationOutput, error) {
+			to, err := a.Doors.InviteByMail(tx, c.actor(), u.ID)
+			if err != nil {
+				return nil, err
+			}
+			return &invitationOutput{Body: Invitation{SentTo: to, ExpiresIn: seconds}}, nil
+		})
+	}
 	if a.Portal == "" {
 		return nil, problem(http.StatusConflict, "no_portal", "An invitation is a link, and links need an address: set `portal` in the configuration.")
 	}
-	return onceOnUser(ctx, a, c, in, func(tx store.Tx, u *account.User) (*invitationOutput, error) {
+	return onceOnUser(ctx, a, c, &in.UserPath, func(tx store.Tx, u *account.User) (*invitationOutput, error) {
 		link, err := a.Doors.Invite(tx, c.actor(), u.ID)
 		if err != nil {
 			return nil, err
 		}
-		return &invitationOutput{Body: Invitation{InviteURL: a.Portal + "/sallyport/invite?token=" + link.Reveal(),
-			ExpiresIn: int(account.Invitation / time.Second)}}, nil
+		return &invitationOutput{Body: Invitation{InviteURL: a.Portal + login.InvitePath + "?token=" + link.Reveal(), ExpiresIn: seconds}}, nil
 	})
 }
 

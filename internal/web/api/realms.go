@@ -28,13 +28,21 @@ type RealmSettings struct {
 	SecretLength  *int          `json:"secret_length,omitempty" minimum:"32" maximum:"128" doc:"Base32 characters of a new authenticator's seed."`
 	Issuer        string        `json:"issuer,omitempty" maxLength:"64" doc:"What authenticator apps show."`
 
-	CodeLife          map[string]int64  `json:"code_life,omitempty" doc:"How long codes that are sent are good, in seconds, by method; default 600."`
+	CodeLife        map[string]int64      `json:"code_life,omitempty" doc:"How long codes that are sent are good, in seconds, by method; default 600."`
+	TrustedBrowsers *int64                `json:"trusted_browsers,omitempty" minimum:"0" maximum:"31622400" doc:"Seconds that a browser stays trusted; default 2592000. 0: not offered."`
+	Registration    *RegistrationSettings `json:"registration,omitempty" doc:"People make their own accounts; left out: nobody does. Not for realms with capabilities."`
+
 	MethodLabels      map[string]string `json:"method_labels,omitempty" doc:"What methods are called towards clients of compat.trench."`
 	ConfirmDisable    *bool             `json:"confirm_disable,omitempty" doc:"compat.trench: a code is needed to switch a method off."`
 	ConfirmRegenerate *bool             `json:"confirm_regenerate,omitempty" doc:"compat.trench: a code is needed for new recovery codes."`
 	AllowRegenerate   *bool             `json:"allow_regenerate,omitempty" doc:"People may make themselves new recovery codes."`
 
 	Capabilities *[]RealmGrants `json:"capabilities,omitempty" maxItems:"16" doc:"What members may do to others. Left out in PUT: they stay."`
+}
+
+// RegistrationSettings say who may make an account.
+type RegistrationSettings struct {
+	Domains []string `json:"domains" nullable:"false" maxItems:"64" doc:"Whoever reads an address of these; none: of any."`
 }
 
 // OTPSettings are those of new authenticators.
@@ -124,6 +132,12 @@ func (a *API) realmOf(r account.Realm) Realm {
 		}
 		out.CodeLife[method] = int64(life / time.Second)
 	}
+	if t := r.TrustedBrowsers; t != nil {
+		out.TrustedBrowsers = new(int64(*t / time.Second))
+	}
+	if g := r.Registration; g != nil {
+		out.Registration = &RegistrationSettings{Domains: list(g.Domains)}
+	}
 	if p := r.OTP; p != nil {
 		out.OTP = &OTPSettings{Algorithm: string(p.Algorithm), Digits: p.Digits, Period: p.Period}
 	}
@@ -146,6 +160,12 @@ func (s *RealmSettings) settings() account.Settings {
 			out.CodeLife = map[string]time.Duration{}
 		}
 		out.CodeLife[method] = time.Duration(min(max(life, 0), maxSeconds)) * time.Second
+	}
+	if t := s.TrustedBrowsers; t != nil {
+		out.TrustedBrowsers = new(time.Duration(min(max(*t, 0), maxSeconds)) * time.Second)
+	}
+	if g := s.Registration; g != nil {
+		out.Registration = &account.Registration{Domains: append([]string(nil), g.Domains...)}
 	}
 	if p := s.OTP; p != nil {
 		out.OTP = &otp.Params{Algorithm: otp.Algorithm(p.Algorithm), Digits: p.Digits, Period: p.Period}

@@ -18,6 +18,11 @@ func (a *API) register(h huma.API) {
 	add(a, h, Route{Method: post, Path: "/login/recovery-code", Who: Anyone, Summary: "Second door: a recovery code"}, a.recoveryCode)
 	add(a, h, Route{Method: post, Path: "/token/refresh", Who: Anyone, Summary: "Trade a refresh token for a new pair"}, a.refresh)
 	a.registerToken(h)
+	add(a, h, Route{Method: post, Path: "/password-reset", Who: Anyone, Status: 202, Summary: "Ask for a link to a new password"}, a.requestReset)
+	add(a, h, Route{Method: post, Path: "/password-reset/confirm", Who: Anyone, Status: 204, Summary: "Set a new password by such a link"}, a.finishReset)
+	add(a, h, Route{Method: post, Path: "/register", Who: Anyone, Status: 202, Summary: "Ask for a link to make an account"}, a.registerAddress)
+	add(a, h, Route{Method: post, Path: "/register/confirm", Who: Anyone, Status: 201, Summary: "Make an account by such a link"}, a.finishRegistration)
+	add(a, h, Route{Method: post, Path: "/not-me", Who: Anyone, Status: 204, Summary: "Say that a notice is of what others did: all that is open ends"}, a.notMe)
 	add(a, h, Route{Method: post, Path: "/logout", Who: Owner, Status: 204, SharedCookie: true, Summary: "End the session and its tokens"}, a.logout)
 
 	// The own record.
@@ -33,8 +38,11 @@ func (a *API) register(h huma.API) {
 	add(a, h, Route{Method: post, Path: "/me/methods/{method}/challenge", Who: Owner, Status: 202, Summary: "Send a code of an own method, for a call that asks for one"}, a.challengeOwn)
 	add(a, h, Route{Method: post, Path: "/me/recovery-codes", Who: OwnerChange, Summary: "Make fresh recovery codes"}, a.ownRecoveryCodes)
 	add(a, h, Route{Method: get, Path: "/me/sessions", Who: Owner, Summary: "The own sessions"}, a.ownSessions)
-	add(a, h, Route{Method: del, Path: "/me/sessions", Who: Owner, Status: 204, Summary: "End all other own sessions"}, a.endOtherSessions)
+	add(a, h, Route{Method: del, Path: "/me/sessions", Who: Owner, Status: 204, Summary: "End all other own sessions, and the trust in all own browsers"}, a.endOtherSessions)
 	add(a, h, Route{Method: del, Path: "/me/sessions/{id}", Who: Owner, Status: 204, Summary: "End an own session"}, a.endOwnSession)
+	add(a, h, Route{Method: get, Path: "/me/trusted-browsers", Who: Owner, Summary: "The own trusted browsers"}, a.ownTrusted)
+	add(a, h, Route{Method: del, Path: "/me/trusted-browsers", Who: Owner, Status: 204, Summary: "End the trust in all own browsers"}, a.endAllTrusted)
+	add(a, h, Route{Method: del, Path: "/me/trusted-browsers/{id}", Who: Owner, Status: 204, Summary: "End the trust in an own browser"}, a.endTrusted)
 
 	// Users.
 	add(a, h, Route{Method: get, Path: "/users", Who: Capable, Summary: "List users"}, a.listUsers)
@@ -48,8 +56,8 @@ func (a *API) register(h huma.API) {
 	add(a, h, Route{Method: get, Path: user + "/totp/qr.png", Who: OwnerOrCapable, Image: true, Summary: "The TOTP secret as a picture, while it may be shown"}, a.qr)
 	add(a, h, Route{Method: post, Path: user + "/verify", Who: Capable, Summary: "Ask whether a user's code is good, and burn it"}, a.verify)
 	add(a, h, Route{Method: post, Path: user + "/recovery-codes", Who: Capable, Once: true, Summary: "Make fresh recovery codes for a user"}, a.userRecoveryCodes)
-	add(a, h, Route{Method: post, Path: user + "/invite", Who: Capable, Once: true, Summary: "Make a link with which a user chooses a password"}, a.invite)
-	add(a, h, Route{Method: del, Path: user + "/sessions", Who: Capable, Status: 204, Summary: "End all sessions of a user"}, a.endUserSessions)
+	add(a, h, Route{Method: post, Path: user + "/invite", Who: Capable, Once: true, Summary: "Make or send a link with which a user chooses a password"}, a.invite)
+	add(a, h, Route{Method: del, Path: user + "/sessions", Who: Capable, Status: 204, Summary: "End all sessions of a user, and the trust in all browsers"}, a.endUserSessions)
 	add(a, h, Route{Method: del, Path: user + "/methods", Who: Capable, Status: 204, Summary: "Take all factors of a user away"}, a.resetMethods)
 	add(a, h, Route{Method: del, Path: user + "/methods/{method}", Who: Capable, Status: 204, Summary: "Take a factor of a user away"}, a.removeMethod)
 
@@ -70,8 +78,16 @@ func (a *API) register(h huma.API) {
 	add(a, h, Route{Method: del, Path: "/realms/{realm}", Who: Capable, Status: 204, Match: true, Summary: "Delete an empty realm"}, a.deleteRealm)
 
 	// What is going on.
+	// Keys that are judged here.
+	add(a, h, Route{Method: get, Path: "/yubikeys", Who: Capable, Summary: "List the YubiKeys whose secrets are registered"}, a.listYubiKeys)
+	add(a, h, Route{Method: post, Path: "/yubikeys", Who: Capable, Status: 201, Summary: "Register the secret of a YubiKey, so that it is judged here"}, a.registerYubiKey)
+	add(a, h, Route{Method: del, Path: "/yubikeys/{public_id}", Who: Capable, Status: 204, Summary: "Forget the secret of a YubiKey"}, a.forgetYubiKey)
+
 	add(a, h, Route{Method: get, Path: "/sessions", Who: Capable, Summary: "List sessions"}, a.listSessions)
 	add(a, h, Route{Method: del, Path: "/sessions/{id}", Who: Capable, Status: 204, Summary: "End a session"}, a.endSession)
 	add(a, h, Route{Method: get, Path: "/audit", Who: Capable, Summary: "What happened"}, a.events)
+	add(a, h, Route{Method: get, Path: "/outbox", Who: Capable, Summary: "Messages to people, and what became of them"}, a.listOutbox)
+	add(a, h, Route{Method: post, Path: "/outbox/{id}/retry", Who: Capable, Status: 202, Summary: "Try to send a message again"}, a.retryMessage)
+	add(a, h, Route{Method: del, Path: "/outbox/{id}", Who: Capable, Status: 204, Summary: "Delete a message; it is not sent any more"}, a.deleteMessage)
 	add(a, h, Route{Method: post, Path: "/setup-link", Who: LocalOnly, Summary: "Make a link to create the first administrator"}, a.setupLink)
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/audit"
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/login/mailtest"
+	"github.com/sallyport-auth/sallyport/internal/notify"
 	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/session"
@@ -48,11 +50,13 @@ type world struct {
 	fail     error    // what the next commits of the API fail with
 	sessions *session.Registry
 	store    store.Store
+	mail     *mailtest.Mail
 
-	puts atomic.Int64 // records that Updates of the API wrote or deleted
-	mu   sync.Mutex
-	said strings.Builder // every answer
-	log  strings.Builder
+	puts   atomic.Int64 // records that Updates of the API wrote or deleted
+	mu     sync.Mutex
+	said   strings.Builder // every answer
+	log    strings.Builder
+	outbox *notify.Outbox
 }
 
 type worldOptions struct {
@@ -139,19 +143,25 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	if o.hasher != nil {
 		hasher = o.hasher
 	}
+	w.mail = mailtest.New(t)
+	if o.noPortal {
+		w.mail = mailtest.WithoutLinks(t)
+	}
 	doors := login.New(login.Options{
-		Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Hasher: hasher, Audit: log,
+		Mail: w.mail, Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Hasher: hasher, Audit: log,
 		Derive: st.Derive, Clock: w.clock.Now, Logger: logger, CookieDomain: o.domain != "", Floor: func() time.Duration { return 0 },
 	})
+	t.Cleanup(log.Within(doors.Notify))
 	w.dir.OnDelete(func(tx store.Tx, u *account.User) error {
 		_, err := sessions.RevokeAll(tx, u.ID, "")
 		return errors.Join(err, doors.Forget(tx, u.ID), factors.Forget(tx, u.ID), counters.Forget(tx, u.ID))
 	})
 	w.dir.OnDeleteService(func(tx store.Tx, s *account.Service) error { return counters.Forget(tx, s.ID) })
 	programs := login.NewPrograms(login.ProgramOptions{Store: st, Directory: w.dir, Throttle: counters, Audit: log, Derive: st.Derive, Clock: w.clock.Now})
+	w.outbox = notify.New(notify.Options{Store: st, Derive: st.Derive, Clock: w.clock.Now})
 	options := api.Options{
 		Programs: programs, Store: hooked{st, w}, Directory: w.dir, Factors: factors, Sessions: sessions, Throttle: counters, Doors: doors, Hasher: hasher,
-		Audit: log, Derive: st.Derive, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
+		Audit: log, Outbox: w.outbox, Derive: st.Derive, Clock: w.clock.Now, Logger: logger, Portal: portal, AllowOrigins: o.origins,
 		Cookies: web.Cookies{Scheme: "https", Domain: o.domain},
 	}
 	if o.noPortal {

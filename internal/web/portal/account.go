@@ -17,17 +17,22 @@ type accountBody struct {
 	Name, FullName, Email, Groups string
 	Password, TOTP, Sessions      string
 	HasTOTP                       bool
+	Trusted                       string // "": there are none
 }
 
 // accountPage shows the signed-in person's own record.
 func accountPage(x *exchange) error {
 	var u *account.User
 	var open []session.Session
+	var trusted []login.TrustedBrowser
 	err := x.p.store.View(x.context(), func(tx store.Tx) (err error) {
 		if u, err = x.p.directory.ByID(tx, x.live.Identity.ID); err != nil {
 			return err
 		}
-		open, err = x.p.sessions.List(tx, u.ID)
+		if open, err = x.p.sessions.List(tx, u.ID); err != nil {
+			return err
+		}
+		trusted, err = x.p.doors.TrustedBrowsers(tx, u, "")
 		return err
 	})
 	if err != nil {
@@ -37,6 +42,9 @@ func accountPage(x *exchange) error {
 		Name: u.Ref().String(), FullName: u.FullName, Email: u.Email, Groups: strings.Join(u.Groups, ", "),
 		Password: x.p.say("account.password-none"), TOTP: x.p.say("account.totp-none"),
 		Sessions: x.p.say("account.sessions-count", len(open)),
+	}
+	if len(trusted) > 0 {
+		b.Trusted = x.p.say("account.trusted-count", len(trusted))
 	}
 	if !u.PasswordAt.IsZero() {
 		b.Password = x.p.say("account.password-at", x.p.moment(u.PasswordAt))

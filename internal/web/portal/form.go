@@ -33,7 +33,7 @@ func limit(name string) (most int, known bool) {
 		return 64, true
 	case "l", "m", "fresh":
 		return 32, true
-	case "remember", "factors":
+	case "remember", "factors", "trust":
 		return 8, true
 	}
 	return 0, false

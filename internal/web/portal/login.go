@@ -211,7 +211,7 @@ func loginSubmit(x *exchange) error {
 	}
 	a := login.Attempt{
 		Login: f.Name, Password: x.form["password"], Door: login.Portal, Client: x.caller(),
-		Remember: f.Remember, Target: target, ReplaceSession: x.live.ID,
+		Remember: f.Remember, Target: target, ReplaceSession: x.live.ID, Trusted: x.trustedToken(),
 	}
 	if given && target == "" {
 		a.Target = strayed
@@ -219,6 +219,7 @@ func loginSubmit(x *exchange) error {
 	if target != "" && !ours(target) {
 		demand, told := x.judge(target).Demand, x.tighten()
 		a.Realm, a.Demand = cmp.Or(demand.Realm, told.Realm), max(demand.Factors, told.Factors)
+		a.Fresh = demand.Fresh > 0 || told.Fresh > 0
 	}
 	next, err := x.p.doors.Password(x.context(), a)
 	switch {
@@ -250,6 +251,7 @@ func (x *exchange) advance(next *login.Next) error {
 // had, and it goes on to the target that the login carried.
 func (x *exchange) arrive(next *login.Next) error {
 	x.openSession(next)
+	x.keepTrust(next)
 	target := next.Target
 	if target == "" {
 		target = "/sallyport/"

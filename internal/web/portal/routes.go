@@ -72,6 +72,8 @@ func (p *Portal) routes() []route {
 		{path: "/sallyport/account/recovery-codes", get: newCodesPage, getBy: signedIn, post: newCodesSubmit, postBy: signedIn},
 		{path: "/sallyport/account/sessions", get: sessionsPage, getBy: signedIn, post: sessionEnd, postBy: signedIn},
 		{path: "/sallyport/account/sessions/end-others", post: sessionsEndOthers, postBy: signedIn},
+		{path: "/sallyport/account/trusted-browsers", get: trustedPage, getBy: signedIn, post: trustedEnd, postBy: signedIn},
+		{path: "/sallyport/account/trusted-browsers/end-all", post: trustedEndAll, postBy: signedIn},
 		{path: "/sallyport/healthz", form: machine, get: healthz, getBy: anyone, guarded: true},
 		{path: "/sallyport/readyz", form: machine, get: readyz, getBy: anyone, guarded: true},
 		{path: "/sallyport/jwks.json", form: machine, get: jwks, getBy: anyone},

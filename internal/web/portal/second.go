@@ -14,6 +14,8 @@ type secondForm struct {
 	ID, Name string
 	Way      way
 	Recovery bool
+	TrustFor string // in words; "": trusted browsers are not offered
+	Trust    bool   // asked for with the code that was wrong
 }
 
 // secondView renders one of the second door's pages.
@@ -21,7 +23,7 @@ func (x *exchange) secondView(status int, page, title, alert string) error {
 	x.leave()
 	return x.page(status, page, view{Title: x.p.say(title), Alert: alert, Body: secondForm{
 		ID: x.id, Name: x.state.Name + "@" + x.state.Realm, Way: x.way(x.state.Target),
-		Recovery: slices.Contains(x.state.Others, factor.RecoveryCode),
+		Recovery: slices.Contains(x.state.Others, factor.RecoveryCode), TrustFor: x.trustFor(), Trust: x.form["trust"] != "",
 	}})
 }
 
@@ -57,7 +59,8 @@ func recoverySubmit(x *exchange) error {
 
 // second is one try with the token that the browser holds.
 func (x *exchange) second(code string, method factor.Name) login.Second {
-	return login.Second{Ephemeral: x.token, Code: code, Method: method, Door: login.Portal, Client: x.caller()}
+	return login.Second{Ephemeral: x.token, Code: code, Method: method, Door: login.Portal, Client: x.caller(),
+		Trust: x.form["trust"] != "", Trusted: x.trustedToken()}
 }
 
 // settle answers a try at the second door. A wrong one is asked again while

@@ -76,9 +76,13 @@ func sessionEnd(x *exchange) error {
 	return x.see("/sallyport/account/sessions?m=ended")
 }
 
-// sessionsEndOthers ends all of the person's sessions but this one.
+// sessionsEndOthers ends all of the person's sessions but this one, and the trust in all
+// browsers, this one too: whoever suspects a thief does not say which one is the thief's.
 func sessionsEndOthers(x *exchange) error {
 	err := x.change(func(tx store.Tx) error {
+		if err := x.distrustAll(tx); err != nil {
+			return err
+		}
 		n, err := x.p.sessions.RevokeAll(tx, x.live.Identity.ID, x.live.ID)
 		if err != nil || n == 0 {
 			return err
@@ -88,6 +92,7 @@ func sessionsEndOthers(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	x.dropTrust()
 	return x.see("/sallyport/account/sessions?m=others")
 }
 
