@@ -110,7 +110,7 @@ func unfit(format string, args ...any) error {
 
 // Bring gives a person who has no factor what they use already, active at once. A seed is
 // shown to nobody here, nothing is sent, and no recovery codes are made: nobody would see
-// them. The epoch rises; the events are Aside.
+// them. The epoch rises; the events are Aside: nobody is told of a move.
 // Errors: ErrDenied where there is a factor, those of Brought.Validate,
 // ErrUnknownMethod, ErrNoTarget where the account says no address or number for a method
 // that sends, ErrCannotSend, and those of account.
