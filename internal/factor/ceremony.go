@@ -174,7 +174,7 @@ func (r *relying) created(id principal.ID, c *Challenge, response []byte, now ti
 		return nil, false
 	}
 	made, err := r.lib.CreateCredential(&holder{id: id}, session, parsed)
-	if err != nil || len(made.ID) == 0 || len(made.ID) > maxHandle {
+	if err != nil || len(made.ID) == 0 || len(made.ID) > maxHandle || !fits(made.PublicKey) {
 		return nil, false
 	}
 	k := &passkey{
@@ -188,6 +188,29 @@ func (r *relying) created(id principal.ID, c *Challenge, response []byte, now ti
 	}
 	return k, true
 }
+
+// fits reports whether a public key is of the kind that its algorithm needs (WebAuthn
+// section 5.8.5). The library compares the algorithm's number alone: a key could say one
+// and be another.
+func fits(publicKey []byte) bool {
+	parsed, err := webauthncose.ParsePublicKey(publicKey)
+	if err != nil {
+		return false
+	}
+	switch k := parsed.(type) {
+	case webauthncose.EC2PublicKeyData:
+		return k.Algorithm == int64(webauthncose.AlgES256) && k.Curve == int64(webauthncose.P256)
+	case webauthncose.OKPPublicKeyData:
+		return k.Algorithm == int64(webauthncose.AlgEdDSA) && k.Curve == int64(webauthncose.Ed25519)
+	case webauthncose.RSAPublicKeyData:
+		return k.Algorithm == int64(webauthncose.AlgRS256) && len(k.Modulus) >= minModulus && len(k.Modulus) <= maxModulus
+	}
+	return false
+}
+
+// Sizes of RSA keys, in bytes: at least what holds for years, at most what is checked
+// quickly.
+const minModulus, maxModulus = 256, 512
 
 // How many transports of an authenticator are kept, and how long their names may be:
 // hints for the browser, which there are six of.
