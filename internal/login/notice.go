@@ -27,6 +27,7 @@ const (
 	RecoveryCodesMade NoticeKind = "recovery_codes_made"
 	RecoveryCodeUsed  NoticeKind = "recovery_code_used"
 	AddressChanged    NoticeKind = "address_changed" // address or number: Method says which
+	PasskeyCloned     NoticeKind = "passkey_cloned"  // it may have been copied, and was disabled
 )
 
 // Notice tells a person what happened to the account, with a way to say that it was
@@ -100,6 +101,8 @@ func noticeOf(e audit.Event) NoticeKind {
 		return FactorAdded
 	case audit.KindFactorRemove, audit.KindFactorReset:
 		return FactorRemoved
+	case audit.KindFactorClone:
+		return PasskeyCloned
 	case audit.KindFactorPrimary:
 		return FactorPrimary
 	case audit.KindRecoveryNew:
