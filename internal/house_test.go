@@ -35,7 +35,7 @@ var walls = []struct{ forbidden, allowed, reason string }{
 	{"github.com/dgraph-io/badger/", "internal/store/badger", "only store/badger knows Badger: everything else must work on any engine"},
 	{"github.com/jackc/pgx/", "internal/store/postgres", "only store/postgres knows PostgreSQL"},
 	{"github.com/caddyserver/caddy/", "caddymodule,scripts/caddy", "the core must run without Caddy"},
-	{"net/http", "internal/notify/post,internal/notify/notifytest,internal/web,internal/command,internal/gateway,standalone,caddymodule,scripts/bare,scripts/programs,examples", "rooms below web decide; they do not speak HTTP, but for messages that leave by it"},
+	{"net/http", "internal/notify/post,internal/notify/notifytest,internal/factor/yubico,internal/web,internal/command,internal/gateway,standalone,caddymodule,scripts/bare,scripts/programs,examples", "rooms below web decide; they do not speak HTTP, but for messages that leave by it, and to ask those who know a YubiKey"},
 	{"github.com/wneessen/go-mail", "internal/notify/mail", "only notify/mail speaks SMTP: rooms queue messages and wait for nobody"},
 	{"github.com/wneessen/go-mail/", "internal/notify/mail", "only notify/mail speaks SMTP: rooms queue messages and wait for nobody"},
 	{"github.com/emersion/go-smtp", "internal/notify/notifytest", "a server for mail is for tests alone"},

@@ -168,6 +168,7 @@ type realmFlags struct {
 	enrollment, replay, names, issuer                  string
 	confirmDisable, confirmRegenerate, allowRegenerate bool
 	codeLife                                           map[string]string
+	trustedBrowsers                                    time.Duration
 }
 
 func (r *realmFlags) add(f *pflag.FlagSet) {
@@ -180,6 +181,7 @@ func (r *realmFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&r.issuer, "issuer", "", "what authenticator apps show as the `name` of the service")
 	f.IntVar(&r.secretLength, "secret-length", 0, "base32 `characters` of a new authenticator's seed")
 	f.StringToStringVar(&r.codeLife, "code-life", nil, "how long codes that are sent are good, by method: `email=5m,sms=2m`")
+	f.DurationVar(&r.trustedBrowsers, "trusted-browsers", 0, "how long a browser stays trusted, such as `720h`; 0: not offered")
 	f.BoolVar(&r.allowRegenerate, "allow-regenerate", true, "people may make themselves new recovery codes")
 	f.BoolVar(&r.confirmRegenerate, "confirm-regenerate", true, "compat.trench: for a code alone")
 	f.BoolVar(&r.confirmDisable, "confirm-disable", true, "compat.trench: a method is switched off for a code alone")
@@ -196,8 +198,8 @@ func (r *realmFlags) values() (map[string]any, error) {
 		lives[method] = int64(life / time.Second)
 	}
 	return map[string]any{
-		"code-life": lives,
-		"factors":   r.factors, "methods": r.methods, "enrollment": r.enrollment, "skew": r.skew, "replay": r.replay, "names": r.names,
+		"code-life": lives, "trusted-browsers": int64(r.trustedBrowsers / time.Second),
+		"factors": r.factors, "methods": r.methods, "enrollment": r.enrollment, "skew": r.skew, "replay": r.replay, "names": r.names,
 		"issuer": r.issuer, "secret-length": r.secretLength, "allow-regenerate": r.allowRegenerate,
 		"confirm-regenerate": r.confirmRegenerate, "confirm-disable": r.confirmDisable,
 	}, nil

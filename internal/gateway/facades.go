@@ -37,7 +37,7 @@ func (g *Gateway) newFacades() ([]compat.Facade, error) {
 		}))
 	}
 	if c.Fastapi2FA != nil {
-		on(fastapi2fa.New(fastapi2fa.Options{Rooms: rooms, Common: g.compatCommon("fastapi2fa"), Signup: c.Fastapi2FA.Signup}))
+		on(fastapi2fa.New(fastapi2fa.Options{Rooms: rooms, Common: g.compatCommon("fastapi2fa"), Signup: c.Fastapi2FA.Signup, Messages: g.letters}))
 	}
 	if c.Trench != nil {
 		on(trench.New(trench.Options{Rooms: rooms, Common: g.compatCommon("trench"), Prefix: string(c.Trench.Prefix), Dialect: c.Trench.Dialect}))

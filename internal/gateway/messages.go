@@ -112,13 +112,14 @@ func (c *Config) planMail(p *plan) error {
 		return nil
 	case trial:
 		p.warnTrial("mail")
-		p.senders[notify.Email] = trialSender
+		p.senders[notify.Email], p.mailFrom = trialSender, "sallyport@localhost"
 		return nil
 	}
 	account, err := mail.Parse(c.Mail)
 	if err != nil {
 		return c.At("/mail", "mail: %v", err)
 	}
+	p.mailFrom = account.From.Address
 	p.senders[notify.Email] = func(*Gateway) notify.Sender { return mail.New(account) }
 	return nil
 }

@@ -52,6 +52,7 @@ type plan struct {
 	passwords secret.PasswordPolicy
 	hasher    secret.HasherOptions
 	senders   map[string]sender // of messages, by method
+	mailFrom  string            // the installation's own address
 	templates *notify.Templates
 	yubikeys  factor.YubiKeys // nil: keys that are registered here alone
 	compat    compat.Config   // all defaults filled in

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/sallyport-auth/sallyport/internal/factor"
-	"github.com/sallyport-auth/sallyport/internal/yubico"
+	"github.com/sallyport-auth/sallyport/internal/factor/yubico"
 )
 
 // YubiKey says who judges the one-time passwords of YubiKeys whose secrets are not

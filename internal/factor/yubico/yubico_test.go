@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sallyport-auth/sallyport/internal/yubico"
-	"github.com/sallyport-auth/sallyport/internal/yubico/yubicotest"
+	"github.com/sallyport-auth/sallyport/internal/factor/yubico"
+	"github.com/sallyport-auth/sallyport/internal/factor/yubico/yubicotest"
 )
 
 func validator(t *testing.T, servers ...*yubicotest.Server) *yubico.Validator {

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/otp"
-	"github.com/sallyport-auth/sallyport/internal/yubico"
+	"github.com/sallyport-auth/sallyport/internal/factor/yubico"
 )
 
 // Key is a YubiKey of software. Press types its next one-time password.
