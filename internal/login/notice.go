@@ -28,6 +28,7 @@ const (
 	RecoveryCodeUsed  NoticeKind = "recovery_code_used"
 	BrowserTrusted    NoticeKind = "browser_trusted"
 	AddressChanged    NoticeKind = "address_changed" // address or number: Method says which
+	PasskeyCloned     NoticeKind = "passkey_cloned"  // it may have been copied, and was disabled
 )
 
 // Notice tells a person what happened to the account, with a way to say that it was
@@ -101,6 +102,8 @@ func noticeOf(e audit.Event) NoticeKind {
 		return FactorAdded
 	case audit.KindFactorRemove, audit.KindFactorReset:
 		return FactorRemoved
+	case audit.KindFactorClone:
+		return PasskeyCloned
 	case audit.KindFactorPrimary:
 		return FactorPrimary
 	case audit.KindRecoveryNew:
