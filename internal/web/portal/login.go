@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/session"
@@ -23,6 +24,7 @@ type loginForm struct {
 	Tighten        map[string]string // as it came, to come back with the form
 	Name           string
 	Remember       bool
+	Passkey        string // where a passkey signs in; "": not offered
 }
 
 // strayed is where a login goes whose target was refused: the start page,
@@ -182,6 +184,9 @@ func (x *exchange) first(status int, v view, f loginForm) error {
 		}
 	}
 	f.Host, f.Way = x.siteOf(f.Target), x.way(f.Target)
+	if x.p.factors.Available(factor.Passkey) {
+		f.Passkey = passkeyLogin(f)
+	}
 	if v.Title == "" {
 		v.Title = x.p.say("login.title")
 	}
@@ -239,6 +244,9 @@ func (x *exchange) advance(next *login.Next) error {
 		return x.arrive(next)
 	case login.SecondFactor:
 		id := x.begin(next.Ephemeral.Reveal(), next.ExpiresIn)
+		if next.Method == factor.Passkey {
+			return x.see(at("/sallyport/login/passkey-code", "l", id))
+		}
 		return x.see(at("/sallyport/login/code", "l", id))
 	case login.Enroll:
 		id := x.begin(next.Ephemeral.Reveal(), next.ExpiresIn)

@@ -102,7 +102,7 @@ type Portal struct {
 
 	texts       map[string]string
 	templates   *template.Template
-	style, icon asset
+	style, icon, script asset
 	table       []route
 }
 

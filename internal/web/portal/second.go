@@ -14,6 +14,7 @@ type secondForm struct {
 	ID, Name string
 	Way      way
 	Recovery bool
+	Passkey  bool
 	TrustFor string // in words; "": trusted browsers are not offered
 	Trust    bool   // asked for with the code that was wrong
 }
@@ -23,7 +24,8 @@ func (x *exchange) secondView(status int, page, title, alert string) error {
 	x.leave()
 	return x.page(status, page, view{Title: x.p.say(title), Alert: alert, Body: secondForm{
 		ID: x.id, Name: x.state.Name + "@" + x.state.Realm, Way: x.way(x.state.Target),
-		Recovery: slices.Contains(x.state.Others, factor.RecoveryCode), TrustFor: x.trustFor(), Trust: x.form["trust"] != "",
+		Recovery: slices.Contains(x.state.Others, factor.RecoveryCode),
+		Passkey:  x.state.Method == factor.Passkey || slices.Contains(x.state.Others, factor.Passkey), TrustFor: x.trustFor(), Trust: x.form["trust"] != "",
 	}})
 }
 
