@@ -30,6 +30,7 @@ const (
 	KindFactorRemove   Kind = "factor.remove"
 	KindFactorReset    Kind = "factor.reset"
 	KindFactorPrimary  Kind = "factor.primary"
+	KindFactorClone    Kind = "factor.clone"  // a passkey may have been copied, and was disabled
 	KindFactorVerify   Kind = "factor.verify" // somebody asked whether a code is good
 	KindRecoveryNew    Kind = "recovery_codes.new"
 	KindYubiKeyAdd     Kind = "yubikey.add" // a secret of a key was registered, or forgotten
@@ -63,7 +64,7 @@ func (k Kind) Known() bool {
 	switch k {
 	case KindLogin, KindPassword, KindCode, KindRecovery, KindCodeSent, KindStepUp, KindLogout, KindSessionOpen, KindSessionRevoke, KindRefresh,
 		KindUserCreate, KindUserUpdate, KindUserDelete, KindUserDisable, KindUserEnable,
-		KindPasswordChange, KindResetLink, KindReset, KindNotMe, KindRegister, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorVerify, KindRecoveryNew, KindYubiKeyAdd, KindYubiKeyRemove, KindSecretShown, KindTrustedAdd, KindTrustedRemove,
+		KindPasswordChange, KindResetLink, KindReset, KindNotMe, KindRegister, KindFactorAdd, KindFactorRemove, KindFactorReset, KindFactorPrimary, KindFactorClone, KindFactorVerify, KindRecoveryNew, KindYubiKeyAdd, KindYubiKeyRemove, KindSecretShown, KindTrustedAdd, KindTrustedRemove,
 		KindServiceCreate, KindServiceUpdate, KindServiceDisable, KindServiceEnable, KindServiceRotate, KindServiceDelete, KindToken, KindVerify,
 		KindRealmSet, KindRealmDelete, KindSetup, KindInvite, KindThrottled, KindGuard, KindKeys, KindOutbox:
 		return true

@@ -199,7 +199,7 @@ func (r *realmFlags) values() (map[string]any, error) {
 	}
 	return map[string]any{
 		"code-life": lives, "trusted-browsers": int64(r.trustedBrowsers / time.Second),
-		"factors":   r.factors, "methods": r.methods, "enrollment": r.enrollment, "skew": r.skew, "replay": r.replay, "names": r.names,
+		"factors": r.factors, "methods": r.methods, "enrollment": r.enrollment, "skew": r.skew, "replay": r.replay, "names": r.names,
 		"issuer": r.issuer, "secret-length": r.secretLength, "allow-regenerate": r.allowRegenerate,
 		"confirm-regenerate": r.confirmRegenerate, "confirm-disable": r.confirmDisable,
 	}, nil

@@ -21,6 +21,7 @@ type Enrollment struct {
 	URI           string
 	Params        otp.Params
 	SentTo        string   // masked
+	Options       []byte   // of a passkey: JSON for navigator.credentials.create, good once for ChallengeLife
 	Active        bool     // already confirmed: shown to administrators only
 	RecoveryCodes []string // where Confirmed made the first factor
 }
@@ -128,6 +129,8 @@ func (d *Draft) Enrollment() *Enrollment {
 		return &Enrollment{Method: d.method(), SentTo: Mask(d.Sent.To)}
 	case d.method() == TOTP:
 		return d.seed(-1, d.MadeAt).enrollment()
+	case d.Passkey != nil:
+		return &Enrollment{Method: Passkey, Options: d.Passkey.Options}
 	}
 	return &Enrollment{Method: d.method()}
 }

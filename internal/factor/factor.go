@@ -126,6 +126,7 @@ type Options struct {
 	Sender    Sender                      // of codes by mail and the like; nil: none is sent
 	Own       []Name                      // own methods, whose codes Sender sends
 	YubiKeys  YubiKeys                    // asks Yubico's servers; nil: keys whose secrets stand in the store alone
+	Passkeys  *Passkeys                   // nil, or what Check refuses: passkeys are not offered, and prove nothing
 }
 
 // Factors is the room's one value. It holds no state of its own and is safe
@@ -138,6 +139,7 @@ type Factors struct {
 	sender   Sender
 	own      []Name
 	yubikeys YubiKeys
+	relying  *relying // nil: no passkeys
 }
 
 // Issuer is what authenticator apps call this installation where nobody says
@@ -153,6 +155,9 @@ func New(o Options) *Factors {
 	if f.issuer == "" {
 		f.issuer = defaultIssuer
 	}
+	if o.Passkeys != nil {
+		f.relying, _ = newRelying(o.Passkeys) // what is refused is not offered: who wires this room has asked Check
+	}
 	return f
 }
 
@@ -166,6 +171,7 @@ type Method struct {
 	Target     string // masked: where its codes go
 	AddedAt    time.Time
 	LastUsedAt time.Time // zero: never
+	Cloned     bool      // a passkey that may have been copied: it proves nothing, and waits to be removed
 }
 
 // Methods returns what the person has, the primary method first, pending

@@ -110,7 +110,7 @@ func unfit(format string, args ...any) error {
 
 // Bring gives a person who has no factor what they use already, active at once. A seed is
 // shown to nobody here, nothing is sent, and no recovery codes are made: nobody would see
-// them. The epoch rises.
+// them. The epoch rises; the events are Aside: nobody is told of a move.
 // Errors: ErrDenied where there is a factor, those of Brought.Validate,
 // ErrUnknownMethod, ErrNoTarget where the account says no address or number for a method
 // that sends, ErrCannotSend, and those of account.
@@ -118,6 +118,7 @@ func (f *Factors) Bring(tx store.Tx, actor account.Actor, id principal.ID, b Bro
 	if err := b.Validate(); err != nil {
 		return err
 	}
+	actor = actor.Aside()
 	u, err := f.dir.ByID(tx, id)
 	if err != nil {
 		return err

@@ -22,6 +22,12 @@ type Proof struct {
 	// YubiKey is the one-time password that AskYubiKey called good, outside of the
 	// transaction; "": none. That it is, is the caller's word.
 	YubiKey string
+	// Response is the answer of an authenticator to the challenge of a passkey, as the
+	// browser writes it in JSON (WebAuthn section 5.1). Challenge is the one it was asked to
+	// sign, which the caller kept and drops now; nil: a step was skipped, and nothing is
+	// good. A draft has a challenge of its own.
+	Response  []byte
+	Challenge *Challenge
 	// Except are methods that prove nothing here.
 	Except []Name
 }
@@ -35,6 +41,9 @@ type Checked struct {
 	// Sent tells codes that were sent from each other: Good, burned now; Replayed, burned
 	// before; else "". It is no secret, and names no code.
 	Sent string
+	// Of a passkey: Verified, the authenticator verified the person by PIN or body; Synced,
+	// its key may be copied to other devices by whoever made it.
+	Verified, Synced bool
 }
 
 func refused(method Name) Checked { return Checked{Method: method, Step: -1} }

@@ -39,6 +39,8 @@ func (f *Factors) way(method Name) (way, error) {
 		return (*totpWay)(f), nil
 	case YubiKey:
 		return (*yubiWay)(f), nil
+	case Passkey:
+		return (*passkeyWay)(f), nil
 	}
 	if f.sender != nil && Sendable(method) {
 		return &sentWay{f, method}, nil
@@ -62,13 +64,15 @@ func (f *Factors) Available(method Name) bool {
 	switch method {
 	case TOTP, RecoveryCode, YubiKey:
 		return true
+	case Passkey:
+		return f.relying != nil
 	}
 	return f.sender != nil && f.sender.Sends(method)
 }
 
 // Offered are the methods that people of a realm may set up, in the order in
 // which they are offered: those that the realm names, of which this installation
-// has what they need. A realm that names none offers TOTP.
+// has what they need. A realm that names none offers TOTP and passkeys.
 func (f *Factors) Offered(tx store.Tx, realm string) ([]Name, error) {
 	r, err := f.dir.RealmToBe(tx, realm)
 	if err != nil {
@@ -86,6 +90,9 @@ func (f *Factors) offered(r account.Realm) []Name {
 	}
 	if len(r.Methods) == 0 {
 		names = append(names, TOTP)
+		if f.Available(Passkey) {
+			names = append(names, Passkey)
+		}
 	}
 	return names
 }
@@ -151,6 +158,8 @@ type Draft struct {
 	Sent *sentCode `json:"sent,omitempty"` // what is on its way
 	Own  bool      `json:"own,omitempty"`  // to a target that the account does not have yet
 	Key  string    `json:"key,omitempty"`  // a YubiKey's public identity, once it typed
+
+	Passkey *passkeyDraft `json:"passkey,omitempty"`
 }
 
 // method is the draft's, with what older records leave out.
@@ -199,7 +208,7 @@ func (f *Factors) allPending(tx store.Tx, id principal.ID) ([]*Draft, error) {
 
 // known are the methods that people can have here, or could have had.
 func (f *Factors) known() []Name {
-	names := []Name{TOTP, Email, SMS, YubiKey}
+	names := []Name{TOTP, Email, SMS, YubiKey, Passkey}
 	for _, own := range f.own {
 		if !slices.Contains(names, own) {
 			names = append(names, own)

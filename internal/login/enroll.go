@@ -69,6 +69,7 @@ func (d *Doors) EnrollConfirm(ctx context.Context, s Second) (*Next, error) {
 	if err != nil {
 		return nil, err
 	}
+	proof.Response = s.Response
 	return d.decide(ctx, func(tx store.Tx) (*Next, error) {
 		t, u, err := d.enrolling(tx, s.Ephemeral, s.Door)
 		if err != nil {
@@ -137,7 +138,7 @@ func (d *Doors) enrolled(tx store.Tx, t ticket, u *account.User, s Second, by fa
 		return nil, err
 	}
 	p := t.passage(s.Client)
-	p.amr, p.factorAt, p.method = amrOf(by.Method), tx.Now(), by.Method
+	p.amr, p.factorAt, p.method = amrOf(by.Method, by.Synced), tx.Now(), by.Method
 	next, err := d.open(tx, u, p)
 	if err != nil {
 		return nil, err

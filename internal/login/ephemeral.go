@@ -41,6 +41,8 @@ type ephemeral struct {
 	Draft *factor.Draft `json:"draft,omitempty"` // enroll, setup: waits for its first code
 	Name  string        `json:"name,omitempty"`  // setup: of the administrator to be
 	Hash  string        `json:"hash,omitempty"`  // setup: of the password
+
+	Passkey *factor.Challenge `json:"passkey,omitempty"` // second_factor: waits for an answer, the first one
 }
 
 // held lists the living ephemeral tokens of one owner.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -103,6 +104,7 @@ type setting struct {
 	realms map[string]account.Settings
 	floor  func() time.Duration
 	policy *throttle.Policy
+	origin string                          // of the pages, for passkeys; "": none are offered
 	post   *post                           // what sends; nil: nothing does
 	mail   func(testing.TB) *mailtest.Mail // nil: mailtest.New
 }
@@ -126,6 +128,12 @@ func newHouse(t *testing.T, s setting) *house {
 	h.dir = account.New(account.Options{Audit: h.audit, Realms: s.realms})
 	must(t, h.dir.EnsureReserved(t.Context(), h.sealed))
 	factors := factor.Options{Directory: h.dir, Audit: h.audit, Derive: h.sealed.Derive}
+	if s.origin != "" {
+		page, err := url.Parse(s.origin)
+		must(t, err)
+		factors.Passkeys = &factor.Passkeys{RPID: page.Hostname(), Name: "Sallyport", Origins: []string{s.origin}}
+		must(t, factors.Passkeys.Check())
+	}
 	if s.post != nil {
 		factors.Sender = s.post
 	}

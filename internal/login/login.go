@@ -6,7 +6,8 @@
 //	                     ├─ has a factor, trusted browser ────── Done: session
 //	                     ├─ has a factor ── token second_factor ─┐
 //	                     └─ has none, two demanded ─ token enroll│─┐
-//	door 2     Code, Recovery ───────────────────────────────────┘ │ Done: session
+//	door 2     Code, Recovery, Passkey ──────────────────────────┘ │ Done: session
+//	both       FinishPasskeyLogin ─────────────────────────────────│ Done: session
 //	enrolment  EnrollStart, EnrollConfirm ─────────────────────────┘ Done: session
 //	signed in  StepUp ── token second_factor or enroll, bound to the session
 //	links      TradeSetup ── token setup ── SetupBegin, SetupFinish ─ Done: session
@@ -186,6 +187,7 @@ type Doors struct {
 	mail         Mail
 	cookieDomain bool
 	unknownKey   []byte
+	challengeKey []byte // MAC of challenges of passkeys
 }
 
 // New returns Doors.
@@ -194,6 +196,7 @@ func New(o Options) *Doors {
 		store: o.Store, dir: o.Directory, factors: o.Factors, sessions: o.Sessions, throttle: o.Throttle,
 		hasher: o.Hasher, audit: o.Audit, logger: o.Logger, clock: o.Clock, floor: o.Floor,
 		mail: o.Mail, cookieDomain: o.CookieDomain, unknownKey: o.Derive("login unknown names"),
+		challengeKey: o.Derive("login passkey challenges"),
 	}
 	if d.logger == nil {
 		d.logger = slog.New(slog.DiscardHandler)
@@ -233,6 +236,10 @@ type Second struct {
 	Client    Client
 	Trust     bool   // make this browser a trusted one, where the realm offers it
 	Trusted   string // the token that it had, as it came: Trust replaces it
+
+	// Response is the answer of a passkey in place of a code, with Method factor.Passkey:
+	// to PasskeyChallenge at the second door, to EnrollStart when it ends an enrolment.
+	Response []byte
 
 	foreign foreignCode // what was compared outside of the transaction
 }

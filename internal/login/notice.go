@@ -26,7 +26,9 @@ const (
 	FactorPrimary     NoticeKind = "factor_primary"    // another one is asked for first
 	RecoveryCodesMade NoticeKind = "recovery_codes_made"
 	RecoveryCodeUsed  NoticeKind = "recovery_code_used"
+	BrowserTrusted    NoticeKind = "browser_trusted"
 	AddressChanged    NoticeKind = "address_changed" // address or number: Method says which
+	PasskeyCloned     NoticeKind = "passkey_cloned"  // it may have been copied, and was disabled
 )
 
 // Notice tells a person what happened to the account, with a way to say that it was
@@ -100,12 +102,16 @@ func noticeOf(e audit.Event) NoticeKind {
 		return FactorAdded
 	case audit.KindFactorRemove, audit.KindFactorReset:
 		return FactorRemoved
+	case audit.KindFactorClone:
+		return PasskeyCloned
 	case audit.KindFactorPrimary:
 		return FactorPrimary
 	case audit.KindRecoveryNew:
 		return RecoveryCodesMade
 	case audit.KindRecovery:
 		return RecoveryCodeUsed
+	case audit.KindTrustedAdd:
+		return BrowserTrusted
 	case audit.KindUserUpdate:
 		if changes(e, "email") || changes(e, "phone") {
 			return AddressChanged

@@ -303,6 +303,7 @@ type passage struct {
 	demand   int
 	replaces string
 	amr      session.AMR // proved so far, without the password
+	alone    session.AMR // what stood for the password: a passkey that verified the person; zero: the password did
 	provedAt time.Time   // the password
 	factorAt time.Time
 	until    time.Time // step-up: absolute end that stays

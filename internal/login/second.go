@@ -81,11 +81,15 @@ func (d *Doors) noteDead(s Second) {
 
 // passSecond counts, compares and burns.
 func (d *Doors) passSecond(tx store.Tx, t ticket, u *account.User, s Second) (*Next, error) {
-	verdict, err := d.judge(tx, u, asked{method: s.Method, code: s.Code, foreign: s.foreign}, s.Client)
+	a := asked{method: s.Method, code: s.Code, foreign: s.foreign, response: s.Response, challenge: t.Passkey}
+	verdict, err := d.judge(tx, u, a, s.Client)
 	if err != nil {
 		return nil, err
 	}
 	verdict.door = s.Door
+	if s.Method == factor.Passkey {
+		t.Passkey = nil // answered, however
+	}
 	if verdict.result != factor.Good {
 		if verdict.result == factor.Wrong {
 			if err := t.wrong(tx); err != nil {
@@ -121,6 +125,9 @@ func (t ticket) passage(c Client) passage {
 	}
 	if t.StepUp {
 		p.kind = audit.KindStepUp
+		if t.AMR&session.PWD == 0 {
+			p.alone = t.AMR
+		}
 	}
 	return p
 }
@@ -132,14 +139,16 @@ type verdict struct {
 	step   int64  // of the authenticator, if it was its code
 	sent   string // which of the codes that were sent, if it was one
 	left   int    // recovery codes
+	synced bool   // a passkey that may be copied
 	door   Door   // zero: no login, somebody who is signed in proves it anew
 }
 
-func (v verdict) amr() session.AMR { return amrOf(v.method) }
+func (v verdict) amr() session.AMR { return amrOf(v.method, v.synced) }
 
 // amrOf is how a method stands in sessions and tokens (RFC 8176 where it has a word). An
-// installation's own methods are one-time codes.
-func amrOf(method factor.Name) session.AMR {
+// installation's own methods are one-time codes. A passkey that its maker copies between
+// devices is no hardware key, though a passkey is often more than an OTP.
+func amrOf(method factor.Name, synced bool) session.AMR {
 	switch method {
 	case factor.RecoveryCode:
 		return session.Recovery
@@ -148,6 +157,9 @@ func amrOf(method factor.Name) session.AMR {
 	case factor.SMS:
 		return session.SMS
 	case factor.YubiKey, factor.Passkey:
+		if synced {
+			return session.SWK
+		}
 		return session.HWK
 	}
 	return session.OTP
@@ -159,6 +171,9 @@ type asked struct {
 	code    string
 	foreign foreignCode
 	except  []factor.Name // methods that prove nothing here
+
+	response  []byte // of a passkey, to challenge
+	challenge *factor.Challenge
 }
 
 // judge counts a try at the person, compares, burns what is good, and settles
@@ -174,11 +189,13 @@ func (d *Doors) judge(tx store.Tx, u *account.User, a asked, c Client) (verdict,
 	}
 	checked, err := d.factors.Try(tx, u.ID, a.method, factor.Proof{
 		Code: a.code, Digest: a.foreign.digest, YubiKey: a.foreign.yubikey, Except: a.except,
+		Response: a.response, Challenge: a.challenge,
 	})
 	if err != nil {
 		return v, err
 	}
 	v.result, v.step, v.left, v.sent = checked.Result, checked.Step, checked.Left, checked.Sent
+	v.synced = checked.Synced
 	if checked.Method != "" {
 		v.method = checked.Method
 	}
@@ -206,8 +223,11 @@ func (d *Doors) counted(tx store.Tx, u *account.User, a asked, c Client) (thrott
 
 // KindOf is how a code counts. A place that wrong codes have closed takes recovery codes
 // alone, and only such as are too long to guess: all others count as codes of an
-// authenticator, whatever they are meant to be.
+// authenticator, whatever they are meant to be. Nobody guesses what a passkey signs.
 func KindOf(method factor.Name, code string) throttle.Kind {
+	if method == factor.Passkey {
+		return throttle.Recovery
+	}
 	if (method == factor.RecoveryCode || method == factor.Any) && !factor.Short(code) {
 		return throttle.Recovery
 	}
@@ -250,8 +270,12 @@ func (d *Doors) open(tx store.Tx, u *account.User, p passage) (*Next, error) {
 	if err != nil {
 		return nil, err
 	}
+	first := session.PWD
+	if p.alone != 0 {
+		first = p.alone
+	}
 	opening := session.Opening{
-		User: u, Proof: session.Proof{AMR: session.PWD | p.amr, PasswordAt: p.provedAt, FactorAt: p.factorAt},
+		User: u, Proof: session.Proof{AMR: first | p.amr, PasswordAt: p.provedAt, FactorAt: p.factorAt},
 		Kind: p.door.kind(), Lifetimes: lifetimes(realm, p, tx.Now()),
 		Origin:   session.Origin{Client: p.client.Addr, UserAgent: p.client.UserAgent},
 		Domain:   d.cookieDomain && !p.door.facade(),

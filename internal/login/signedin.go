@@ -49,6 +49,9 @@ func (d *Doors) StepUp(ctx context.Context, live session.Live, c Client, target 
 			AMR: old.Proof.AMR & session.PWD, ProvedAt: old.Proof.PasswordAt,
 			Replaces: old.ID, StepUp: true, Until: old.Until,
 		}
+		if rec.AMR == 0 { // no password was given: it stays the session of a passkey
+			rec.AMR = old.Proof.AMR & (session.MFA | session.HWK | session.SWK)
+		}
 		if u.Factors() == 0 {
 			if err := d.mayEnroll(tx, u, c, Portal); err != nil {
 				return nil, err
@@ -63,6 +66,9 @@ func (d *Doors) StepUp(ctx context.Context, live session.Live, c Client, target 
 func (d *Doors) fresh(tx store.Tx, u *account.User, code string, foreign foreignCode, c Client, sessionID string) error {
 	if code == "" {
 		return ErrCodeNeeded
+	}
+	if isPass(code) {
+		return d.spendPass(tx, u, code, c, sessionID)
 	}
 	v, err := d.judge(tx, u, asked{method: factor.Any, code: code, foreign: foreign}, c)
 	if err != nil {

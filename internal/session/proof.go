@@ -17,9 +17,11 @@ const (
 	Email                    // a code by e-mail
 	Trusted                  // a browser that was trusted at an earlier second factor
 	Recovery                 // a recovery code
+	SWK                      // proof of a key that may be copied between devices, such as a synchronised passkey
+	MFA                      // what opened the session was two factors by itself: a passkey that verified the person
 )
 
-var amrNames = [...]string{"pwd", "otp", "hwk", "sms", "email", "trusted", "recovery"}
+var amrNames = [...]string{"pwd", "otp", "hwk", "sms", "email", "trusted", "recovery", "swk", "mfa"}
 
 // Strings returns the words of claim amr, in a fixed order.
 func (a AMR) Strings() []string {
@@ -35,6 +37,9 @@ func (a AMR) Strings() []string {
 // Factors is the number of factors that a rule may count: 0, 1 or 2. A trusted
 // browser counts.
 func (a AMR) Factors() int {
+	if a&MFA != 0 {
+		return 2
+	}
 	return min(2, bits.OnesCount16(uint16(a&PWD))+min(1, bits.OnesCount16(uint16(a&^PWD))))
 }
 

@@ -141,6 +141,9 @@ func checkValue(dec *json.Decoder, t reflect.Type, depth int, nullable bool) err
 	if err != nil {
 		return errBodySyntax
 	}
+	if isOpaque(t) {
+		return checkOpaque(dec, token, depth)
+	}
 	switch token {
 	case nil:
 		if !nullable {
@@ -152,6 +155,41 @@ func checkValue(dec *json.Decoder, t reflect.Type, depth int, nullable bool) err
 		return checkList(dec, t, depth+1)
 	}
 	return nil
+}
+
+// checkOpaque reads a value whose fields this package does not know: any name, but each
+// once, in whatever capitals, because whoever decodes it ignores those.
+func checkOpaque(dec *json.Decoder, token json.Token, depth int) error {
+	open, nests := token.(json.Delim)
+	if !nests {
+		return nil
+	}
+	if depth++; depth > maxDepth {
+		return errBodyDepth
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		if open == '{' {
+			key, err := dec.Token()
+			if err != nil {
+				return errBodySyntax
+			}
+			name, _ := key.(string)
+			if name = strings.ToLower(name); seen[name] {
+				return errBodyDuplicate
+			}
+			seen[name] = true
+		}
+		value, err := dec.Token()
+		if err != nil {
+			return errBodySyntax
+		}
+		if err := checkOpaque(dec, value, depth); err != nil {
+			return err
+		}
+	}
+	_, err := dec.Token() // what closes it
+	return err
 }
 
 func checkList(dec *json.Decoder, t reflect.Type, depth int) error {

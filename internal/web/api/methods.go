@@ -22,9 +22,11 @@ type Method struct {
 	SentTo     string     `json:"sent_to,omitempty" doc:"Where its codes go, masked."`
 	AddedAt    time.Time  `json:"added_at"`
 	LastUsedAt *time.Time `json:"last_used_at" doc:"null: never."`
+	Cloned     bool       `json:"cloned,omitempty" doc:"true: a passkey that may have been copied, as its counter says. It proves nothing any more: remove it."`
 }
 
-// methodsOf shows devices; ids only where the name alone does not tell them apart.
+// methodsOf shows devices; ids only where the name alone does not tell them apart, and of
+// passkeys, which each have a name of their own.
 func methodsOf(methods []factor.Method) []Method {
 	active := map[factor.Name]int{}
 	for _, m := range methods {
@@ -35,8 +37,8 @@ func methodsOf(methods []factor.Method) []Method {
 	list := make([]Method, 0, len(methods))
 	for _, m := range methods {
 		shown := Method{Name: string(m.Name), IsPrimary: m.Primary, Active: m.Active, Label: m.Label, SentTo: m.Target,
-			AddedAt: m.AddedAt, LastUsedAt: moment(m.LastUsedAt)}
-		if active[m.Name] > 1 {
+			AddedAt: m.AddedAt, LastUsedAt: moment(m.LastUsedAt), Cloned: m.Cloned}
+		if active[m.Name] > 1 || m.Name == factor.Passkey {
 			shown.ID = m.ID
 		}
 		list = append(list, shown)
@@ -80,7 +82,7 @@ type activateInput struct {
 	Body   *struct {
 		EphemeralToken string `json:"ephemeral_token,omitempty" maxLength:"128" doc:"Of a login with status enroll, in place of a session."`
 		Label          string `json:"label,omitempty" maxLength:"128" doc:"What you call the device."`
-		Add            bool   `json:"add,omitempty" doc:"true: beside the devices of this method that there are; false: in their place."`
+		Add            bool   `json:"add,omitempty" doc:"true: beside the devices of this method that there are; false: in their place. Passkeys always stand beside the others."`
 		Email          string `json:"email,omitempty" maxLength:"320" doc:"For email: another address than your record has. Its first code makes it yours. Not with an ephemeral token."`
 		Phone          string `json:"phone,omitempty" maxLength:"64" doc:"For sms: another number than your record has, with + and country code. Not with an ephemeral token."`
 	}
@@ -92,6 +94,18 @@ type Activation struct {
 	OTPAuthURI string `json:"otpauth_uri,omitempty" doc:"For totp: a secret."`
 	QRPNGURL   string `json:"qr_png_url,omitempty" doc:"For totp: the same as a picture, for the session's owner."`
 	SentTo     string `json:"sent_to,omitempty" doc:"Where a code went, masked."`
+	// Of a passkey.
+	Options   *WebAuthn `json:"options,omitempty" doc:"For passkey: {publicKey}, for PublicKeyCredential.parseCreationOptionsFromJSON, then navigator.credentials.create."`
+	ExpiresIn int       `json:"expires_in,omitempty" doc:"For passkey: seconds that its challenge is good, once."`
+}
+
+// activationOf is what an enrolment needs.
+func activationOf(e *factor.Enrollment) Activation {
+	out := Activation{OTPAuthURI: e.URI, SentTo: e.SentTo, ExpiresIn: expires(e)}
+	if e.Options != nil {
+		out.Options = &WebAuthn{e.Options}
+	}
+	return out
 }
 
 type activateOutput struct {
@@ -116,7 +130,7 @@ func (a *API) activate(ctx context.Context, c *caller, in *activateInput) (*acti
 			if err != nil {
 				return nil, err
 			}
-			return &activateOutput{Body: Activation{OTPAuthURI: e.URI, SentTo: e.SentTo}}, nil
+			return &activateOutput{Body: activationOf(e)}, nil
 		}
 	}
 	if err := c.prove(); err != nil {
@@ -126,7 +140,7 @@ func (a *API) activate(ctx context.Context, c *caller, in *activateInput) (*acti
 	if err != nil {
 		return nil, gone(err)
 	}
-	out := &activateOutput{Body: Activation{OTPAuthURI: e.URI, SentTo: e.SentTo}}
+	out := &activateOutput{Body: activationOf(e)}
 	if e.URI != "" {
 		out.Body.QRPNGURL = a.qrURL(c.live.Identity.Realm, c.live.Identity.Name)
 	}
@@ -163,9 +177,31 @@ func (a *API) qrURL(realm, name string) string {
 type confirmInput struct {
 	Method string `path:"method" maxLength:"32"`
 	Body   struct {
-		Code           string `json:"code" maxLength:"64"`
-		EphemeralToken string `json:"ephemeral_token,omitempty" maxLength:"128" doc:"Of a login with status enroll, in place of a session."`
+		Code           string    `json:"code,omitempty" maxLength:"64" doc:"The first code. For passkey: none."`
+		Credential     *WebAuthn `json:"credential,omitempty" doc:"For passkey: what toJSON of the PublicKeyCredential writes."`
+		EphemeralToken string    `json:"ephemeral_token,omitempty" maxLength:"128" doc:"Of a login with status enroll, in place of a session."`
 	}
+}
+
+// response is the answer of an authenticator; nil: a code came, or nothing.
+func (in *confirmInput) response() []byte {
+	if in.Body.Credential == nil {
+		return nil
+	}
+	return in.Body.Credential.RawMessage
+}
+
+// missing says what a method's confirmation lacks, or has too much.
+func (in *confirmInput) missing() error {
+	switch passkey := factor.Name(in.Method) == factor.Passkey; {
+	case passkey && in.Body.Credential == nil:
+		return invalid("body.credential", "the answer of an authenticator is expected")
+	case passkey && in.Body.Code != "", !passkey && in.Body.Credential != nil:
+		return invalid("body", "a passkey sends credential and no code, every other method code alone")
+	case !passkey && in.Body.Code == "":
+		return invalid("body.code", "the first code is expected")
+	}
+	return nil
 }
 
 // Confirmation ends an enrolment. With an ephemeral token it holds what a
@@ -190,7 +226,16 @@ func (a *API) confirm(ctx context.Context, c *caller, in *confirmInput) (*confir
 	if err := c.prove(); err != nil {
 		return nil, err
 	}
-	codes, err := a.Doors.ConfirmMethod(ctx, c.live, factor.Name(in.Method), in.Body.Code, c.client)
+	if err := in.missing(); err != nil {
+		return nil, err
+	}
+	var codes []string
+	var err error
+	if response := in.response(); response != nil {
+		codes, err = a.Doors.ConfirmPasskey(ctx, c.live, response, c.client)
+	} else {
+		codes, err = a.Doors.ConfirmMethod(ctx, c.live, factor.Name(in.Method), in.Body.Code, c.client)
+	}
 	if err != nil {
 		return nil, gone(err)
 	}
@@ -198,7 +243,10 @@ func (a *API) confirm(ctx context.Context, c *caller, in *confirmInput) (*confir
 }
 
 func (a *API) confirmLogin(ctx context.Context, c *caller, in *confirmInput) (*confirmOutput, error) {
-	next, err := a.Doors.EnrollConfirm(ctx, login.Second{Ephemeral: in.Body.EphemeralToken, Code: in.Body.Code,
+	if err := in.missing(); err != nil {
+		return nil, err
+	}
+	next, err := a.Doors.EnrollConfirm(ctx, login.Second{Ephemeral: in.Body.EphemeralToken, Code: in.Body.Code, Response: in.response(),
 		Method: factor.Name(in.Method), Door: login.API, Client: c.client})
 	if err != nil {
 		return nil, err

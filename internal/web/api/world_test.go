@@ -67,6 +67,7 @@ type worldOptions struct {
 	hasher   *secret.Hasher // nil: a cheap one
 	level    slog.Level     // of what is logged; 0: info
 	post     *post          // what sends codes; nil: nothing does
+	passkeys bool           // are offered, at the portal
 }
 
 // newQuietWorld is a world for benchmarks: it logs errors alone.
@@ -131,6 +132,10 @@ func newWorld(t testing.TB, o worldOptions) *world {
 	rooms := factor.Options{Directory: w.dir, Audit: log, Derive: st.Derive}
 	if o.post != nil {
 		rooms.Sender = o.post
+	}
+	if o.passkeys {
+		rooms.Passkeys = &factor.Passkeys{RPID: "auth.example.com", Name: "Sallyport", Origins: []string{portal}}
+		must(t, rooms.Passkeys.Check())
 	}
 	factors := factor.New(rooms)
 	sessions, err := session.New(session.Options{Store: st, Derive: st.Derive, Directory: w.dir, Audit: log, Clock: w.clock.Now, Logger: logger, Issuer: portal})
