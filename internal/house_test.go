@@ -40,6 +40,7 @@ var walls = []struct{ forbidden, allowed, reason string }{
 	{"github.com/wneessen/go-mail/", "internal/notify/mail", "only notify/mail speaks SMTP: rooms queue messages and wait for nobody"},
 	{"github.com/emersion/go-smtp", "internal/notify/notifytest", "a server for mail is for tests alone"},
 	{"github.com/sallyport-auth/sallyport/internal/notify/notifytest", "internal/notify/notifytest", "tests alone may stand in for those who carry messages"},
+	{"github.com/sallyport-auth/sallyport/internal/factor/yubico/yubicotest", "internal/factor/yubico/yubicotest", "tests alone may stand in for those who know a YubiKey"},
 	{"github.com/go-webauthn/webauthn/", "internal/factor", "only factor speaks WebAuthn: everybody else carries its JSON unread"},
 	{"github.com/sallyport-auth/sallyport/internal/factor/passkeytest", "internal/factor/passkeytest", "tests alone may stand in for an authenticator"},
 	{"github.com/prometheus/", "internal/gateway,standalone,caddymodule", "rooms say what happened, by events and observers; only the assembly knows who counts it, and no room can invent a label"},

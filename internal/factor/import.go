@@ -30,6 +30,8 @@ type Brought struct {
 	// RecoveryDigests are password digests of codes, as secret.CheckDigest
 	// takes them: see ForeignRecovery.
 	RecoveryDigests []string
+	// Mailed: the codes went out by mail. See Factors.Mailed.
+	Mailed bool
 }
 
 // BroughtMethod is a method that was in use elsewhere, where its first code was seen, or
@@ -189,7 +191,7 @@ func (f *Factors) bringMethod(tx store.Tx, u *account.User, m BroughtMethod) err
 // bringRecovery stores each code once: of two that are alike the second would
 // be good when the first is burned.
 func (f *Factors) bringRecovery(tx store.Tx, id principal.ID, b Brought) error {
-	rec := &recoveryRecord{MadeAt: tx.Now()}
+	rec := &recoveryRecord{MadeAt: tx.Now(), Mailed: b.Mailed}
 	for _, code := range b.RecoveryCodes {
 		clean, _ := cleanRecovery(code)
 		sum := f.recoveryMAC(id, clean)

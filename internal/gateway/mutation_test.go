@@ -24,14 +24,14 @@ var verifying = []struct {
 	functions  []string
 }{
 	{"otp/otp.go", "otp", []string{"Clean", "Match"}},
+	{"otp/yubikey.go", "otp", []string{"ParseYubiKey", "Open", "Modhex"}},
+	{"factor/yubico/yubico.go", "factor/yubico", []string{"Validate", "ask", "judge", "parse", "server"}},
+	{"factor/yubikey.go", "factor", []string{"judge", "check", "try", "find", "AsksYubico"}},
 	{"factor/totp.go", "factor", []string{"burn", "try", "Again", "again", "confirmed"}},
 	{"factor/verify.go", "factor", []string{"Try", "Verify", "tryMethods", "tryMethod", "tryAny"}},
 	{"factor/sent.go", "factor", []string{"match", "check", "try"}},
 	{"factor/target.go", "factor", []string{"ConfirmTarget"}},
 	{"factor/enroll.go", "factor", []string{"Confirm", "mayBegin"}},
-	{"otp/yubikey.go", "otp", []string{"ParseYubiKey", "Open"}},
-	{"factor/yubikey.go", "factor", []string{"judge", "check", "try", "find", "AsksYubico"}},
-	{"factor/yubico/yubico.go", "factor/yubico", []string{"Validate", "judge", "parse"}},
 	{"factor/recovery.go", "factor", []string{"tryRecovery", "cleanRecovery"}},
 	{"login/ephemeral.go", "login", []string{"ticketOf", "owner", "wrong"}},
 	{"login/second.go", "login", []string{"passSecond", "judge"}},

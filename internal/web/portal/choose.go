@@ -10,9 +10,13 @@ import (
 )
 
 // enrollAt is where whoever must set up a factor begins: the authenticator where nothing
-// else is offered, else a choice.
+// else is offered, else a choice. A passkey alone is offered by its own page.
 func enrollAt(offered []factor.Name) string {
-	if ways := typed(offered...); len(ways) == 0 || len(ways) == 1 && ways[0] == factor.TOTP {
+	ways := typed(offered...)
+	if len(ways) == 0 && slices.Contains(offered, factor.Passkey) {
+		return "/sallyport/enroll/passkey"
+	}
+	if len(ways) == 0 || len(ways) == 1 && ways[0] == factor.TOTP {
 		return "/sallyport/enroll/totp"
 	}
 	return "/sallyport/enroll/"

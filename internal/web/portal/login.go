@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/session"
@@ -23,7 +24,8 @@ type loginForm struct {
 	Tighten        map[string]string // as it came, to come back with the form
 	Name           string
 	Remember       bool
-	Unsent         bool // a form was on its way when this was asked for
+	Unsent         bool   // a form was on its way when this was asked for
+	Passkey        string // where a passkey signs in; "": not offered
 }
 
 // strayed is where a login goes whose target was refused: the start page,
@@ -184,6 +186,9 @@ func (x *exchange) first(status int, v view, f loginForm) error {
 	}
 	f.Unsent, v.Notice = x.unsent(), x.unsentNotice(v.Notice)
 	f.Host, f.Way = x.siteOf(f.Target), x.way(f.Target)
+	if x.p.factors.Available(factor.Passkey) {
+		f.Passkey = passkeyLogin(f)
+	}
 	if v.Title == "" {
 		v.Title = x.p.say("login.title")
 	}
@@ -257,6 +262,9 @@ func (x *exchange) doorAt(id string, next *login.Next) string {
 	}
 	if x.unsent() {
 		words[web.UnsentParam] = web.Unsent
+	}
+	if next.Method == factor.Passkey {
+		return halfwayAt("/sallyport/login/passkey-code", id, words)
 	}
 	return halfwayAt("/sallyport/login/code", id, words)
 }

@@ -1,5 +1,10 @@
 // Package yubicotest is a validation server of Yubico's protocol 2.0 on loopback, and
 // YubiKeys of software, for tests.
+//
+//	key := yubicotest.NewKey()
+//	server := yubicotest.New(t, key)
+//	v, err := yubico.New(yubico.Options{ClientID: server.ClientID, Key: server.Key, Servers: []string{server.URL}})
+//	err = v.Validate(ctx, key.Press())
 package yubicotest
 
 import (
@@ -19,9 +24,9 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/otp"
 )
 
-// Key is a YubiKey of software. Press types its next one-time password.
+// Key is a YubiKey of software. It is safe for concurrent use.
 type Key struct {
-	Public  string
+	Public  string // identity, in modhex
 	Private []byte
 	Secret  []byte
 
@@ -29,7 +34,7 @@ type Key struct {
 	use otp.YubiKeyUse
 }
 
-// NewKey makes a key with a public identity of its own.
+// NewKey makes a key with a public identity of its own, of twelve letters.
 func NewKey() *Key {
 	k := &Key{Private: random(otp.YubiKeyPrivate), Secret: random(otp.YubiKeySecret), Public: otp.FormatModhex(random(6))}
 	copy(k.use.Private[:], k.Private)
@@ -43,14 +48,38 @@ func random(n int) []byte {
 	return b
 }
 
-// Press returns the next one-time password.
+// Press types the next one-time password.
 func (k *Key) Press() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.use.Count++; k.use.Count == 0 {
 		k.use.Session++
 	}
+	k.use.Clock = (k.use.Clock + 8) & 0xffffff // a second later
+	noise := random(2)
+	k.use.Random = uint16(noise[0])<<8 | uint16(noise[1])
 	return k.use.Seal(k.Public, k.Secret).String()
+}
+
+// Plug pulls the key out and puts it in again: its session grows, its count and its
+// clock begin anew.
+func (k *Key) Plug() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.use.Session++
+	k.use.Count, k.use.Clock = 0, 0
+}
+
+// cluster is what validation servers tell each other.
+type cluster struct {
+	mu   sync.Mutex
+	last map[string]taken // by public identity
+}
+
+// taken is the one-time password that was accepted last, and the question it was in.
+type taken struct {
+	counter uint32
+	nonce   string
 }
 
 // Server is a validation server that knows some keys and one client.
@@ -59,27 +88,34 @@ type Server struct {
 	ClientID string
 	Key      string // of the client, in base64
 
+	secret []byte
+	keys   map[string]*Key
+
 	mu      sync.Mutex
-	secret  []byte
-	keys    map[string]*Key
-	last    map[string]uint32
-	nonces  map[string]bool
+	cluster *cluster
 	asked   int
 	distort func(answer map[string]string) (status int, raw string)
+	replace http.HandlerFunc
 }
 
 // New starts a server that lives as long as the test.
 func New(t testing.TB, keys ...*Key) *Server {
 	t.Helper()
-	s := &Server{ClientID: "4711", secret: random(20), keys: map[string]*Key{}, last: map[string]uint32{}, nonces: map[string]bool{}}
+	s := &Server{ClientID: "4711", secret: random(20), keys: map[string]*Key{}, cluster: &cluster{last: map[string]taken{}}}
 	s.Key = base64.StdEncoding.EncodeToString(s.secret)
 	for _, k := range keys {
 		s.keys[k.Public] = k
 	}
-	server := httptest.NewServer(http.HandlerFunc(s.verify))
+	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.URL = server.URL + "/wsapi/2.0/verify"
 	return s
+}
+
+// Share makes s a server of the same cluster as other: for the same client, and with one
+// memory of what was taken. Call it before anybody asks.
+func (s *Server) Share(other *Server) {
+	s.ClientID, s.Key, s.secret, s.cluster = other.ClientID, other.Key, other.secret, other.cluster
 }
 
 // Asked is how many questions were put.
@@ -89,84 +125,126 @@ func (s *Server) Asked() int {
 	return s.asked
 }
 
-// Distort has fn answer in place of the server: a status and a body; "" leaves the true
-// answer, signed, of what fn made of it. nil: the truth again.
+// Distort has fn change what the server says after it took a one-time password: a status
+// and a body; "" leaves the true answer, signed, of what fn made of it, unless fn gave it a
+// signature h. fn may wait as long as it likes. nil: the truth again.
 func (s *Server) Distort(fn func(answer map[string]string) (status int, raw string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.distort = fn
 }
 
-var nonceForm = regexp.MustCompile(`^[A-Za-z0-9]{16,40}$`)
-
-// verify answers as section 3 and 4 of the protocol say, and takes nothing on trust.
-func (s *Server) verify(w http.ResponseWriter, r *http.Request) {
+// Replace has h answer in place of the server, which takes nothing: it is down, or somebody
+// else. nil: the server again.
+func (s *Server) Replace(h http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked++
-	question := map[string]string{}
-	for name, values := range r.URL.Query() {
-		if len(values) == 1 {
-			question[name] = values[0]
+	s.replace = h
+}
+
+// formed looks at the forms of parameters (section "Request"; yubikey-val where it is stricter).
+func formed(question map[string]string) bool {
+	for name, form := range map[string]string{
+		"id": `^[1-9][0-9]{0,9}$`, "nonce": `^[A-Za-z0-9]{16,40}$`, "otp": `^.+$`, "h": `^[A-Za-z0-9+/]{27}=$`,
+		"sl": `^([1-9][0-9]?|100|fast|secure)?$`, "timeout": `^[0-9]*$`, "timestamp": `^1?$`,
+	} {
+		if !regexp.MustCompile(form).MatchString(question[name]) {
+			return false
 		}
 	}
-	answer := map[string]string{"t": time.Now().UTC().Format("2006-01-02T15:04:05Z0") + "123", "otp": question["otp"], "nonce": question["nonce"], "sl": "25"}
-	answer["status"] = s.status(r, question)
+	return true
+}
+
+// ServeHTTP answers a question as the protocol says, and takes nothing on trust. It is
+// stricter in one thing: a question must be signed.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.asked++
+	distort, replace := s.distort, s.replace
+	s.mu.Unlock()
+	if replace != nil {
+		replace(w, r)
+		return
+	}
+	if r.URL.Path != "/wsapi/2.0/verify" {
+		http.NotFound(w, r)
+		return
+	}
+	answer, key := s.answer(r)
 	status, raw := http.StatusOK, ""
-	if s.distort != nil {
-		status, raw = s.distort(answer)
+	if distort != nil {
+		status, raw = distort(answer)
 	}
 	if raw == "" {
 		if _, own := answer["h"]; !own {
-			answer["h"] = yubico.Sign(s.secret, answer)
+			answer["h"] = yubico.Sign(key, answer)
 		}
 		var b strings.Builder
 		for name, value := range answer {
 			fmt.Fprintf(&b, "%s=%s\r\n", name, value)
 		}
-		raw = b.String()
+		raw = b.String() + "\r\n"
 	}
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(raw))
 }
 
-func (s *Server) status(r *http.Request, question map[string]string) string {
-	signed := map[string]string{}
-	for name, value := range question {
+// answer is the true answer, and the key that signs it: an empty one where the client is
+// not known, or before it was looked for. OK and the word of a replay name what was asked
+// about, the other words do not.
+func (s *Server) answer(r *http.Request) (answer map[string]string, key []byte) {
+	question, signed, once := map[string]string{}, map[string]string{}, r.Method == http.MethodGet
+	for name, values := range r.URL.Query() {
+		question[name] = values[0]
+		once = once && len(values) == 1
 		if name != "h" {
-			signed[name] = value
+			signed[name] = values[0]
 		}
 	}
-	o, err := otp.ParseYubiKey(question["otp"])
+	text := strings.ToLower(question["otp"])
+	o, err := otp.ParseYubiKey(text)
+	answer = map[string]string{"t": time.Now().UTC().Format("2006-01-02T15:04:05Z0") + "123"}
 	switch {
-	case r.Method != http.MethodGet || question["id"] == "" || question["otp"] == "" || !nonceForm.MatchString(question["nonce"]):
-		return "MISSING_PARAMETER"
+	case !once || !formed(question):
+		answer["status"] = "MISSING_PARAMETER"
+	case err != nil || len(o.Public) > 16:
+		answer["status"] = "BAD_OTP"
 	case question["id"] != s.ClientID:
-		return "NO_SUCH_CLIENT"
+		answer["status"] = "NO_SUCH_CLIENT"
 	case !hmac.Equal([]byte(yubico.Sign(s.secret, signed)), []byte(question["h"])):
-		return "BAD_SIGNATURE"
-	case s.nonces[question["nonce"]]:
-		return "REPLAYED_REQUEST"
-	case err != nil || s.keys[o.Public] == nil:
-		return "BAD_OTP"
+		answer["status"], key = "BAD_SIGNATURE", s.secret
+	default:
+		answer["status"], key = s.take(o, question["nonce"]), s.secret
+		if answer["status"] != "BAD_OTP" {
+			answer["otp"], answer["nonce"] = text, question["nonce"]
+		}
+		if answer["status"] == "OK" {
+			answer["sl"] = "100"
+		}
 	}
-	s.nonces[question["nonce"]] = true
-	k := s.keys[o.Public]
-	use, err := o.Open(k.Secret, k.Private)
-	switch {
-	case err != nil:
-		return "BAD_OTP"
-	case use.Counter() <= s.last[o.Public]:
-		return "REPLAYED_OTP"
-	}
-	s.last[o.Public] = use.Counter()
-	return "OK"
+	return answer, key
 }
 
-// Share makes s a server of the same cluster as other: for the same client.
-func (s *Server) Share(other *Server) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ClientID, s.Key, s.secret = other.ClientID, other.Key, other.secret
+// take judges a one-time password, and remembers it.
+func (s *Server) take(o otp.YubiKeyOTP, nonce string) string {
+	k := s.keys[o.Public]
+	if k == nil {
+		return "BAD_OTP"
+	}
+	use, err := o.Open(k.Secret, k.Private)
+	if err != nil {
+		return "BAD_OTP"
+	}
+	s.cluster.mu.Lock()
+	defer s.cluster.mu.Unlock()
+	last, seen := s.cluster.last[o.Public]
+	switch {
+	case seen && last == (taken{use.Counter(), nonce}):
+		return "REPLAYED_REQUEST"
+	case seen && use.Counter() <= last.counter:
+		return "REPLAYED_OTP"
+	}
+	s.cluster.last[o.Public] = taken{use.Counter(), nonce}
+	return "OK"
 }
