@@ -37,7 +37,9 @@ func limit(name string) (most int, known bool) {
 		return 64, true
 	case "l", "m", "fresh":
 		return 32, true
-	case "remember", "factors", "trust":
+	case "way", "sent":
+		return 64, true // the name of a method
+	case "remember", "factors", "trust", "unsent":
 		return 8, true
 	}
 	return 0, false
