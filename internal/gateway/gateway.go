@@ -259,6 +259,7 @@ func (g *Gateway) wireRooms() (err error) {
 	g.letters = g.newLetters()
 	g.factors = factor.New(factor.Options{
 		Directory: g.accounts, Audit: g.audit, Derive: st.Derive, Issuer: g.cfg.Name, Sender: g.letters, Own: g.ownMethods(), YubiKeys: g.plan.yubikeys,
+		Passkeys: g.plan.passkeys,
 	})
 	g.accounts.OnDelete(func(tx store.Tx, u *account.User) error {
 		_, err := g.sessions.RevokeAll(tx, u.ID, "")

@@ -40,25 +40,27 @@ const (
 // plan is a configuration that was understood: everything that can be known
 // without opening anything.
 type plan struct {
-	realms    map[string]account.Settings
-	base      account.Lifetimes
-	rules     *guard.Rules
-	written   []guard.Rule // in force, the implied one included
-	trusted   web.Trusted
-	upstream  *url.URL
-	sites     []siteplan
-	logo      []byte // of the pages; empty: our own
-	throttle  throttle.Policy
-	passwords secret.PasswordPolicy
-	hasher    secret.HasherOptions
-	senders   map[string]sender // of messages, by method
-	mailFrom  string            // the installation's own address
-	templates *notify.Templates
-	yubikeys  factor.YubiKeys // nil: keys that are registered here alone
-	compat    compat.Config   // all defaults filled in
-	facades   []facade        // in the order of the configuration's words
-	warnings  []string
-	hints     []string // what `check` adds: known only here, or known to everybody who runs on loopback
+	realms     map[string]account.Settings
+	base       account.Lifetimes
+	rules      *guard.Rules
+	written    []guard.Rule // in force, the implied one included
+	trusted    web.Trusted
+	upstream   *url.URL
+	sites      []siteplan
+	logo       []byte // of the pages; empty: our own
+	throttle   throttle.Policy
+	passwords  secret.PasswordPolicy
+	hasher     secret.HasherOptions
+	senders    map[string]sender // of messages, by method
+	mailFrom   string            // the installation's own address
+	templates  *notify.Templates
+	yubikeys   factor.YubiKeys  // nil: keys that are registered here alone
+	passkeys   *factor.Passkeys // nil: none are offered
+	noPasskeys string           // what they need, where none are offered
+	compat     compat.Config    // all defaults filled in
+	facades    []facade         // in the order of the configuration's words
+	warnings   []string
+	hints      []string // what `check` adds: known only here, or known to everybody who runs on loopback
 }
 
 // siteplan is one portal and the cookie domain that it serves. The zero
@@ -114,7 +116,7 @@ type shell struct{ demo, routes bool }
 func (c *Config) plan(s shell) (*plan, error) {
 	p := &plan{}
 	for _, step := range []func(*plan, shell) error{
-		c.planStorage, c.planNetwork, c.planMetrics, c.planLog, c.planSites, c.planLook, c.planMessages, c.planYubiKeys, c.planCompat, c.planRealms, c.planCompatRealms, c.planThrottle, c.planPasswords, c.planRules, c.planReach, c.planCompatRules, c.planRest,
+		c.planStorage, c.planNetwork, c.planMetrics, c.planLog, c.planSites, c.planLook, c.planMessages, c.planYubiKeys, c.planPasskeys, c.planCompat, c.planRealms, c.planCompatRealms, c.planThrottle, c.planPasswords, c.planRules, c.planReach, c.planCompatRules, c.planRest,
 	} {
 		if err := step(p, s); err != nil {
 			return nil, c.inserted.hide(err)
@@ -403,7 +405,7 @@ func (c *Config) missing(p *plan, method string) (missing string, known bool) {
 	case "totp", "recovery_code", "yubikey":
 		return "", true
 	case "passkey":
-		return "a version to come", true
+		return p.noPasskeys, true
 	case notify.Email, notify.SMS:
 		if p.senders[method] == nil {
 			return map[string]string{notify.Email: "mail", notify.SMS: "sms"}[method], true
