@@ -24,6 +24,7 @@ type importUser struct {
 	Primary      string         `json:"primary,omitempty"`
 	Codes        []string       `json:"recovery_codes,omitempty"`
 	Digests      []string       `json:"recovery_digests,omitempty"`
+	Mailed       bool           `json:"recovery_mailed,omitempty"`
 }
 
 type importTOTP struct {
@@ -61,7 +62,7 @@ func wireOf(e *importing.Entry) (json.RawMessage, error) {
 	if t := e.TOTP; t != nil {
 		u.TOTP = &importTOTP{Secret: t.Secret.Reveal(), Digits: t.Digits, Period: t.Period, Algorithm: t.Algorithm}
 	}
-	u.Primary = e.Primary
+	u.Primary, u.Mailed = e.Primary, e.Mailed
 	for _, m := range e.Methods {
 		u.Methods = append(u.Methods, importMethod{Method: m.Name, Key: m.Key})
 	}

@@ -30,6 +30,8 @@ type Brought struct {
 	// RecoveryDigests are password digests of codes, as secret.CheckDigest
 	// takes them: see ForeignRecovery.
 	RecoveryDigests []string
+	// Mailed: the codes went out by mail. See Factors.Mailed.
+	Mailed bool
 }
 
 // BroughtMethod is a method that was in use elsewhere, where its first code was seen, or
@@ -110,7 +112,7 @@ func unfit(format string, args ...any) error {
 
 // Bring gives a person who has no factor what they use already, active at once. A seed is
 // shown to nobody here, nothing is sent, and no recovery codes are made: nobody would see
-// them. The epoch rises; the events are Aside.
+// them. The epoch rises; the events are Aside: nobody is told of a move.
 // Errors: ErrDenied where there is a factor, those of Brought.Validate,
 // ErrUnknownMethod, ErrNoTarget where the account says no address or number for a method
 // that sends, ErrCannotSend, and those of account.
@@ -189,7 +191,7 @@ func (f *Factors) bringMethod(tx store.Tx, u *account.User, m BroughtMethod) err
 // bringRecovery stores each code once: of two that are alike the second would
 // be good when the first is burned.
 func (f *Factors) bringRecovery(tx store.Tx, id principal.ID, b Brought) error {
-	rec := &recoveryRecord{MadeAt: tx.Now()}
+	rec := &recoveryRecord{MadeAt: tx.Now(), Mailed: b.Mailed}
 	for _, code := range b.RecoveryCodes {
 		clean, _ := cleanRecovery(code)
 		sum := f.recoveryMAC(id, clean)

@@ -64,7 +64,7 @@ func TestBroughtMethods(t *testing.T) {
 		return err
 	})
 	brought := factor.Brought{Seed: secret.NewBytes([]byte("twenty bytes of seed")), Params: otp.Default(), Primary: factor.SMS,
-		Methods: []factor.BroughtMethod{{Name: factor.Email}, {Name: factor.SMS}, {Name: "pager"}}, RecoveryCodes: []string{"abcdef"}}
+		Methods: []factor.BroughtMethod{{Name: factor.Email}, {Name: factor.SMS}, {Name: "pager"}}, RecoveryCodes: []string{"abcdef", "123456"}, Mailed: true}
 	bring := func(id principal.ID, b factor.Brought) error {
 		return h.store.Update(h.Context(), func(tx store.Tx) error { return h.factors.Bring(tx, account.Local(), id, b) })
 	}
@@ -103,6 +103,13 @@ func TestBroughtMethods(t *testing.T) {
 	if r := h.verify(id, factor.RecoveryCode, "ABC-def"); r != factor.Good {
 		t.Errorf("a recovery code: %v", r)
 	}
+	h.update(func(tx store.Tx) error {
+		mailed, err := h.factors.RecoveryMailed(tx, id)
+		if !mailed {
+			t.Error("it is not noted that the codes were mailed")
+		}
+		return err
+	})
 	if err := bring(id, brought); !errors.Is(err, factor.ErrDenied) {
 		t.Errorf("once more: %v", err)
 	}

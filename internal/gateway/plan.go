@@ -369,7 +369,7 @@ func (c *Config) planRealms(p *plan, _ shell) error {
 			field, _, _ := strings.Cut(strings.ReplaceAll(err.Error(), ":", " "), " ")
 			return c.At(at+"/"+field, "realm %s: %v", name, err)
 		}
-		if err := c.planMethods(p, name, settings.Methods); err != nil {
+		if err := c.planMethods(p, name, c.Realms[name].Methods); err != nil {
 			return err
 		}
 		p.realms[name] = settings

@@ -66,7 +66,7 @@ func (f *fastapi) take(e *Entry, row *fastapiRow) (*Refusal, error) {
 			f.mailed++
 			return nil, nil
 		}
-		e.Methods, e.RecoveryCodes = []Method{{Name: email}}, texts(row.BackupTokens)
+		e.Methods, e.RecoveryCodes, e.Mailed = []Method{{Name: email}}, texts(row.BackupTokens), true
 		return nil, nil
 	case "code_generator":
 		return f.device(e, row)
@@ -85,7 +85,7 @@ func (f *fastapi) device(e *Entry, row *fastapiRow) (*Refusal, error) {
 		return refuse("totp", "the Fernet key, which opened seeds before, does not open this one"), nil
 	}
 	f.opened = true
-	e.TOTP, e.RecoveryCodes = usual(string(seed)), texts(row.BackupTokens)
+	e.TOTP, e.RecoveryCodes, e.Mailed = usual(string(seed)), texts(row.BackupTokens), true
 	return nil, nil
 }
 

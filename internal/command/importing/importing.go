@@ -64,6 +64,7 @@ type Entry struct {
 	// beside TOTP or Methods.
 	RecoveryCodes   []secret.Text
 	RecoveryDigests []secret.Text
+	Mailed          bool // the codes went out by mail
 	// Other is the name of somebody who signed in by Email and whose Name was derived
 	// from it, where that one belongs to somebody else. Empty: there is none.
 	Other   string

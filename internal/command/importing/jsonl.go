@@ -29,6 +29,7 @@ type jsonUser struct {
 	Primary      string         `json:"primary"`
 	Codes        []string       `json:"recovery_codes"`
 	Digests      []string       `json:"recovery_digests"`
+	Mailed       bool           `json:"recovery_mailed"`
 	CreatedAt    jsontext.Value `json:"created_at"` // export writes it; a user is created when they come here
 }
 
@@ -44,7 +45,7 @@ type jsonMethod struct {
 	Key    string `json:"key"`
 }
 
-const jsonFields = "realm, name, email, full_name, phone, groups, disabled, password_hash, password, totp {secret, digits, period, algorithm}, methods [method, key], primary, recovery_codes, recovery_digests, created_at"
+const jsonFields = "realm, name, email, full_name, phone, groups, disabled, password_hash, password, totp {secret, digits, period, algorithm}, methods [method, key], primary, recovery_codes, recovery_digests, recovery_mailed, created_at"
 
 // jsonl reads an object a line. Empty lines say nothing.
 func (r *Reader) jsonl(yield func(Entry, error) bool) {
@@ -82,7 +83,7 @@ func (e *Entry) jsonl(text []byte) {
 	for _, m := range u.Methods {
 		e.Methods = append(e.Methods, Method{Name: m.Method, Key: m.Key})
 	}
-	e.Primary = u.Primary
+	e.Primary, e.Mailed = u.Primary, u.Mailed
 	e.RecoveryCodes, e.RecoveryDigests = texts(u.Codes), texts(u.Digests)
 	if u.PasswordHash != "" && u.Password != "" {
 		e.Refused = refuse("malformed", "password and password_hash exclude each other")
@@ -98,7 +99,7 @@ func jsonReason(err error) string {
 		return "a field is unknown: the fields are " + jsonFields
 	case bad != nil:
 		field := strings.TrimPrefix(string(bad.JSONPointer), "/")
-		for _, known := range []string{"realm", "name", "email", "full_name", "phone", "groups", "disabled", "password_hash", "password", "totp", "totp/secret", "totp/digits", "totp/period", "totp/algorithm", "methods", "primary", "recovery_codes", "recovery_digests"} {
+		for _, known := range []string{"realm", "name", "email", "full_name", "phone", "groups", "disabled", "password_hash", "password", "totp", "totp/secret", "totp/digits", "totp/period", "totp/algorithm", "methods", "primary", "recovery_codes", "recovery_digests", "recovery_mailed"} {
 			if field == known {
 				return "the field " + field + " holds another kind of value than expected"
 			}

@@ -73,6 +73,9 @@ func shown(e *importing.Entry) string {
 	for _, c := range e.RecoveryCodes {
 		text += " code=" + c.Reveal()
 	}
+	if e.Mailed {
+		text += " mailed"
+	}
 	for _, c := range e.RecoveryDigests {
 		text += " digest=" + c.Reveal()
 	}
@@ -168,10 +171,10 @@ func TestFastAPIRows(t *testing.T) {
 		t.Error(err)
 	}
 	same(t, "fastapi2fa", got, []string{
-		"line 1 bob|bob-1||Bob@example.com||" + bcryptHash + " JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP 6/30/SHA1 code=418908 code=000001",
+		"line 1 bob|bob-1||Bob@example.com||" + bcryptHash + " JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP 6/30/SHA1 code=418908 code=000001 mailed",
 		"line 2 bob|bob-2||bob@other.example||" + bcryptHash,
 		`line 3 user-3|user-3||a"b c@example.com||` + bcryptHash,
-		"line 4 user-4|user-4||user@example.com||" + bcryptHash + " email code=123456",
+		"line 4 user-4|user-4||user@example.com||" + bcryptHash + " email code=123456 mailed",
 		"line 5 off|off-5||off@example.com||" + bcryptHash,
 		"line 6 refused not_hashed", "line 7 refused totp", "line 8 refused totp", "line 9 refused unknown_method", "line 10 refused malformed", "line 11 refused malformed",
 	})

@@ -46,6 +46,7 @@ type ImportUser struct {
 	// Beside a second factor: at most 100 in sum.
 	RecoveryCodes   []string `json:"recovery_codes,omitempty" doc:"Recovery codes in clear that are still good. With totp or methods alone."`
 	RecoveryDigests []string `json:"recovery_digests,omitempty" doc:"Recovery codes hashed like passwords. With totp or methods alone."`
+	RecoveryMailed  bool     `json:"recovery_mailed,omitempty" doc:"They went out by mail: they are no proof where a password is reset by mail."`
 }
 
 // importInput is a batch. 200 users are some 1,400 records: far from what one
@@ -280,7 +281,7 @@ func (u *ImportUser) brought() (*factor.Brought, *ImportResult) {
 	if refused := u.methods(b); refused != nil {
 		return nil, refused
 	}
-	b.RecoveryCodes, b.RecoveryDigests = u.RecoveryCodes, u.RecoveryDigests
+	b.RecoveryCodes, b.RecoveryDigests, b.Mailed = u.RecoveryCodes, u.RecoveryDigests, u.RecoveryMailed
 	if err := b.Validate(); err != nil {
 		return nil, refusedWith("recovery_code", err.Error())
 	}

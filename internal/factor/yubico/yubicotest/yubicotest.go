@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/factor/yubico"
+	"github.com/sallyport-auth/sallyport/internal/otp"
 )
 
 // Key is a YubiKey of software. Press types its next one-time password.
