@@ -33,7 +33,7 @@ func (x *exchange) passkeyView(status int, title, alert string, f passkeyForm) e
 	f.Script = x.p.script.path
 	h := x.w.Header()
 	h.Set("Content-Security-Policy", h.Get("Content-Security-Policy")+"; script-src 'self'")
-	return x.page(status, "passkey", view{Title: x.p.say(title), Alert: alert, Body: f})
+	return x.page(status, "passkey", view{Title: x.p.say(title), Alert: alert, Notice: x.unsentNotice(""), Body: f})
 }
 
 // response is the browser's answer in a form.
@@ -141,7 +141,7 @@ func (x *exchange) secondPasskey(status int, alert string) error {
 	return x.passkeyView(status, "second.title", alert, passkeyForm{
 		ID: x.id, Name: x.state.Name + "@" + x.state.Realm, Way: x.way(x.state.Target), About: x.p.say("passkey.second-about"),
 		Action: "/sallyport/login/passkey-code", Submit: x.p.say("passkey.use"), Kind: "get", Options: string(options),
-		Other: at("/sallyport/login/code", "l", x.id), OtherText: x.p.say("passkey.other"),
+		Other: halfwayAt("/sallyport/login/code", x.id, x.carried("")), OtherText: x.p.say("passkey.other"),
 	})
 }
 
