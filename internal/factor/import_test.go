@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/factor"
+	"github.com/sallyport-auth/sallyport/internal/factor/yubico/yubicotest"
 	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/secret"
@@ -174,5 +175,31 @@ func TestConfirmedWithoutACode(t *testing.T) {
 	p.names = nil
 	if _, err := enroll(account.Local(), h.reachable("bob")); !errors.Is(err, factor.ErrUnknownMethod) {
 		t.Errorf("what nothing sends: %v", err)
+	}
+}
+
+// A YubiKey comes along by its public identity: what that key types is good here, and
+// what another one types is not.
+func TestABroughtYubiKey(t *testing.T) {
+	h := newHouse(t, map[string]account.Settings{"users": {Methods: []string{"totp", "yubikey"}}})
+	k, other := yubicotest.NewKey(), yubicotest.NewKey()
+	h.register(k)
+	h.register(other)
+	id := h.user("alice")
+	h.update(func(tx store.Tx) error {
+		return h.factors.Bring(tx, account.Local(), id, factor.Brought{Methods: []factor.BroughtMethod{{Name: factor.YubiKey, Key: k.Public}}})
+	})
+	if m := h.methods(id); len(m) != 1 || m[0].Name != factor.YubiKey || !m[0].Active || !m[0].Primary || m[0].Label != k.Public {
+		t.Errorf("methods: %+v", m)
+	}
+	if r := h.verify(id, "", other.Press()); r != factor.Wrong {
+		t.Errorf("another key: %v", r)
+	}
+	code := k.Press()
+	if r := h.verify(id, "", code); r != factor.Good {
+		t.Errorf("its one-time password: %v", r)
+	}
+	if r := h.verify(id, "", code); r != factor.Replayed {
+		t.Errorf("once more: %v", r)
 	}
 }

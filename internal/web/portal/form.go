@@ -19,12 +19,16 @@ const (
 // ignored; nothing is stored or shown before it was measured.
 func limit(name string) (most int, known bool) {
 	switch name {
+	case "credential":
+		return 8192, true // a passkey's answer: some 2000 characters
 	case "username":
 		return 320, true // 64 + @ + 255: the longest address
 	case "password", "new_password", "again":
 		return 1024, true // the hasher's own limit is lower or equal
 	case "rd", "redirect_uri", "url":
 		return 4096, true // guard.Targets' own limit
+	case "label":
+		return 512, true // 128 characters
 	case "rs":
 		return 256, true // a signature has 54 characters
 	case "recovery_code", "token":

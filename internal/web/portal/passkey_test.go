@@ -68,7 +68,7 @@ func TestPasskeyPages(t *testing.T) {
 		t.Fatalf("the second door offers no passkey: %q", p.Links)
 	}
 	b.get(link)
-	if p := b.send("/sallyport/login/passkey-code"); p.Status != http.StatusUnauthorized || !strings.Contains(p.Alert, "JavaScript") {
+	if p := b.send("/sallyport/login/passkey-code"); p.Status != http.StatusUnauthorized || !strings.Contains(p.Body, `id="alert"`) {
 		t.Errorf("without the script: %d %q", p.Status, p.Alert)
 	}
 	if p := b.submit("/sallyport/login/passkey-code", "credential", string(key.Get(t, b.options()))); p.Status != http.StatusOK || p.Title != "You are signed in" {
