@@ -60,6 +60,7 @@ type plan struct {
 	broken bool // the store fails once the house stands
 	logo   string
 	before *interrupted
+	sender factor.Sender
 }
 
 func number(n int) *int { return &n }
@@ -76,7 +77,7 @@ func build(t *testing.T, p plan) *house {
 	if p.domain {
 		keys = &factor.Passkeys{RPID: "auth.example.com", Name: "Test", Origins: []string{"https://auth.example.com"}}
 	}
-	h.factors = factor.New(factor.Options{Directory: h.directory, Audit: events, Derive: h.store.Derive, Passkeys: keys})
+	h.factors = factor.New(factor.Options{Directory: h.directory, Audit: events, Derive: h.store.Derive, Passkeys: keys, Sender: p.sender})
 	var err error
 	h.sessions, err = session.New(session.Options{Store: h.store, Derive: h.store.Derive, Directory: h.directory,
 		Audit: events, Clock: h.clock.Now})
