@@ -36,7 +36,7 @@ func (b *browser) choose(id, method string) *page {
 func TestFirstCodesGoWhereTheAccountSays(t *testing.T) {
 	h, mail := sending(t)
 	b, id := h.choosing("alice")
-	for _, button := range []string{"Authenticator app", "Codes by e-mail", "Codes by SMS", "Codes by pager", "YubiKey"} {
+	for _, button := range []string{"Authenticator app", "Codes by e-mail", "Codes by SMS", "Codes by the pager", "YubiKey"} {
 		b.page.says(t, button)
 	}
 	if p := b.get("/sallyport/enroll/code?l=" + id); p.Status != http.StatusSeeOther || !strings.HasPrefix(p.Location, "/sallyport/enroll/?") {
@@ -96,7 +96,7 @@ func TestTheChoiceMayChange(t *testing.T) {
 		t.Errorf("a picture of what has none: %d", p.Status)
 	}
 	b.post("/sallyport/enroll/totp", url.Values{"l": {id}, "code": {h.code(e)}}).want(t, 409, "Nothing to confirm")
-	b.choose(id, "pager").says(t, "A code went to you by pager.")
+	b.choose(id, "pager").says(t, "A code went to you by the pager.")
 	if m := mail.last(t); m.Method != "pager" || m.User.Name != "bob" {
 		t.Fatalf("%s to %s", m.Method, m.User.Name)
 	}

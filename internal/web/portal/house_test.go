@@ -107,6 +107,7 @@ func build(t *testing.T, p plan) *house {
 	o := portal.Options{
 		Doors: h.doors, Sessions: h.sessions, Directory: h.directory, Factors: h.factors, Guard: h.guard,
 		Store: over, Audit: events, Derive: h.store.Derive, Clock: h.clock.Now, Logger: logger, Logo: []byte(p.logo),
+		Labels: map[string]string{"pager": "the pager"},
 	}
 	if p.domain {
 		h.origin = "https://auth.example.com"
