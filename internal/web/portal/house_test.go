@@ -71,7 +71,7 @@ func build(t *testing.T, p plan) *house {
 	t.Helper()
 	h := &house{t: t, clock: storetest.NewClock(time.Now().Truncate(time.Second)), log: &bytes.Buffer{}, mail: mailtest.New(t)}
 	if p.realms == nil {
-		p.realms = map[string]account.Settings{"open": {Registration: &account.Registration{}}}
+		p.realms = map[string]account.Settings{"open": {Registration: &account.Registration{}}, "users": {Registration: &account.Registration{}}}
 	}
 	h.store = storetest.Open(t, h.clock.Now)
 	logger := slog.New(slog.NewTextHandler(h.log, nil))

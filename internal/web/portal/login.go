@@ -189,10 +189,7 @@ func (x *exchange) first(status int, v view, f loginForm) error {
 	f.Unsent, v.Notice = x.unsent(), x.unsentNotice(v.Notice)
 	f.Host, f.Way = x.siteOf(f.Target), x.way(f.Target)
 	f.Forgot = x.p.doors.MailsLinks()
-	var err error
-	if f.Register, err = x.registers(""); err != nil {
-		return err
-	}
+	f.Register, _ = x.registers("") // the first door stands where the store does not
 	if x.p.factors.Available(factor.Passkey) {
 		f.Passkey = passkeyLogin(f)
 	}

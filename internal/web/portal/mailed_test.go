@@ -125,7 +125,7 @@ func TestLinksAreOfOneKind(t *testing.T) {
 }
 
 func TestRegistration(t *testing.T) {
-	h := build(t, plan{domain: true})
+	h := build(t, plan{domain: true, realms: map[string]account.Settings{"open": {Registration: &account.Registration{}}}})
 	h.person("taken", "open", false)
 	b := h.browser()
 	if p := b.get("/sallyport/register"); p.Status != http.StatusNotFound {

@@ -114,7 +114,7 @@ func TestS9MethodsAndSpellings(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/sallyport/admin/", "/sallyport/admin", "/sallyport/reset", "/sallyport/x", "/sallyport/login/",
+	for _, path := range []string{"/sallyport/admin/", "/sallyport/admin", "/sallyport/Reset", "/sallyport/x", "/sallyport/login/",
 		"/sallyport/%6cogin", "/sallyport/Login", "/sallyport/account", "/sallyport/login;x", "/sallyport//login", "/sallyport/./login",
 		"/sallyport/x/../login", "/sallyport/healthz/", "/sallyport/login%2Fcode", "/sallyport/static/x/style.css", "/sallyport/debug/pprof/"} {
 		r := b.request("GET", "/", nil)

@@ -62,6 +62,7 @@ func texts() map[string]string {
 		"passkey.create":       "Make the passkey",
 		"passkey.create-about": "Your browser asks you for the device, and for a finger, your face or a PIN.",
 		"passkey.changed":      "Your passkey was added. All other sessions have ended.",
+		"passkey.instead":      "Set up a passkey instead",
 		"passkey.use":          "Use your passkey",
 		"passkey.second-about": "Your browser asks you for your passkey.",
 		"passkey.other":        "Use a code instead",
