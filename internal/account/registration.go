@@ -79,18 +79,9 @@ func (d *Directory) mayRegister(r Realm) error {
 // set or was set before. Errors: ErrRegistrationClosed (also: no such realm),
 // ErrDomain, ErrInvalid (no address).
 func (d *Directory) MayRegister(tx store.Tx, realm, address string) (name, canonical string, err error) {
-	if realm == "" {
-		realm = d.defaultRealm
-	}
-	r, err := d.Realm(tx, realm)
-	if errors.Is(err, ErrUnknownRealm) {
-		return "", "", ErrRegistrationClosed
-	}
+	r, err := d.open(tx, realm)
 	if err != nil {
 		return "", "", err
-	}
-	if r.Registration == nil || d.mayRegister(r) != nil {
-		return "", "", ErrRegistrationClosed
 	}
 	if canonical, err = canonicalEmail(address); err != nil || canonical == "" {
 		return "", "", refuse(ErrInvalid, "an address is expected, such as alice@example.com")
@@ -100,6 +91,29 @@ func (d *Directory) MayRegister(tx store.Tx, realm, address string) (name, canon
 		return "", "", ErrDomain
 	}
 	return r.Name, canonical, nil
+}
+
+// Registers reports whether people make accounts for themselves in a realm ("": the
+// default one), for pages that offer it. It depends on settings alone, as MayRegister does.
+func (d *Directory) Registers(tx store.Tx, realm string) (bool, error) {
+	_, err := d.open(tx, realm)
+	if errors.Is(err, ErrRegistrationClosed) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// open reads a realm ("": the default one) that lets people register.
+// Errors: ErrRegistrationClosed.
+func (d *Directory) open(tx store.Tx, realm string) (Realm, error) {
+	if realm == "" {
+		realm = d.defaultRealm
+	}
+	r, err := d.Realm(tx, realm)
+	if errors.Is(err, ErrUnknownRealm) || err == nil && (r.Registration == nil || d.mayRegister(r) != nil) {
+		return Realm{}, ErrRegistrationClosed
+	}
+	return r, err
 }
 
 // ByAddressIn finds whose an address is in a realm; both are in their one spelling.

@@ -36,6 +36,29 @@ func TestRegistrationIsNotForTheCapable(t *testing.T) {
 	}
 }
 
+// Attack: a page offers an account in a realm that is closed since its members may do
+// something to others. What is offered is what MayRegister lets happen.
+func TestRegistersSaysWhatMayRegisterDoes(t *testing.T) {
+	open := account.Settings{Registration: &account.Registration{}}
+	d := newDirectory(t, map[string]account.Settings{"users": open, "closed": {}})
+	d.must(func(tx store.Tx) error {
+		for realm, want := range map[string]bool{"": true, "users": true, "closed": false, "admin": false, "nowhere": false, "a@b": false} {
+			got, err := d.Registers(tx, realm)
+			if _, _, may := d.MayRegister(tx, realm, "x@example.com"); got != want || err != nil || (may == nil) != want {
+				t.Errorf("%q: %v, %v; whoever asks hears %v", realm, got, err, may)
+			}
+		}
+		return nil
+	})
+	capable := account.New(account.Options{Realms: map[string]account.Settings{"ungleich": open}, Capable: map[string][]account.Grant{"ungleich": {{Capability: account.List}}}})
+	d.must(func(tx store.Tx) error {
+		if got, err := capable.Registers(tx, "ungleich"); got || err != nil {
+			t.Errorf("a realm that is capable: %v, %v", got, err)
+		}
+		return nil
+	})
+}
+
 // Settings that a caller holds are a copy: nobody opens a realm by writing into them.
 func TestRegistrationIsCopied(t *testing.T) {
 	d := newDirectory(t, map[string]account.Settings{"users": {Registration: &account.Registration{Domains: []string{"example.com"}}}})

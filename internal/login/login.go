@@ -276,7 +276,7 @@ type State struct {
 	TriesLeft  int                    // wrong codes that remain
 	StepUp     bool                   // the person is signed in already
 	TrustFor   time.Duration          // SecondFactor: how long the browser could be trusted; 0: not offered
-	Targets    map[factor.Name]string // SecondFactor: where the codes of methods go, masked
+	Targets    map[factor.Name]string // SecondFactor and Resetting: where the codes of methods go, masked
 	Enrollment *factor.Enrollment     // Enroll and Setup: what waits for its first code; nil: nothing yet
 	NoWay      bool                   // Resetting: see ErrNoWay
 	Address    string                 // Registering: that the account will have

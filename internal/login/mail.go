@@ -105,7 +105,10 @@ func (d *Doors) peekMailed(tx store.Tx, token string, t ticket, state *State) er
 	if u.Factors() == 0 {
 		return nil
 	}
-	state.Method, state.Others, err = d.resetWays(tx, u)
+	if state.Method, state.Others, err = d.resetWays(tx, u); err != nil {
+		return err
+	}
 	state.NoWay = state.Method == ""
+	state.Targets, err = d.targets(tx, u)
 	return err
 }

@@ -2,6 +2,7 @@ package portal_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -62,14 +64,16 @@ type plan struct {
 	broken bool // the store fails once the house stands
 	logo   string
 	before *interrupted
-	sender factor.Sender // of codes; nil: none is sent
+	sender factor.Sender                  // of codes; nil: none is sent
+	client func(*http.Request) netip.Addr // nil: the peer
+	mail   *mailtest.Mail                 // nil: one that has a portal
 }
 
 func number(n int) *int { return &n }
 
 func build(t *testing.T, p plan) *house {
 	t.Helper()
-	h := &house{t: t, clock: storetest.NewClock(time.Now().Truncate(time.Second)), log: &bytes.Buffer{}, mail: mailtest.New(t)}
+	h := &house{t: t, clock: storetest.NewClock(time.Now().Truncate(time.Second)), log: &bytes.Buffer{}, mail: cmp.Or(p.mail, mailtest.New(t))}
 	if p.realms == nil {
 		p.realms = map[string]account.Settings{"open": {Registration: &account.Registration{}}, "users": {Registration: &account.Registration{}}}
 	}
@@ -113,7 +117,7 @@ func build(t *testing.T, p plan) *house {
 	o := portal.Options{
 		Doors: h.doors, Sessions: h.sessions, Directory: h.directory, Factors: h.factors, Guard: h.guard,
 		Store: over, Audit: events, Derive: h.store.Derive, Clock: h.clock.Now, Logger: logger, Logo: []byte(p.logo),
-		Labels: map[string]string{"pager": "the pager"},
+		Labels: map[string]string{"pager": "the pager"}, Client: p.client,
 	}
 	if p.domain {
 		h.origin = "https://auth.example.com"

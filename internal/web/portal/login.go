@@ -26,8 +26,8 @@ type loginForm struct {
 	Remember       bool
 	Unsent         bool   // a form was on its way when this was asked for
 	Passkey        string // where a passkey signs in; "": not offered
-	Forgot         bool   // links for a new password can be sent
-	Register       bool   // people make their own accounts
+	Forgot         string // where a new password is asked for; "": no link can be sent
+	Register       string // where an account is asked for; "": nobody makes the own one
 }
 
 // strayed is where a login goes whose target was refused: the start page,
@@ -188,8 +188,7 @@ func (x *exchange) first(status int, v view, f loginForm) error {
 	}
 	f.Unsent, v.Notice = x.unsent(), x.unsentNotice(v.Notice)
 	f.Host, f.Way = x.siteOf(f.Target), x.way(f.Target)
-	f.Forgot = x.p.doors.MailsLinks()
-	f.Register, _ = x.registers("") // the first door stands where the store does not
+	x.offerLinks(&f)
 	if x.p.factors.Available(factor.Passkey) {
 		f.Passkey = passkeyLogin(f)
 	}
@@ -243,14 +242,20 @@ func loginSubmit(x *exchange) error {
 }
 
 // advance goes where a door led: to the next door, or in.
-func (x *exchange) advance(next *login.Next) error {
+func (x *exchange) advance(next *login.Next) error { return x.advanceWith(next, "") }
+
+// advanceWith is advance with a word (parameter m) for the page that follows; "": none.
+func (x *exchange) advanceWith(next *login.Next, word string) error {
 	x.end()
 	switch next.Status {
 	case login.Done:
+		if word != "" && next.Target == "" {
+			next.Target = at("/sallyport/", "m", word)
+		}
 		return x.arrive(next)
 	case login.SecondFactor:
 		id := x.begin(next.Ephemeral.Reveal(), next.ExpiresIn)
-		return x.see(x.doorAt(id, next))
+		return x.see(x.doorAt(id, next, word))
 	case login.Enroll:
 		id := x.begin(next.Ephemeral.Reveal(), next.ExpiresIn)
 		return x.see(at(enrollAt(next.Others), "l", id))
@@ -259,8 +264,11 @@ func (x *exchange) advance(next *login.Next) error {
 }
 
 // doorAt is the second door of a login that has just come to it.
-func (x *exchange) doorAt(id string, next *login.Next) string {
+func (x *exchange) doorAt(id string, next *login.Next, word string) string {
 	words := map[string]string{}
+	if word != "" {
+		words["m"] = word
+	}
 	if next.Sent != "" {
 		words["sent"] = string(next.Method)
 	}

@@ -34,7 +34,7 @@ func (x *exchange) passkeyView(status int, title, alert string, f passkeyForm) e
 	f.Script = x.p.script.path
 	h := x.w.Header()
 	h.Set("Content-Security-Policy", h.Get("Content-Security-Policy")+"; script-src 'self'")
-	return x.page(status, "passkey", view{Title: x.p.say(title), Alert: alert, Notice: x.unsentNotice(""), Body: f})
+	return x.page(status, "passkey", view{Title: x.p.say(title), Alert: alert, Notice: x.unsentNotice(x.afterReset()), Body: f})
 }
 
 // response is the browser's answer in a form.

@@ -17,12 +17,8 @@ func (x *exchange) registers(realm string) (yes bool, err error) {
 	if !x.p.doors.MailsLinks() {
 		return false, nil
 	}
-	err = x.p.store.View(x.context(), func(tx store.Tx) error {
-		r, err := x.p.directory.Realm(tx, cmp.Or(realm, x.p.directory.DefaultRealm()))
-		if errors.Is(err, account.ErrUnknownRealm) {
-			return nil
-		}
-		yes = err == nil && r.Registration != nil
+	err = x.p.store.View(x.context(), func(tx store.Tx) (err error) {
+		yes, err = x.p.directory.Registers(tx, realm)
 		return err
 	})
 	return yes, err
@@ -58,6 +54,9 @@ func registerSubmit(x *exchange) error {
 	case errors.Is(err, account.ErrRegistrationClosed):
 		return errNotFound
 	case err != nil:
+		if text := x.enough(err); text != "" {
+			return x.registerAsk(http.StatusTooManyRequests, text)
+		}
 		return err
 	}
 	return x.sent("register.sent")
@@ -98,8 +97,15 @@ func registerFinish(x *exchange) error {
 	switch {
 	case errors.Is(err, account.ErrInvalid):
 		return x.registerView(http.StatusUnprocessableEntity, fault{x.p.say("register.bad-name"), []string{"username", "full_name"}})
-	case errors.Is(err, account.ErrAddressTaken), errors.Is(err, account.ErrRegistrationClosed):
+	case errors.Is(err, account.ErrAddressTaken):
+		x.end()
+		return x.message(http.StatusConflict, message{Title: x.p.say("register.exists"), Text: x.p.say("register.exists-sign-in"),
+			Link: "/sallyport/login", LinkText: x.p.say("start.sign-in")})
+	case errors.Is(err, account.ErrRegistrationClosed):
 		return x.endedLink(errGone, "register.expired")
+	case errors.Is(err, login.ErrEnrollmentClosed):
+		x.end() // the account is made, and waits for an invitation
+		return err
 	case err != nil:
 		return x.endedLink(err, "register.expired")
 	}

@@ -1,13 +1,16 @@
 package portal
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/throttle"
+	"github.com/sallyport-auth/sallyport/internal/web"
 )
 
 // askForm asks for whom, or to which address, a link is to be sent.
@@ -25,7 +28,7 @@ func (x *exchange) resetAsk(status int, alert string) error {
 	}
 	return x.page(status, "ask", view{Title: x.p.say("reset.title"), Alert: alert, Body: askForm{
 		About: x.p.say("reset.about"), Action: "/sallyport/reset", Label: x.p.say("login.name"), Kind: "text", Complete: "username",
-		Value: x.form["username"], Submit: x.p.say("reset.ask"),
+		Value: x.form["username"], Submit: x.p.say("reset.ask"), Realm: x.param("realm"),
 	}})
 }
 
@@ -37,7 +40,11 @@ func resetSubmit(x *exchange) error {
 	if x.form["username"] == "" {
 		return x.resetAsk(http.StatusUnprocessableEntity, x.p.say("reset.missing"))
 	}
-	if err := x.p.doors.RequestReset(x.context(), x.form["username"], "", x.caller()); err != nil {
+	err := x.p.doors.RequestReset(x.context(), x.form["username"], x.form["realm"], x.caller())
+	if text := x.enough(err); text != "" {
+		return x.resetAsk(http.StatusTooManyRequests, text)
+	}
+	if err != nil {
 		return err
 	}
 	return x.sent("reset.sent")
@@ -50,20 +57,62 @@ func (x *exchange) sent(key string) error {
 	}})
 }
 
-// resetForm asks for the new password and, of whoever has a factor, for a code of it.
-type resetForm struct {
-	ID, Name string
-	Code     bool
-	Ways     []resetWay
-	NoWay    bool
-	Sends    map[factor.Name]string // where the codes of methods that send would go
+// enough says when more may be sent to whoever asks from here, and sets how long to
+// wait; "": something else is wrong.
+func (x *exchange) enough(err error) string {
+	var throttled *throttle.Throttled
+	if !errors.As(err, &throttled) || !throttled.Sending {
+		return ""
+	}
+	_, _, _, after := web.Answer(err)
+	web.SetRetryAfter(x.w.Header(), after)
+	return x.p.say("reset.wait", x.p.wait(after))
 }
 
-// resetWay is one method by which a reset is proved.
-type resetWay struct {
-	Method  factor.Name
-	Label   string
-	Checked bool
+// resetDone is the word (parameter m) for who comes from a new password.
+const resetDone = "reset"
+
+// afterReset is what the second door says to who comes from a new password.
+func (x *exchange) afterReset() string {
+	if x.query["m"] == resetDone {
+		return x.p.say("reset.done")
+	}
+	return ""
+}
+
+// offerLinks fills in what the first door offers to whoever cannot pass it, for the realm
+// whose names it takes. It stands where the store does not: then it offers no account.
+func (x *exchange) offerLinks(f *loginForm) {
+	if !x.p.doors.MailsLinks() {
+		return
+	}
+	realm := x.tighten().Realm
+	if f.Target != "" && !ours(f.Target) {
+		realm = cmp.Or(x.judge(f.Target).Demand.Realm, realm)
+	}
+	to := func(path string) string {
+		if realm == "" {
+			return path
+		}
+		return at(path, "realm", realm)
+	}
+	f.Forgot = to("/sallyport/reset")
+	if yes, err := x.registers(realm); err == nil && yes {
+		f.Register = to("/sallyport/register")
+	}
+}
+
+// resetForm asks for the new password and, of whoever has a factor, for a code of one.
+type resetForm struct {
+	ID, Name    string
+	NoWay       bool
+	Method      factor.Name // whose code is asked for; "": none is
+	Label, Hint string
+	Digits      bool
+	Sends, Sent bool   // there is a button that sends; a code is on its way
+	Line        string // where to, or that there is none
+	Carry       map[string]string
+	Others      []otherWay
 }
 
 // resetLinkPage trades a link for a cookie, as invitePage does.
@@ -79,68 +128,119 @@ func resetLinkPage(x *exchange) error {
 	return x.resetView(http.StatusOK, fault{}, "")
 }
 
-func (x *exchange) resetView(status int, f fault, notice string) error {
-	body := resetForm{ID: x.id, Name: x.state.Name + "@" + x.state.Realm, NoWay: x.state.NoWay, Code: x.state.Method != ""}
-	chosen := factor.Name(x.form["method"])
-	for i, m := range append([]factor.Name{x.state.Method}, x.state.Others...) {
-		if m == "" {
-			continue
-		}
-		label := x.methodText(m)
-		if m == factor.RecoveryCode {
-			label = x.p.say("reset.recovery")
-		}
-		body.Ways = append(body.Ways, resetWay{m, label, m == chosen || chosen == "" && i == 0})
+// resetWays are the methods of which one is to be shown, the first one first. What
+// arrives by mail is not among them: the room login sees to it.
+func (x *exchange) resetWays() []factor.Name {
+	return slices.DeleteFunc(append([]factor.Name{x.state.Method}, x.state.Others...), func(n factor.Name) bool { return n == "" })
+}
+
+// resetAsked is the method whose code the page asks for: the one that the request chose,
+// if it is one of the ways, else the first. "": none is asked for.
+func (x *exchange) resetAsked() factor.Name {
+	ways := x.resetWays()
+	if way := factor.Name(x.param("way")); slices.Contains(ways, way) {
+		return way
 	}
+	if len(ways) == 0 {
+		return ""
+	}
+	return ways[0]
+}
+
+func (x *exchange) resetView(status int, f fault, notice string) error {
+	method := x.resetAsked()
+	body := resetForm{ID: x.id, Name: x.state.Name + "@" + x.state.Realm, NoWay: x.state.NoWay, Method: method, Carry: map[string]string{}}
+	if method != "" {
+		body.Label, body.Hint = x.resetField(method)
+		body.Digits = method != factor.YubiKey && method != factor.RecoveryCode
+		body.Carry["way"] = string(method)
+	}
+	if factor.Sendable(method) {
+		body.Sends, body.Sent = true, x.param("sent") == string(method)
+		body.Line = x.sentLine(method, body.Sent)
+		if body.Sent {
+			body.Carry["sent"] = string(method)
+		}
+	}
+	for _, other := range x.resetWays() {
+		if other != method {
+			body.Others = append(body.Others, otherWay{Link: halfwayAt(login.ResetPath, x.id, map[string]string{"way": string(other)}), Text: x.resetWayText(other)})
+		}
+	}
+	x.leave()
 	return x.page(status, "reset", view{Title: x.p.say("reset.new"), Alert: f.text, Wrong: f.fields, Notice: notice, Body: body})
 }
 
-// resetFinish sets the password, or sends a code where the button for that was pressed.
-func resetFinish(x *exchange) error {
-	method := factor.Name(x.form["method"])
-	if x.form["send"] != "" {
-		return x.resetSend(method)
+func (x *exchange) resetField(method factor.Name) (label, hint string) {
+	if method == factor.RecoveryCode {
+		return x.p.say("recovery.label"), x.p.say("recovery.hint")
 	}
+	return x.fieldOf(method)
+}
+
+func (x *exchange) resetWayText(method factor.Name) string {
+	if method == factor.RecoveryCode {
+		return x.p.say("second.recovery")
+	}
+	return x.wayText(method)
+}
+
+// resetFinish sets the password, and goes on as after the first door.
+func resetFinish(x *exchange) error {
 	if f := x.newPassword(); f.text != "" {
 		return x.resetView(http.StatusUnprocessableEntity, f, "")
 	}
 	next, err := x.p.doors.ResetFinish(x.context(), login.ResetAttempt{
-		Door: login.Portal, Token: x.token, Password: x.form["new_password"], Code: x.form["code"], Method: method, Client: x.caller(),
+		Door: login.Portal, Token: x.token, Password: x.form["new_password"], Code: x.form["code"], Method: x.resetAsked(), Client: x.caller(),
 	})
 	if f := x.refusal(err); f.text != "" {
 		return x.resetView(http.StatusUnprocessableEntity, f, "")
 	}
 	switch {
-	case errors.Is(err, login.ErrCodeNeeded), denied(err):
-		ok, peek := x.hold()
-		if peek != nil {
-			return peek
-		}
-		if !ok || stands(x.state.Status) != resetting {
-			return x.endedLink(errGone, "reset.expired")
-		}
-		return x.resetView(http.StatusUnauthorized, fault{x.p.say("reset.denied"), []string{"code"}}, "")
-	case errors.Is(err, login.ErrNoWay):
-		return x.resetView(http.StatusConflict, fault{}, "")
+	case errors.Is(err, login.ErrCodeNeeded), errors.Is(err, login.ErrNoWay), denied(err):
+		return x.resetAgain()
+	case errors.Is(err, factor.ErrUnchecked):
+		return x.resetView(http.StatusServiceUnavailable, fault{x.p.say("second.unchecked"), []string{"code"}}, "")
+	case errors.Is(err, login.ErrEnrollmentClosed):
+		x.end()
+		return x.message(http.StatusForbidden, message{Title: x.p.say("enroll.off-head"), Text: x.p.say("reset.done-closed"),
+			Link: "/sallyport/", LinkText: x.p.say("error.start")})
 	case err != nil:
 		return err
 	}
-	return x.advance(next)
+	return x.advanceWith(next, resetDone)
 }
 
-// resetSend sends a code of a method to whoever holds the link: never by mail.
-func (x *exchange) resetSend(method factor.Name) error {
-	next, err := x.p.doors.Challenge(x.context(), x.token, login.Portal, method, x.caller())
-	var throttled *throttle.Throttled
+// resetAgain asks for another code while the link lives. What is asked for may have
+// changed meanwhile.
+func (x *exchange) resetAgain() error {
+	ok, err := x.hold()
 	switch {
-	case errors.As(err, &throttled):
-		return x.resetView(http.StatusTooManyRequests, fault{x.p.say("reset.enough"), []string{"code"}}, "")
-	case errors.Is(err, factor.ErrNoMethod), errors.Is(err, factor.ErrSendsNothing), errors.Is(err, factor.ErrCannotSend), errors.Is(err, factor.ErrNoTarget):
-		return x.resetView(http.StatusConflict, fault{x.p.say("reset.sends-nothing"), []string{"code"}}, "")
 	case err != nil:
+		return err
+	case !ok || stands(x.state.Status) != resetting:
+		return x.endedLink(errGone, "reset.expired")
+	case x.state.NoWay:
+		return x.resetView(http.StatusConflict, fault{}, "")
+	}
+	return x.resetView(http.StatusUnauthorized, fault{x.p.say("reset.denied"), []string{"code"}}, "")
+}
+
+// resetChallenge sends a code of the method that the form names to whoever holds the
+// link, to where the account says: never by mail.
+func resetChallenge(x *exchange) error {
+	method := factor.Name(x.form["way"])
+	if !slices.Contains(x.resetWays(), method) || !factor.Sendable(method) {
+		return errMalformed
+	}
+	_, err := x.p.doors.Challenge(x.context(), x.token, login.Portal, method, x.caller())
+	if notice, status := x.notSent(err); notice != "" {
+		return x.resetView(status, fault{}, notice)
+	}
+	if err != nil {
 		return x.endedLink(err, "reset.expired")
 	}
-	return x.resetView(http.StatusOK, fault{}, x.p.say("reset.code-sent", next.Sent))
+	return x.see(halfwayAt(login.ResetPath, x.id, map[string]string{"way": string(method), "sent": string(method)}))
 }
 
 // notMePage trades the link of a notice for a cookie. Nothing ends before the button.

@@ -76,6 +76,7 @@ func (p *Portal) routes() []route {
 		{path: "/sallyport/invite", get: invitePage, getBy: anyone, post: inviteSubmit, postBy: invited},
 		{path: "/sallyport/reset", get: resetPage, getBy: anyone, post: resetSubmit, postBy: anyone},
 		{path: "/sallyport/reset/confirm", get: resetLinkPage, getBy: anyone, post: resetFinish, postBy: resetting},
+		{path: "/sallyport/reset/challenge", post: resetChallenge, postBy: resetting},
 		{path: "/sallyport/register", get: registerPage, getBy: anyone, post: registerSubmit, postBy: anyone},
 		{path: "/sallyport/register/confirm", get: registerLinkPage, getBy: anyone, post: registerFinish, postBy: registering},
 		{path: "/sallyport/not-me", get: notMePage, getBy: anyone, post: notMeSubmit, postBy: objecting},

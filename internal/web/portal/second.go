@@ -39,7 +39,7 @@ func (x *exchange) secondForm() secondForm {
 	return f
 }
 
-func codePage(x *exchange) error { return x.codeView(http.StatusOK, "", "") }
+func codePage(x *exchange) error { return x.codeView(http.StatusOK, "", x.afterReset()) }
 
 func recoveryPage(x *exchange) error { return x.recoveryView(http.StatusOK, "") }
 

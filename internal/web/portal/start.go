@@ -21,6 +21,8 @@ func start(x *exchange) error {
 	switch m := x.query["m"]; {
 	case m == "target" && x.live.Identity != nil:
 		v.Notice = x.p.say("start.target")
+	case m == resetDone && x.live.Identity != nil:
+		v.Notice = x.p.say("reset.done-in")
 	case m == "signedout" && x.live.Identity == nil:
 		v.Title = x.p.say("start.signedout")
 	case strings.HasPrefix(m, "recovery-"):
