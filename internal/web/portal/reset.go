@@ -56,7 +56,7 @@ type resetForm struct {
 	Code     bool
 	Ways     []resetWay
 	NoWay    bool
-	Sends    map[factor.Name]string // where the codes of methods that send would go
+	Sends    bool // one of them sends its codes
 }
 
 // resetWay is one method by which a reset is proved.
@@ -86,6 +86,7 @@ func (x *exchange) resetView(status int, f fault, notice string) error {
 		if m == "" {
 			continue
 		}
+		body.Sends = body.Sends || factor.Sendable(m)
 		label := x.methodText(m)
 		if m == factor.RecoveryCode {
 			label = x.p.say("reset.recovery")
