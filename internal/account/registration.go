@@ -52,6 +52,12 @@ func canonicalDomain(domain string) (string, error) {
 	return address[strings.LastIndexByte(address, '@')+1:], nil
 }
 
+// Registers refuses settings of a configuration with which a realm lets people register
+// who could then not sign in. Errors: ErrInvalid.
+func (s Settings) Registers(realm string) error {
+	return (&Directory{}).mayRegister(Realm{Name: realm, Settings: DefaultSettings(realm).over(s)})
+}
+
 // mayRegister refuses a realm with all that holds for it where registration would let
 // strangers do something to others, or let in nobody.
 func (d *Directory) mayRegister(r Realm) error {

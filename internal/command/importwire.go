@@ -9,19 +9,22 @@ import (
 
 // importUser is one user on the wire.
 type importUser struct {
-	Realm        string      `json:"realm"`
-	Name         string      `json:"name"`
-	Email        string      `json:"email,omitempty"`
-	Unconfirmed  bool        `json:"unconfirmed,omitempty"`
-	FullName     string      `json:"full_name,omitempty"`
-	Phone        string      `json:"phone,omitempty"`
-	Groups       *[]string   `json:"groups,omitempty"`
-	Disabled     *bool       `json:"disabled,omitempty"`
-	PasswordHash string      `json:"password_hash,omitempty"`
-	Password     string      `json:"password,omitempty"`
-	TOTP         *importTOTP `json:"totp,omitempty"`
-	Codes        []string    `json:"recovery_codes,omitempty"`
-	Digests      []string    `json:"recovery_digests,omitempty"`
+	Realm        string         `json:"realm"`
+	Name         string         `json:"name"`
+	Email        string         `json:"email,omitempty"`
+	Unconfirmed  bool           `json:"unconfirmed,omitempty"`
+	FullName     string         `json:"full_name,omitempty"`
+	Phone        string         `json:"phone,omitempty"`
+	Groups       *[]string      `json:"groups,omitempty"`
+	Disabled     *bool          `json:"disabled,omitempty"`
+	PasswordHash string         `json:"password_hash,omitempty"`
+	Password     string         `json:"password,omitempty"`
+	TOTP         *importTOTP    `json:"totp,omitempty"`
+	Methods      []importMethod `json:"methods,omitempty"`
+	Primary      string         `json:"primary,omitempty"`
+	Codes        []string       `json:"recovery_codes,omitempty"`
+	Digests      []string       `json:"recovery_digests,omitempty"`
+	Mailed       bool           `json:"recovery_mailed,omitempty"`
 }
 
 type importTOTP struct {
@@ -29,6 +32,11 @@ type importTOTP struct {
 	Digits    int    `json:"digits,omitempty"`
 	Period    int    `json:"period,omitempty"`
 	Algorithm string `json:"algorithm,omitempty"`
+}
+
+type importMethod struct {
+	Method string `json:"method"`
+	Key    string `json:"key,omitempty"`
 }
 
 // importService is one service on the wire.
@@ -53,6 +61,10 @@ func wireOf(e *importing.Entry) (json.RawMessage, error) {
 		Codes: revealed(e.RecoveryCodes), Digests: revealed(e.RecoveryDigests)}
 	if t := e.TOTP; t != nil {
 		u.TOTP = &importTOTP{Secret: t.Secret.Reveal(), Digits: t.Digits, Period: t.Period, Algorithm: t.Algorithm}
+	}
+	u.Primary, u.Mailed = e.Primary, e.Mailed
+	for _, m := range e.Methods {
+		u.Methods = append(u.Methods, importMethod{Method: m.Name, Key: m.Key})
 	}
 	return json.Marshal(u)
 }

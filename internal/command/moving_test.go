@@ -18,9 +18,11 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/command"
+	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/store/postgres/pgtest"
 	"github.com/sallyport-auth/sallyport/internal/web/compat"
 	"github.com/sallyport-auth/sallyport/internal/web/compat/adjure"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/compattest"
 	"github.com/sallyport-auth/sallyport/internal/web/compat/fastapi2fa"
 	"github.com/sallyport-auth/sallyport/internal/web/compat/trench"
 	"github.com/sallyport-auth/sallyport/internal/web/compat/ungleich"
@@ -75,6 +77,12 @@ var shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
 // query runs the program that the manual prints below a heading: with sqlite3 or psql.
 func (v *mover) query(heading, tool, file string) {
 	v.Helper()
+	v.edited(heading, tool, file)
+}
+
+// edited runs it after changes that the manual tells, in pairs of old and new.
+func (v *mover) edited(heading, tool, file string, changes ...string) {
+	v.Helper()
 	manual, err := os.ReadFile("../../docs/compat.md")
 	if err != nil {
 		v.Fatal(err)
@@ -88,7 +96,7 @@ func (v *mover) query(heading, tool, file string) {
 		if !strings.Contains(block[1], "\n"+tool+" ") {
 			continue
 		}
-		cmd := exec.Command("sh", "-e", "-c", block[1])
+		cmd := exec.Command("sh", "-e", "-c", strings.NewReplacer(changes...).Replace(block[1]))
 		cmd.Dir, cmd.Env = v.dir, append(os.Environ(), "DATABASE_URL="+v.url)
 		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 			v.Fatalf("%s, %s: %v\n%s", heading, tool, err, out)
@@ -452,9 +460,18 @@ func TestMovingFromFastAPI2FA(t *testing.T) {
 	}
 
 	refused := []string{"line 5 invalid_email", "line 6 not_hashed"}
-	c := v.move("fastapi2fa", "fastapi2fa.jsonl", "--fernet-key-file", key)
+	// Without mail nobody comes whose second factor was a code by mail, unless it is left out.
+	v.want(v.move("fastapi2fa", "fastapi2fa.jsonl", "--fernet-key-file", key, "--realm", "without"), 4, 0, "line 3 unknown_method", "line 5 invalid_email", "line 6 not_hashed")
+	c := v.move("fastapi2fa", "fastapi2fa.jsonl", "--fernet-key-file", key, "--leave-out", "email", "--realm", "bare")
 	v.want(c, 5, 0, refused...)
 	if len(c.Notes) != 1 || !strings.HasPrefix(c.Notes[0], "1 user has codes by mail") {
+		t.Errorf("notes %q", c.Notes)
+	}
+	v.m.post.Offer(factor.Email)
+	v.realm("fastapi2fa", "--factors", "1", "--methods", "totp,email")
+	c = v.move("fastapi2fa", "fastapi2fa.jsonl", "--fernet-key-file", key)
+	v.want(c, 5, 0, refused...)
+	if len(c.Notes) != 0 {
 		t.Errorf("notes %q", c.Notes)
 	}
 	for name, email := range map[string]string{"bob": "bob@example.com", "bob-5": "bob@other.example", "visitor": "", "visitor-3": "visitor@example.com", "mail": "mail@example.com"} {
@@ -466,7 +483,7 @@ func TestMovingFromFastAPI2FA(t *testing.T) {
 	v.once(bob, "code", v.oathtool(oldSeed, "--totp"))
 	v.once(bob, "recovery_code", "418908")
 	v.once(bob, "recovery_code", "000001")
-	for _, email := range []string{"plain@example.com", "mail@example.com", "bob@other.example"} {
+	for _, email := range []string{"plain@example.com", "bob@other.example"} {
 		if a := v.halfway(map[string]any{"email": email, "realm": "fastapi2fa"}); a["status"] != "ok" {
 			t.Errorf("%s: %v", email, a)
 		}
@@ -490,6 +507,17 @@ func TestMovingFromFastAPI2FA(t *testing.T) {
 			old.post(c.path+c.code, asForm, "", status, "Authorization: Bearer "+fmt.Sprint(half["access_token"]))
 		}
 	}
+	// Whose second factor was a code by mail: it is sent, and the backup token came along.
+	login = "username=mail%40example.com&password=" + url.QueryEscape(oldPhrase)
+	for path, code := range map[string]func() string{
+		"/api/v1/tfa/login_tfa?tfa_token=": func() string { return v.m.post.Last().Code }, "/api/v1/tfa/recover_tfa?tfa_backup_token=": func() string { return "111111" },
+	} {
+		half := old.post("/api/v1/auth/login", asForm, login, 202)
+		if m := v.m.post.Last(); m.To != "mail@example.com" {
+			t.Errorf("the code went to %q", m.To)
+		}
+		old.post(path+code(), asForm, "", 200, "Authorization: Bearer "+fmt.Sprint(half["access_token"]))
+	}
 	if a := v.show("/users/fastapi2fa/visitor"); a["email"] != nil && a["email"] != "" {
 		t.Errorf("visitor: %v", a)
 	}
@@ -511,12 +539,14 @@ insert into trench_mfamethod values (1, 'app', 'JBSWY3DPEHPK3PXP', true, true, '
 func (v *mover) trenched() {
 	v.Helper()
 	v.realm("trench", "--factors", "1")
-	c := v.move("trench", "trench.jsonl")
+	// Without mail nobody comes who had codes by mail, unless they are left out.
+	v.want(v.move("trench", "trench.jsonl", "--realm", "without"), 3, 0, "line 1 unknown_method", "line 4 unknown_method", "line 5 invalid_name", "line 6 not_hashed")
+	c := v.move("trench", "trench.jsonl", "--leave-out", "email")
 	v.want(c, 5, 0, "line 5 invalid_name", "line 6 not_hashed")
 	if len(c.Notes) != 2 || !strings.HasPrefix(c.Notes[0], "2 users have the method email") || !strings.HasPrefix(c.Notes[1], "1 user has no other") {
 		v.Errorf("notes %q", c.Notes)
 	}
-	v.want(v.move("trench", "trench.jsonl"), 0, 5, "line 5 invalid_name", "line 6 not_hashed")
+	v.want(v.move("trench", "trench.jsonl", "--leave-out", "email"), 0, 5, "line 5 invalid_name", "line 6 not_hashed")
 	who := func(name string) map[string]any { return map[string]any{"name": name, "realm": "trench"} }
 	v.once(who("alice"), "code", v.oathtool(shortSeed, "--totp"))
 	v.once(who("alice"), "recovery_code", "a1B2c3D4e5F6") // hashed there
@@ -560,6 +590,37 @@ func TestMovingFromTrench(t *testing.T) {
 	v.trenched()
 }
 
+// The methods whose codes are sent come along, with the primary one, and the number where
+// the user model has one and the query names it, as the manual says.
+func TestMovingFromTrenchWithAllMethods(t *testing.T) {
+	v := newMover(t)
+	tables := strings.NewReplacer("HASH", oldDjango, "BACKUP", oldBackup).Replace(trenchTables)
+	v.sqlite("db.sqlite3", tables+`
+alter table auth_user add column phone_number varchar(12) not null default '';
+update auth_user set phone_number = '+41791234589' where username in ('plain', 'hashed');
+insert into trench_mfamethod values (7, 'sms_twilio', 'ABCDEFGHIJKLMNOP', true, true, '', 2), (8, 'pager', 'ABCDEFGHIJKLMNOP', false, true, '', 2), (9, 'sms_api', 'ABCDEFGHIJKLMNOP', false, true, '', 1);
+update trench_mfamethod set is_primary = false where id = 3;`)
+	v.edited("django-trench", "sqlite3", "trench.jsonl", "'email', u.email,", "'email', u.email, 'phone_number', u.phone_number,")
+	v.m.post.Offer(factor.Email, factor.SMS, compattest.Pager)
+	v.realm("trench", "--factors", "1", "--methods", "totp,email,sms,pager")
+	v.want(v.move("trench", "trench.jsonl"), 4, 0, "line 1 no_target", "line 5 invalid_name", "line 6 not_hashed") // Alice had SMS, and no number
+	v.want(v.move("trench", "trench.jsonl", "--leave-out", "sms"), 1, 4, "line 5 invalid_name", "line 6 not_hashed")
+	for _, dialect := range []compat.Dialect{compat.Dialect02, compat.Dialect03} {
+		old := v.client(trench.New(trench.Options{Rooms: v.m.rooms, Common: compat.Common{Facade: "trench", Realm: "trench"}, Dialect: dialect}))
+		half := old.post("/auth/login/", asForm, "username=plain&password="+url.QueryEscape(oldPhrase), 200)
+		if m := v.m.post.Last(); half["method"] != "sms_twilio" || m.To != "+41791234589" {
+			t.Errorf("asked for %v, sent to %q", half["method"], m.To)
+		}
+		done := old.post("/auth/login/code/", asForm, "code="+v.m.post.Last().Code+"&ephemeral_token="+fmt.Sprint(half["ephemeral_token"]), 200)
+		if fmt.Sprint(done["token"], done["access"]) == "" {
+			t.Errorf("no token: %v", done)
+		}
+	}
+	if got := v.second(map[string]any{"name": "plain", "realm": "trench"}, "recovery_code", "a1B2c3D4e5F6"); got != 200 {
+		t.Errorf("a backup code: %d", got)
+	}
+}
+
 // Codes of which each lives longer than usual: so it is said, or the realm has them.
 func TestMovingFromTrenchWithAPeriod(t *testing.T) {
 	for what, flags := range map[string][]string{"said": {"--totp-period", "60"}, "of the realm": nil} {
@@ -570,7 +631,7 @@ func TestMovingFromTrenchWithAPeriod(t *testing.T) {
 		if status, answer := v.ask(v.m.admin, http.MethodPut, "/realms/trench", settings); status != 200 {
 			t.Fatalf("%d %v", status, answer)
 		}
-		if c := v.move("trench", "trench.jsonl", flags...); c.Created != 5 || len(c.Notes) != 3 || !strings.HasPrefix(c.Notes[0], "3 users have an authenticator whose codes live for 60 seconds") {
+		if c := v.move("trench", "trench.jsonl", append(flags, "--leave-out", "email")...); c.Created != 5 || len(c.Notes) != 3 || !strings.HasPrefix(c.Notes[0], "3 users have an authenticator whose codes live for 60 seconds") {
 			t.Errorf("%s: %+v", what, c)
 		}
 		v.once(map[string]any{"name": "plain", "realm": "trench"}, "code", v.oathtool(oldSeed, "--totp", "--time-step-size=60s"))
@@ -592,6 +653,8 @@ func TestMovingRefusesWrongCommandLines(t *testing.T) {
 		{[]string{"--from", "trench", "--totp-period", "0", "x"}, "--totp-period: 1 to 3600 seconds"},
 		{[]string{"--from", "trench", "--totp-period", "3601", "x"}, "--totp-period: 1 to 3600 seconds"},
 		{[]string{"--from", "fastapi2fa", "x"}, "give it with --fernet-key-file"},
+		{[]string{"--leave-out", "email", "x"}, "--leave-out goes with --from trench or fastapi2fa"},
+		{[]string{"--from", "trench", "--leave-out", "app", "x"}, "--leave-out: expected email, sms, yubikey, own"},
 	} {
 		if _, stderr, code := v.run(append([]string{"user", "import"}, c.args...)...); code != command.ExitUsage || !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: %d %s", c.args, code, stderr)

@@ -70,7 +70,7 @@ func (l *line) outboxList() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&state, "state", "", "only messages in this `state`: waiting, sent, dead, expired or superseded")
+	cmd.Flags().StringVar(&state, "only", "", "only messages in this `state`: waiting, sent, dead, expired or superseded")
 	cmd.Flags().StringVar(&realm, "realm", "", "only messages to people of this `realm`")
 	jsonFlag(cmd, &asJSON)
 	return cmd

@@ -80,7 +80,7 @@ func realmPath(name string) (string, error) {
 }
 
 func (l *line) realmSet() *cobra.Command {
-	var capabilities []string
+	var capabilities, registration []string
 	var asJSON bool
 	var set realmFlags
 	cmd := &cobra.Command{
@@ -122,6 +122,9 @@ func (l *line) realmSet() *cobra.Command {
 						r[strings.ReplaceAll(flag, "-", "_")] = value
 					}
 				}
+				if changed("registration") {
+					setRegistration(r, registration)
+				}
 				if changed("capabilities") {
 					r["capabilities"] = parseGrants(capabilities)
 				}
@@ -139,8 +142,22 @@ func (l *line) realmSet() *cobra.Command {
 	f := cmd.Flags()
 	set.add(f)
 	f.StringSliceVar(&capabilities, "capabilities", nil, "what its members may do: `list,create:staff+users`, or nothing: \"\"")
+	f.StringSliceVar(&registration, "registration", nil, "let people make their own accounts with addresses of `example.com,example.org`, of any: \"*\", or no longer: \"\"")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// setRegistration writes into a realm's record whose readers of mail may register.
+func setRegistration(record map[string]any, domains []string) {
+	domains = slices.DeleteFunc(domains, func(d string) bool { return d == "" })
+	switch {
+	case len(domains) == 0:
+		delete(record, "registration")
+	case len(domains) == 1 && domains[0] == "*":
+		record["registration"] = map[string]any{"domains": []string{}}
+	default:
+		record["registration"] = map[string]any{"domains": domains}
+	}
 }
 
 // realmFlags are the settings of a realm that have one value. A flag's name is that of
@@ -151,6 +168,7 @@ type realmFlags struct {
 	enrollment, replay, names, issuer                  string
 	confirmDisable, confirmRegenerate, allowRegenerate bool
 	codeLife                                           map[string]string
+	trustedBrowsers                                    time.Duration
 }
 
 func (r *realmFlags) add(f *pflag.FlagSet) {
@@ -163,6 +181,7 @@ func (r *realmFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&r.issuer, "issuer", "", "what authenticator apps show as the `name` of the service")
 	f.IntVar(&r.secretLength, "secret-length", 0, "base32 `characters` of a new authenticator's seed")
 	f.StringToStringVar(&r.codeLife, "code-life", nil, "how long codes that are sent are good, by method: `email=5m,sms=2m`")
+	f.DurationVar(&r.trustedBrowsers, "trusted-browsers", 0, "how long a browser stays trusted, such as `720h`; 0: not offered")
 	f.BoolVar(&r.allowRegenerate, "allow-regenerate", true, "people may make themselves new recovery codes")
 	f.BoolVar(&r.confirmRegenerate, "confirm-regenerate", true, "compat.trench: for a code alone")
 	f.BoolVar(&r.confirmDisable, "confirm-disable", true, "compat.trench: a method is switched off for a code alone")
@@ -179,8 +198,8 @@ func (r *realmFlags) values() (map[string]any, error) {
 		lives[method] = int64(life / time.Second)
 	}
 	return map[string]any{
-		"code-life": lives,
-		"factors":   r.factors, "methods": r.methods, "enrollment": r.enrollment, "skew": r.skew, "replay": r.replay, "names": r.names,
+		"code-life": lives, "trusted-browsers": int64(r.trustedBrowsers / time.Second),
+		"factors": r.factors, "methods": r.methods, "enrollment": r.enrollment, "skew": r.skew, "replay": r.replay, "names": r.names,
 		"issuer": r.issuer, "secret-length": r.secretLength, "allow-regenerate": r.allowRegenerate,
 		"confirm-regenerate": r.confirmRegenerate, "confirm-disable": r.confirmDisable,
 	}, nil

@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/command"
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/login/mailtest"
 	"github.com/sallyport-auth/sallyport/internal/notify"
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/session"
@@ -31,6 +32,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/web"
 	"github.com/sallyport-auth/sallyport/internal/web/api"
 	"github.com/sallyport-auth/sallyport/internal/web/compat"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/compattest"
 )
 
 // machine is what the command line finds: a store with the real API in front,
@@ -38,13 +40,14 @@ import (
 type machine struct {
 	store    store.Store
 	admin    http.Handler
-	homeless http.Handler // the same without a portal, so without invitations
-	network  http.Handler // what everybody may call
-	rooms    compat.Rooms // of the facades
-	server   bool         // AdminDial finds one
-	refuses  bool         // the socket is there, and is not ours
-	locked   bool         // the store cannot be opened
-	missing  bool         // there is no state yet
+	homeless http.Handler     // the same without a portal, so without invitations
+	network  http.Handler     // what everybody may call
+	rooms    compat.Rooms     // of the facades
+	post     *compattest.Post // what is sent to people: nothing, until it offers methods
+	server   bool             // AdminDial finds one
+	refuses  bool             // the socket is there, and is not ours
+	locked   bool             // the store cannot be opened
+	missing  bool             // there is no state yet
 	closed   int
 	directly int
 	stdin    string
@@ -64,13 +67,14 @@ func newMachine(t testing.TB) *machine {
 	log := audit.New(audit.Options{})
 	dir := account.New(account.Options{Audit: log})
 	must(dir.EnsureReserved(t.Context(), st))
-	factors := factor.New(factor.Options{Directory: dir, Audit: log, Derive: st.Derive})
+	post := &compattest.Post{}
+	factors := factor.New(factor.Options{Directory: dir, Audit: log, Derive: st.Derive, Sender: post, Own: []factor.Name{compattest.Pager}})
 	sessions, err := session.New(session.Options{Store: st, Derive: st.Derive, Directory: dir, Audit: log})
 	must(err)
 	t.Cleanup(func() { must(sessions.Close()) })
 	counters := throttle.New(throttle.DefaultPolicy(), st.Derive("throttle"))
 	hasher := secret.NewHasher(secret.HasherOptions{Params: secret.HashParams{MemoryKiB: 64, Time: 1, Threads: 1}})
-	doors := login.New(login.Options{Store: st, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters,
+	doors := login.New(login.Options{Mail: mailtest.New(t), Store: st, Directory: dir, Factors: factors, Sessions: sessions, Throttle: counters,
 		Hasher: hasher, Audit: log, Derive: st.Derive, Floor: func() time.Duration { return 0 }})
 	dir.OnDelete(func(tx store.Tx, u *account.User) error {
 		_, err := sessions.RevokeAll(tx, u.ID, "")
@@ -93,7 +97,7 @@ func newMachine(t testing.TB) *machine {
 	trusted := web.Loopback()
 	rooms := compat.Rooms{Store: st, Directory: dir, Factors: factors, Sessions: sessions, Doors: doors, Programs: programs, Throttle: counters, Hasher: hasher,
 		Audit: log, Derive: st.Derive, Clock: time.Now, Client: trusted.Client, Name: "Sallyport"}
-	m := &machine{rooms: rooms, store: st, admin: admin, homeless: homeless, network: network, server: true}
+	m := &machine{rooms: rooms, post: post, store: st, admin: admin, homeless: homeless, network: network, server: true}
 	for range 2 { // sessions to list and to end
 		must(m.openSession(t.Context(), dir, sessions))
 	}

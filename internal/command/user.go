@@ -203,32 +203,42 @@ func (l *line) userDelete() *cobra.Command {
 	})
 }
 
-// invitation is the answer of …/invite.
+// invitation is the answer of …/invite: a link, or where it went by mail.
 type invitation struct {
-	InviteURL string `json:"invite_url"`
+	InviteURL string `json:"invite_url,omitempty"`
+	SentTo    string `json:"sent_to,omitempty"`
 	ExpiresIn int    `json:"expires_in"`
 }
 
-func (c *client) invite(ref principal.Ref) (invitation, error) {
+func (c *client) invite(ref principal.Ref, mail bool) (invitation, error) {
 	var link invitation
-	err := c.call(http.MethodPost, userPath(ref)+"/invite", nil, &link)
+	var body any
+	if mail {
+		body = map[string]bool{"send": true}
+	}
+	err := c.call(http.MethodPost, userPath(ref)+"/invite", body, &link)
 	return link, err
 }
 
 func (l *line) userInvite() *cobra.Command {
-	var asJSON bool
-	cmd := l.onUser("invite", "Print a link with which a user chooses a password", func(cmd *cobra.Command, c *client, ref principal.Ref) error {
-		link, err := c.invite(ref)
+	var asJSON, mail bool
+	cmd := l.onUser("invite", "Print or mail a link with which a user chooses a password", func(cmd *cobra.Command, c *client, ref principal.Ref) error {
+		link, err := c.invite(ref, mail)
 		if err != nil {
 			return err
 		}
 		if asJSON {
 			return document(cmd.OutOrStdout(), link)
 		}
+		if mail {
+			say(cmd, "An invitation is on its way to %s. It works once, for %s.", link.SentTo, seconds(link.ExpiresIn))
+			return nil
+		}
 		fmt.Fprintln(cmd.OutOrStdout(), clean(link.InviteURL))
 		say(cmd, "Give this link to %s alone. It works once, for %s.", called(ref), seconds(link.ExpiresIn))
 		return nil
 	})
+	cmd.Flags().BoolVar(&mail, "mail", false, "mail the link to the user's address, and show it to nobody")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

@@ -28,11 +28,12 @@ type added struct {
 	OTPAuthURI    string   `json:"otpauth_uri,omitempty"`
 	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 	InviteURL     string   `json:"invite_url,omitempty"`
+	SentTo        string   `json:"sent_to,omitempty"`
 }
 
 type addFlags struct {
 	details
-	passwordStdin, invite, totp, qr, asJSON bool
+	passwordStdin, invite, mail, totp, qr, asJSON bool
 }
 
 func (l *line) userAdd() *cobra.Command {
@@ -46,13 +47,16 @@ func (l *line) userAdd() *cobra.Command {
 			"it. Without any of these the user has none, and cannot sign in until you set one\n" +
 			"with `user reset-password` or print a link with `user invite`.\n\n" +
 			"With --totp the user has a second factor at once; its secret and recovery codes\n" +
-			"are printed once. --invite needs a portal in the configuration.\n" +
+			"are printed once. --invite needs a portal in the configuration; with --mail the\n" +
+			"link is mailed to --email, and shown to nobody.\n" +
 			"Administrators (NAME@admin) need --totp or --invite.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case flags.passwordStdin && flags.invite:
 				return usage("--password-stdin and --invite exclude each other: an invited user chooses the password")
+			case flags.mail && (!flags.invite || flags.email == ""):
+				return usage("--mail sends the link of --invite to --email: name all three")
 			case flags.qr && !flags.totp:
 				return usage("--qr shows the secret of --totp: name both")
 			case flags.qr && flags.asJSON:
@@ -65,6 +69,7 @@ func (l *line) userAdd() *cobra.Command {
 	f := cmd.Flags()
 	f.BoolVar(&flags.passwordStdin, "password-stdin", false, "read the password from standard input")
 	f.BoolVar(&flags.invite, "invite", false, "print a link with which the user chooses a password")
+	f.BoolVar(&flags.mail, "mail", false, "mail the link of --invite, and show it to nobody")
 	f.BoolVar(&flags.totp, "totp", false, "give the user a TOTP secret and recovery codes, active at once")
 	f.BoolVar(&flags.qr, "qr", false, "show the TOTP secret as a QR code")
 	jsonFlag(cmd, &flags.asJSON)
@@ -126,8 +131,8 @@ func (c *client) equip(ref, record principal.Ref, flags *addFlags) (added, error
 			}
 		}
 		if flags.invite {
-			link, err := c.invite(record)
-			result.InviteURL = link.InviteURL
+			link, err := c.invite(record, flags.mail)
+			result.InviteURL, result.SentTo = link.InviteURL, link.SentTo
 			return err
 		}
 		return nil
@@ -159,6 +164,9 @@ func printAdded(cmd *cobra.Command, a added, qr bool) error {
 		for _, code := range a.RecoveryCodes {
 			fmt.Fprintln(out, "  "+clean(code))
 		}
+	}
+	if a.SentTo != "" {
+		fmt.Fprintf(out, "\nAn invitation is on its way to %s.\n", clean(a.SentTo))
 	}
 	if a.InviteURL != "" {
 		fmt.Fprintf(out, "\nInvitation, for the user alone:\n%s\n", clean(a.InviteURL))

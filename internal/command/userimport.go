@@ -26,7 +26,8 @@ const (
 type importFlags struct {
 	format, from, realm, onConflict string
 	fernetKeyFile                   string
-	totpPeriod                      int // seconds; 0: not said
+	leaveOut                        []string // methods of an older system
+	totpPeriod                      int      // seconds; 0: not said
 	dryRun, asJSON                  bool
 }
 
@@ -47,6 +48,14 @@ func (f *importFlags) check(periodSet bool) error {
 		return usage("--totp-period goes with --from %s: other files say it themselves, or have 30 seconds", importing.Trench)
 	case periodSet && (f.totpPeriod < 1 || f.totpPeriod > importing.MaxPeriod):
 		return usage("--totp-period: 1 to %d seconds are expected", importing.MaxPeriod)
+	}
+	if len(f.leaveOut) > 0 && f.from != importing.Trench && f.from != importing.FastAPI2FA {
+		return usage("--leave-out goes with --from %s or %s: other files have no such methods", importing.Trench, importing.FastAPI2FA)
+	}
+	for _, word := range f.leaveOut {
+		if !slices.Contains(importing.LeftOut(), word) {
+			return usage("--leave-out: expected %s", strings.Join(importing.LeftOut(), ", "))
+		}
 	}
 	if conflicts := []string{conflictSkip, conflictUpdate, conflictRefuse}; !slices.Contains(conflicts, f.onConflict) {
 		return usage("--on-conflict: expected %s", strings.Join(conflicts, ", "))
@@ -105,6 +114,7 @@ func (l *line) userImport() *cobra.Command {
 	f.StringVar(&flags.from, "from", "", "older `system` whose query printed the file: adjure, ungleich, fastapi2fa or trench")
 	f.StringVar(&flags.fernetKeyFile, "fernet-key-file", "", "`file` with the Fernet key of fastapi2fa (default: asked for)")
 	f.IntVar(&flags.totpPeriod, "totp-period", 0, "`seconds` for which trench's codes live (default: as the realm's otp says, else 30)")
+	f.StringSliceVar(&flags.leaveOut, "leave-out", nil, "`methods` of trench or fastapi2fa that do not come along: email, sms, yubikey, own")
 	f.StringVar(&flags.realm, "realm", "", "`realm` of users for whom the file names none (default: the server's); with --from of all (default: the system's)")
 	f.StringVar(&flags.onConflict, "on-conflict", conflictSkip, "`what` to do with users who exist: skip, update or refuse")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "say what would happen, and change nothing")
@@ -147,6 +157,7 @@ func (l *line) importFile(cmd *cobra.Command, path string, flags importFlags) er
 		if err := i.look(); err != nil {
 			return err
 		}
+		reader.LeaveOut(flags.leaveOut)
 		reader.SetPeriod(cmp.Or(flags.totpPeriod, i.periods[i.realm]))
 		err := i.run(reader)
 		if printed := i.print(cmd, reader); err == nil {

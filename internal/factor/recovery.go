@@ -50,6 +50,7 @@ type recoveryRecord struct {
 	Foreign []string  `json:"foreign,omitempty"`
 	Total   int       `json:"total"`
 	MadeAt  time.Time `json:"made_at"`
+	Mailed  bool      `json:"mailed,omitempty"` // they lie in the person's mailbox
 }
 
 // left is how many codes are still good.
@@ -110,6 +111,24 @@ func (f *Factors) RecoveryLeft(tx store.Tx, id principal.ID) (int, error) {
 		return 0, err
 	}
 	return rec.left(), nil
+}
+
+// Mailed notes that the person's recovery codes went out by mail, as an older system
+// sent them: whoever reads the mailbox has them, so they prove nothing where the mailbox
+// is the other proof. The next set is another one. No codes: nothing is noted.
+func (f *Factors) Mailed(tx store.Tx, id principal.ID) error {
+	rec, err := loadRecovery(tx, id)
+	if err != nil || rec.left() == 0 {
+		return err
+	}
+	rec.Mailed = true
+	return store.Save(tx, recoveryKey(id), rec, time.Time{})
+}
+
+// RecoveryMailed reports whether the recovery codes that the person has were mailed.
+func (f *Factors) RecoveryMailed(tx store.Tx, id principal.ID) (bool, error) {
+	rec, err := loadRecovery(tx, id)
+	return err == nil && rec.Mailed, err
 }
 
 // NewRecoveryCodes makes a fresh set; the old one is dead, whatever its form.

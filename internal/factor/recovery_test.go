@@ -196,3 +196,31 @@ func TestNoRegeneration(t *testing.T) {
 		t.Errorf("by an administrator: %d, %v", len(codes), err)
 	}
 }
+
+// Codes that were mailed are noted, the next set is another one, and where there are none
+// nothing is noted.
+func TestMailedRecoveryCodes(t *testing.T) {
+	h := newHouse(t, nil)
+	mailed := func(id principal.ID) (yes bool) {
+		h.update(func(tx store.Tx) (err error) {
+			yes, err = h.factors.RecoveryMailed(tx, id)
+			return err
+		})
+		return yes
+	}
+	note := func(id principal.ID) { h.update(func(tx store.Tx) error { return h.factors.Mailed(tx, id) }) }
+	bare, id := h.user("bare"), h.user("alice")
+	note(bare)
+	h.enroll(account.Local(), id, factor.EnrollOptions{Confirmed: true})
+	if mailed(bare) || mailed(id) {
+		t.Error("codes are mailed that were not")
+	}
+	note(id)
+	if !mailed(id) {
+		t.Error("it is not noted")
+	}
+	h.update(func(tx store.Tx) error { _, err := h.factors.NewRecoveryCodes(tx, account.Local(), id); return err })
+	if mailed(id) {
+		t.Error("the next set counts as mailed")
+	}
+}

@@ -475,3 +475,32 @@ func TestMask(t *testing.T) {
 		}
 	}
 }
+
+// Checked tells codes that were sent from each other, so that a session can know the one
+// that opened it: the burned one as when it was good, a newer one by another mark, and a
+// wrong one by none.
+func TestCodesThatWereSentAreToldApart(t *testing.T) {
+	h, p := sending(t, account.Settings{})
+	id := h.reachable("alice")
+	h.activate(p, id, factor.Email)
+	try := func(code string) (c factor.Checked) {
+		h.update(func(tx store.Tx) (err error) {
+			c, err = h.factors.Try(tx, id, factor.Email, factor.Proof{Code: code})
+			return err
+		})
+		return c
+	}
+	h.send(id, factor.Email)
+	code := p.last(t).Code
+	if c := try("nothing"); c.Result != factor.Wrong || c.Sent != "" {
+		t.Errorf("a wrong one: %+v", c)
+	}
+	good, again := try(code), try(code)
+	if good.Result != factor.Good || good.Sent == "" || again.Result != factor.Replayed || again.Sent != good.Sent {
+		t.Errorf("good %+v, again %+v", good, again)
+	}
+	h.send(id, factor.Email)
+	if c := try(p.last(t).Code); c.Result != factor.Good || c.Sent == "" || c.Sent == good.Sent {
+		t.Errorf("the next one: %+v", c)
+	}
+}

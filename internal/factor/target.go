@@ -53,7 +53,8 @@ func (f *Factors) NewTarget(tx store.Tx, id principal.ID, field account.Field, v
 }
 
 // ConfirmTarget checks the code that NewTarget sent and, if it is good, gives the
-// person the address or number. sentTries wrong ones end it, and so does any change of
+// person the address or number. Where codes of a factor go there the epoch rises, as with
+// every change of factors. sentTries wrong ones end it, and so does any change of
 // password or factors: the caller commits, whatever the answer.
 // Errors: ErrDenied, ErrNoPending, and those of account.SetTarget.
 func (f *Factors) ConfirmTarget(tx store.Tx, actor account.Actor, id principal.ID, field account.Field, code string) error {
@@ -75,7 +76,10 @@ func (f *Factors) ConfirmTarget(tx store.Tx, actor account.Actor, id principal.I
 	if err := tx.Delete(targetKey(id, field)); err != nil {
 		return err
 	}
-	_, err = f.dir.SetTarget(tx, actor, id, field, rec.Sent.To)
+	if _, err = f.dir.SetTarget(tx, actor, id, field, rec.Sent.To); err != nil || !has(u, methodOf(field)) {
+		return err
+	}
+	_, err = f.dir.RaiseEpoch(tx, id) // the codes of a factor go elsewhere: that is another factor
 	return err
 }
 

@@ -2,6 +2,7 @@ package factor
 
 import (
 	"context"
+	"crypto/hmac"
 	"errors"
 	"fmt"
 	"slices"
@@ -248,8 +249,10 @@ type YubiKeySecret struct {
 }
 
 // RegisterYubiKey stores the secret of a YubiKey, so that its one-time passwords are
-// judged here, without servers. One that is registered already is replaced, and its
-// counter begins anew. It makes nobody a factor: people set the key up as their own.
+// judged here, without servers. One that is registered already is replaced; with another
+// AES key its counter begins anew, with the same one it goes on, or what was used would be
+// good again. After ForgetYubiKey nothing is known of what was used. It makes nobody a
+// factor: people set the key up as their own.
 // The actor must be allowed to update in realm admin. It returns the public identity in
 // its one spelling.
 // Errors: account.ErrInvalid, and those of account.
@@ -268,6 +271,13 @@ func (f *Factors) RegisterYubiKey(tx store.Tx, actor account.Actor, public strin
 	}
 	s := &yubiSecret{Key: key, Private: private, Counter: -1, AddedAt: tx.Now()}
 	canonical := otp.FormatModhex(bytes)
+	old, err := store.Load[yubiSecret](tx, yubiSecretKey(canonical))
+	switch {
+	case err == nil && hmac.Equal(old.Key, key):
+		s.Counter = old.Counter
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return "", fmt.Errorf("load the secret of a YubiKey: %w", err)
+	}
 	if err := store.Save(tx, yubiSecretKey(canonical), s, time.Time{}); err != nil {
 		return "", err
 	}

@@ -8,9 +8,9 @@ import (
 
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/factor"
+	"github.com/sallyport-auth/sallyport/internal/factor/yubico/yubicotest"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/store"
-	"github.com/sallyport-auth/sallyport/internal/yubico/yubicotest"
 )
 
 // servers are validation servers that call some texts good.
@@ -255,5 +255,33 @@ func TestRegisteredYubiKeys(t *testing.T) {
 		return h.factors.ForgetYubiKey(tx, account.Local(), "cccc")
 	}); !errors.Is(err, factor.ErrNoMethod) {
 		t.Errorf("one that is not there: %v", err)
+	}
+}
+
+// Somebody noted a one-time password that was used, and an administrator registers the key
+// once more, as a script does that runs every night: it must not be good again. Another
+// AES key is another key, whose counter begins at the start.
+func TestAKeyThatIsRegisteredAgainForgetsNothing(t *testing.T) {
+	h, _ := typing(t)
+	alice := h.user("alice")
+	k := yubicotest.NewKey()
+	k.Plug()
+	h.register(k)
+	must(t, h.own(alice, factor.Proof{Code: k.Press()}, false))
+	used := k.Press()
+	if c := h.prove(alice, factor.YubiKey, factor.Proof{Code: used}); c.Result != factor.Good {
+		t.Fatal(c.Result)
+	}
+	h.register(k)
+	if c := h.prove(alice, factor.YubiKey, factor.Proof{Code: used}); c.Result != factor.Replayed {
+		t.Errorf("after the key was registered again: %v", c.Result)
+	}
+	programmed := yubicotest.NewKey()
+	programmed.Public = k.Public
+	h.register(programmed)
+	for text, want := range map[string]factor.Result{programmed.Press(): factor.Good, k.Press(): factor.Wrong} {
+		if c := h.prove(alice, factor.YubiKey, factor.Proof{Code: text}); c.Result != want {
+			t.Errorf("programmed anew: %v, want %v", c.Result, want)
+		}
 	}
 }

@@ -114,8 +114,8 @@ type Config struct {
 	inserted inserted
 }
 
-// Throttle holds the limits on wrong tries. A pointer that is nil means the
-// default; 0 switches one off.
+// Throttle holds the limits on wrong tries and on messages. A pointer that is nil
+// means the default; 0 switches one off.
 type Throttle struct {
 	Principal *int      `json:"principal,omitempty"` // wrong tries without delay; default 5
 	Network   *int      `json:"network,omitempty"`   // wrong tries per network and window; default 30
@@ -169,6 +169,7 @@ type Realm struct {
 	Skew          *int           `json:"skew,omitempty"`       // steps on either side; default 1
 	RecoveryCodes *RecoveryCodes `json:"recovery_codes,omitempty"`
 	Session       *Session       `json:"session,omitempty"`
+	Registration  []string       `json:"registration,omitempty"` // domains of addresses whose readers make their own accounts; * is any; default nobody
 
 	Names             string            `json:"names,omitempty"`              // precis (default) or exact: as they came, up to 128 bytes
 	SecretLength      *int              `json:"secret_length,omitempty"`      // characters of new seeds, in base32
@@ -236,6 +237,7 @@ func (r Realm) settings(realm string, base account.Lifetimes, facade account.Set
 		Factors: r.Factors, Methods: r.Methods, Enrollment: r.Enrollment, Replay: r.Replay, OTP: r.OTP, Skew: r.Skew,
 		Names: r.Names, SecretLength: r.SecretLength, Issuer: r.Issuer, MethodLabels: r.MethodLabels,
 		ConfirmDisable: r.ConfirmDisable, ConfirmRegenerate: r.ConfirmRegenerate, AllowRegenerate: r.AllowRegenerate,
+		Registration: registration(r.Registration),
 	}
 	if r.TrustedBrowsers != nil {
 		s.TrustedBrowsers = new(r.TrustedBrowsers.std())
@@ -272,6 +274,17 @@ func (r Realm) settings(realm string, base account.Lifetimes, facade account.Set
 		s.OTP = &p
 	}
 	return s
+}
+
+// registration reads domains; a * alone is all of them, and none is nobody.
+func registration(domains []string) *account.Registration {
+	switch {
+	case len(domains) == 0:
+		return nil
+	case len(domains) == 1 && domains[0] == "*":
+		return &account.Registration{}
+	}
+	return &account.Registration{Domains: domains}
 }
 
 // over returns base with the values that are set.

@@ -48,7 +48,7 @@ func triedOf(method string) string {
 	if method == "" || method == "totp" {
 		return "code"
 	}
-	return oneOf(method, "password", "recovery_code", "fresh", "password_change")
+	return oneOf(method, "password", "recovery_code", "fresh", "password_change", "password_reset", "register")
 }
 
 // oneOf is word if it is one of known.

@@ -37,12 +37,20 @@ func (g *Gateway) newFacades() ([]compat.Facade, error) {
 		}))
 	}
 	if c.Fastapi2FA != nil {
-		on(fastapi2fa.New(fastapi2fa.Options{Rooms: rooms, Common: g.compatCommon("fastapi2fa"), Signup: c.Fastapi2FA.Signup}))
+		on(fastapi2fa.New(fastapi2fa.Options{Rooms: rooms, Common: g.compatCommon("fastapi2fa"), Signup: c.Fastapi2FA.Signup, Messages: g.letters}))
 	}
 	if c.Trench != nil {
-		on(trench.New(trench.Options{Rooms: rooms, Common: g.compatCommon("trench"), Prefix: string(c.Trench.Prefix), Dialect: c.Trench.Dialect}))
+		on(trench.New(trench.Options{Rooms: rooms, Common: g.compatCommon("trench"), Prefix: string(c.Trench.Prefix), Dialect: c.Trench.Dialect, SMS: g.trenchSMS()}))
 	}
 	return all, errors.Join(failed...)
+}
+
+// trenchSMS is what clients of django-trench call SMS: by who sends them.
+func (g *Gateway) trenchSMS() string {
+	if s := g.cfg.SMS; s != nil && s.SMSAPI != nil {
+		return "sms_api"
+	}
+	return "sms_twilio"
 }
 
 // closedRealm reports whether members of a realm pass a rule as programs, or prove

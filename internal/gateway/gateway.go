@@ -263,7 +263,7 @@ func (g *Gateway) wireRooms() (err error) {
 	})
 	g.accounts.OnDelete(func(tx store.Tx, u *account.User) error {
 		_, err := g.sessions.RevokeAll(tx, u.ID, "")
-		return errors.Join(err, g.factors.Forget(tx, u.ID), g.throttle.Forget(tx, u.ID), g.sites[0].doors.Forget(tx, u.ID))
+		return errors.Join(err, g.factors.Forget(tx, u.ID), g.throttle.Forget(tx, u.ID), g.sites[0].doors.Forget(tx, u.ID), g.state.outbox.Forget(tx, u.ID))
 	})
 	g.programs = login.NewPrograms(login.ProgramOptions{
 		Store: st, Directory: g.accounts, Throttle: g.throttle, Audit: g.audit, Derive: st.Derive, Clock: g.clock,

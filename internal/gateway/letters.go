@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -16,6 +18,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/secret"
 	"github.com/sallyport-auth/sallyport/internal/store"
 	"github.com/sallyport-auth/sallyport/internal/web"
+	"github.com/sallyport-auth/sallyport/internal/web/compat/fastapi2fa"
 )
 
 // letters writes what other rooms have to say to people into the outbox: the codes of
@@ -26,11 +29,13 @@ type letters struct {
 	plan   map[string]sender // of this configuration; the outbox has the newest one's
 	portal string            // origin; "": no link can be sent
 	labels map[string]string // of own methods
+	sender string            // address of the installation; "": nobody's
+	store  store.Store
 }
 
 // newLetters returns the one of a gateway.
 func (g *Gateway) newLetters() *letters {
-	p := &letters{out: g.state.outbox, plan: g.plan.senders, portal: g.plan.sites[0].portal, labels: map[string]string{}}
+	p := &letters{out: g.state.outbox, plan: g.plan.senders, portal: g.plan.sites[0].portal, labels: map[string]string{}, sender: g.plan.mailFrom, store: g.state.Store}
 	for name, m := range g.cfg.Methods {
 		p.labels[name] = m.Label
 	}
@@ -187,6 +192,30 @@ func (p *letters) BackupTokens(tx store.Tx, u *account.User, codes []string) err
 		Replaces: string(notify.BackupTokens) + "/" + u.ID.String(),
 		Data:     about(u, map[string]string{notify.FieldCodes: strings.Join(codes, "\n")}),
 	})
+}
+
+// Test implements fastapi2fa.Messages: a mail from the installation to itself.
+func (p *letters) Test(tx store.Tx) (id string, err error) {
+	return p.out.Post(tx, notify.Message{Kind: notify.Test, Method: notify.Email, To: p.sender, Expires: tx.Now().Add(time.Hour)})
+}
+
+// State implements fastapi2fa.Messages.
+func (p *letters) State(ctx context.Context, id string) (state fastapi2fa.State, err error) {
+	state = fastapi2fa.Pending
+	err = p.store.View(ctx, func(tx store.Tx) error {
+		e, err := p.out.Get(tx, id)
+		if errors.Is(err, notify.ErrUnknown) || err == nil && e.Kind != notify.Test {
+			return nil // of a mail to somebody nothing is said
+		}
+		switch e.State {
+		case notify.Sent:
+			state = fastapi2fa.Success
+		case notify.Dead, notify.Expired, notify.Superseded:
+			state = fastapi2fa.Failure
+		}
+		return err
+	})
+	return state, err
 }
 
 // backupLife is how long mailed recovery codes wait for a mail server.

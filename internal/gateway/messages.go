@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"regexp"
 	"slices"
@@ -111,13 +112,14 @@ func (c *Config) planMail(p *plan) error {
 		return nil
 	case trial:
 		p.warnTrial("mail")
-		p.senders[notify.Email] = trialSender
+		p.senders[notify.Email], p.mailFrom = trialSender, "sallyport@localhost"
 		return nil
 	}
 	account, err := mail.Parse(c.Mail)
 	if err != nil {
 		return c.At("/mail", "mail: %v", err)
 	}
+	p.mailFrom = account.From.Address
 	p.senders[notify.Email] = func(*Gateway) notify.Sender { return mail.New(account) }
 	return nil
 }
@@ -222,7 +224,10 @@ func plainText(text string, most int) bool {
 
 // settings are what this configuration says about messages.
 func (g *Gateway) settings() notify.Settings {
-	s := notify.Settings{Site: g.siteName(), Templates: g.plan.templates, Senders: map[string]notify.Sender{}}
+	s := notify.Settings{Site: g.siteName(), Templates: g.plan.templates, Senders: map[string]notify.Sender{}, Labels: map[string]string{}}
+	for name, m := range g.cfg.Methods {
+		s.Labels[name] = cmp.Or(m.Label, name)
+	}
 	for method, open := range g.plan.senders {
 		s.Senders[method] = open(g)
 	}
@@ -243,5 +248,9 @@ func (s *State) Outbox() *notify.Outbox { return s.outbox }
 
 // message counts an outcome of the outbox.
 func (m *metrics) message(kind notify.Kind, outcome notify.Outcome) {
-	m.messages.WithLabelValues(string(kind), string(outcome)).Inc()
+	word := string(kind)
+	if !kind.Known() { // of another version of the program, over the same store
+		word = other
+	}
+	m.messages.WithLabelValues(word, string(outcome)).Inc()
 }

@@ -94,6 +94,10 @@ func TestOutboxOutlivesReloads(t *testing.T) {
 		t.Errorf("came: %+v", h)
 	}
 
+	if got := state.Outbox().Label("pager"); got != "The pager" {
+		t.Errorf("the pager is called %q", got)
+	}
+
 	if err := errors.Join(newest.Retract(t.Context()), old.Begin(t.Context())); err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func (m *metrics) begin() {
 			m.logins.WithLabelValues(door, outcome)
 		}
 	}
-	for _, tried := range []string{"password", "code", "recovery_code", "fresh", "password_change"} {
+	for _, tried := range []string{"password", "code", "recovery_code", "fresh", "password_change", "password_reset", "register"} {
 		for _, cause := range []string{"principal", "network", "closed"} {
 			m.throttled.WithLabelValues(tried, cause)
 		}

@@ -199,14 +199,16 @@ func TestTheManualNamesEveryMetric(t *testing.T) {
 // words are the label values that may be there: those of this version and those
 // of the configuration of the tests below.
 func words(rules ...string) map[string][]string {
-	kinds := []string{"other", "login", "login.password", "login.code", "login.recovery_code", "login.step_up", "logout", "session.open", "session.revoke", "session.refresh",
-		"user.create", "user.update", "user.delete", "user.disable", "user.enable", "password.change", "factor.add", "factor.remove", "factor.reset", "factor.primary",
-		"factor.verify", "recovery_codes.new", "secret.shown", "realm.set", "realm.delete", "setup", "invite", "throttled", "guard", "keys"}
+	kinds := []string{"other", "login", "login.password", "login.code", "login.recovery_code", "login.code_sent", "login.step_up", "logout", "session.open", "session.revoke", "session.refresh",
+		"user.create", "user.update", "user.delete", "user.disable", "user.enable", "password.change", "password.reset_link", "password.reset", "not_me", "register", "factor.add", "factor.remove", "factor.reset", "factor.primary",
+		"factor.verify", "recovery_codes.new", "yubikey.add", "yubikey.remove", "secret.shown", "trusted_browser.add", "trusted_browser.remove", "realm.set", "realm.delete", "setup", "invite", "throttled", "guard", "keys", "outbox",
+		"login_code", "email_code", "phone_code", "method_code", "reset", "invitation", "registration", "account_exists", "backup_tokens", "test", "signed_in", "password_changed",
+		"factor_added", "factor_removed", "factor_primary", "recovery_codes_made", "recovery_code_used", "address_changed", "reset_used", "passkey_cloned", "enrolled_by_admin", "browser_trusted"}
 	return map[string][]string{
 		"rule": append(rules, "none"), "kind": kinds, "op": {"view", "update"}, "version": {"test"}, "door": {"portal", "api", "other"},
-		"tried": {"password", "code", "recovery_code", "fresh", "password_change", "other"}, "cause": {"principal", "network", "closed", "other"},
+		"tried": {"password", "code", "recovery_code", "fresh", "password_change", "password_reset", "register", "other"}, "cause": {"principal", "network", "closed", "other"},
 		"outcome": {"allow", "challenge", "deny", "bad-request", "method-not-allowed", "throttled", "unavailable", "ok", "denied", "failed", "other",
-			"step_up", "wrong_password", "wrong_code", "replay", "dead_token", "not_enrolled"},
+			"step_up", "wrong_password", "wrong_code", "replay", "dead_token", "not_enrolled", "queued", "sent", "dead", "expired", "superseded"},
 	}
 }
 

@@ -24,6 +24,9 @@ var verifying = []struct {
 	functions  []string
 }{
 	{"otp/otp.go", "otp", []string{"Clean", "Match"}},
+	{"otp/yubikey.go", "otp", []string{"ParseYubiKey", "Open", "Modhex"}},
+	{"factor/yubico/yubico.go", "factor/yubico", []string{"Validate", "ask", "judge", "parse", "server"}},
+	{"factor/yubikey.go", "factor", []string{"judge", "check", "try", "find", "AsksYubico"}},
 	{"factor/totp.go", "factor", []string{"burn", "try", "Again", "again", "confirmed"}},
 	{"factor/verify.go", "factor", []string{"Try", "Verify", "tryMethods", "tryMethod", "tryAny"}},
 	{"factor/sent.go", "factor", []string{"match", "check", "try"}},
@@ -32,6 +35,7 @@ var verifying = []struct {
 	{"factor/recovery.go", "factor", []string{"tryRecovery", "cleanRecovery"}},
 	{"login/ephemeral.go", "login", []string{"ticketOf", "owner", "wrong"}},
 	{"login/second.go", "login", []string{"passSecond", "judge"}},
+	{"login/trusted.go", "login", []string{"trusts", "trust"}},
 	{"login/again.go", "login", []string{"onceMore", "openedBy"}},
 	{"login/prove.go", "login", []string{"Prove"}},
 	{"session/facade.go", "session", []string{"FacadeSession"}},

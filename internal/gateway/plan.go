@@ -52,6 +52,7 @@ type plan struct {
 	passwords  secret.PasswordPolicy
 	hasher     secret.HasherOptions
 	senders    map[string]sender // of messages, by method
+	mailFrom   string            // the installation's own address
 	templates  *notify.Templates
 	yubikeys   factor.YubiKeys  // nil: keys that are registered here alone
 	passkeys   *factor.Passkeys // nil: none are offered
@@ -357,14 +358,18 @@ func (c *Config) planRealms(p *plan, _ shell) error {
 		}
 		facade := p.facadeRealm(name)
 		settings := filled(c.Realms[name].settings(name, p.base, facade), facade)
-		if err := settings.Validate(name); err != nil {
+		err := settings.Validate(name)
+		if err == nil {
+			err = settings.Registers(name)
+		}
+		if err != nil {
 			if name == account.AdminRealm && settings.Factors != nil && *settings.Factors != 2 {
 				return c.At(at+"/factors", "factors: administrators always need two factors")
 			}
 			field, _, _ := strings.Cut(strings.ReplaceAll(err.Error(), ":", " "), " ")
 			return c.At(at+"/"+field, "realm %s: %v", name, err)
 		}
-		if err := c.planMethods(p, name, settings.Methods); err != nil {
+		if err := c.planMethods(p, name, c.Realms[name].Methods); err != nil {
 			return err
 		}
 		p.realms[name] = settings
@@ -417,7 +422,8 @@ func (c *Config) planThrottle(p *plan, _ shell) error {
 		name string
 		from *int
 		to   *int
-	}{{"principal", t.Principal, &p.throttle.Principal}, {"network", t.Network, &p.throttle.Network}, {"closed", t.Closed, &p.throttle.Closed}, {"sends", t.Sends, &p.throttle.Sends}, {"network_sends", t.NetworkSends, &p.throttle.NetworkSends}} {
+	}{{"principal", t.Principal, &p.throttle.Principal}, {"network", t.Network, &p.throttle.Network}, {"closed", t.Closed, &p.throttle.Closed},
+		{"sends", t.Sends, &p.throttle.Sends}, {"network_sends", t.NetworkSends, &p.throttle.NetworkSends}} {
 		if n.from == nil {
 			continue
 		}

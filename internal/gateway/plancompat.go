@@ -112,7 +112,7 @@ func ungleichRealm() account.Settings {
 
 func fastapiRealm() account.Settings {
 	return account.Settings{
-		Factors: new(1), Enrollment: account.EnrollOpen, Skew: new(2), Session: refreshing(),
+		Factors: new(1), Enrollment: account.EnrollOpen, Skew: new(2), Session: refreshing(), Methods: []string{"totp", "email"},
 		RecoveryCodes: &account.RecoverySettings{Count: 5, Length: 6, Alphabet: "0123456789", Plain: true},
 	}
 }
@@ -123,7 +123,7 @@ func trenchRealm(d compat.Dialect) account.Settings {
 		skew = 1
 	}
 	return account.Settings{
-		Factors: new(1), Enrollment: account.EnrollOpen, Skew: &skew, Session: refreshing(),
+		Factors: new(1), Enrollment: account.EnrollOpen, Skew: &skew, Session: refreshing(), Methods: []string{"totp", "email", "sms"},
 		ConfirmDisable: new(false), ConfirmRegenerate: new(true), AllowRegenerate: new(true),
 		RecoveryCodes: &account.RecoverySettings{Count: 5, Length: 12, Plain: true,
 			Alphabet: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"},

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/sallyport-auth/sallyport/internal/factor"
-	"github.com/sallyport-auth/sallyport/internal/yubico"
+	"github.com/sallyport-auth/sallyport/internal/factor/yubico"
 )
 
 // YubiKey says who judges the one-time passwords of YubiKeys whose secrets are not
@@ -13,7 +13,7 @@ import (
 type YubiKey struct {
 	ClientID string   `json:"client_id,omitempty"` // a number, from Yubico
 	Key      string   `json:"key,omitempty"`       // the client's API key in base64, usually {file.PATH}
-	Servers  []string `json:"servers,omitempty"`   // URLs of validation servers; default: Yubico's
+	Servers  []string `json:"servers,omitempty"`   // URLs of validation servers of one cluster; default: Yubico's
 	Sync     int      `json:"sync,omitempty"`      // percent of a cluster that must agree; default: the server's own
 }
 

@@ -329,6 +329,26 @@ func TestNewAddressWhenSignedIn(t *testing.T) {
 	})
 }
 
+// Whoever moves the number to which the codes of a factor go has another factor: what the
+// old one opened elsewhere ends, as with every change of factors.
+func TestANewAddressForCodesEndsOtherSessions(t *testing.T) {
+	h, p := mailing(t)
+	alice := h.someone("alice")
+	alice.byMail(p)
+	sign := func() *login.Next {
+		next, err := h.doors.Code(t.Context(), alice.second(alice.first(), p.last(t).Code))
+		must(t, err)
+		return next
+	}
+	elsewhere := sign()
+	here := sign()
+	_, err := h.doors.ChangeTarget(t.Context(), h.mustLive(here), account.EmailField, "new@example.org", alice.client)
+	must(t, err)
+	must(t, h.doors.ConfirmTarget(t.Context(), h.mustLive(here), account.EmailField, p.last(t).Code, alice.client))
+	h.mustLive(here)
+	h.mustBeDead(elsewhere, "a new address for codes")
+}
+
 // Of many equal posts with the one code that was sent, one opens a session.
 func TestParallelCodesByMailOpenOneSession(t *testing.T) {
 	h, p := mailing(t)

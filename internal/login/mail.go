@@ -19,7 +19,7 @@ var (
 
 // Mail sends to people's mailboxes. Each call puts one message into the caller's
 // transaction: it is on its way exactly if that commits, and nobody waits for its
-// delivery. It writes as much whoever it goes to, at most a few records.
+// delivery. It writes as much whoever it goes to: MailWrites records.
 //
 // Links are built from the configured portal alone, never from what a request says
 // about its host (security-model section 4). Addresses and numbers are those of the
@@ -43,6 +43,11 @@ type Mail interface {
 	// Notice tells a person what happened to the account.
 	Notice(tx store.Tx, n Notice) error
 }
+
+// MailWrites is how many records a message of Mail writes into an empty queue: its own,
+// two that find it, and two that say when its receiver is looked at. Where nothing is
+// sent, and nobody may know, so many others are written.
+const MailWrites = 5
 
 // Where links lead below the portal, with ?token= behind: pages that trade the token
 // for a cookie at once.

@@ -26,6 +26,7 @@ const (
 	FactorPrimary     NoticeKind = "factor_primary"    // another one is asked for first
 	RecoveryCodesMade NoticeKind = "recovery_codes_made"
 	RecoveryCodeUsed  NoticeKind = "recovery_code_used"
+	BrowserTrusted    NoticeKind = "browser_trusted"
 	AddressChanged    NoticeKind = "address_changed" // address or number: Method says which
 	PasskeyCloned     NoticeKind = "passkey_cloned"  // it may have been copied, and was disabled
 )
@@ -109,6 +110,8 @@ func noticeOf(e audit.Event) NoticeKind {
 		return RecoveryCodesMade
 	case audit.KindRecovery:
 		return RecoveryCodeUsed
+	case audit.KindTrustedAdd:
+		return BrowserTrusted
 	case audit.KindUserUpdate:
 		if changes(e, "email") || changes(e, "phone") {
 			return AddressChanged

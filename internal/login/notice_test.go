@@ -61,6 +61,9 @@ func TestEveryChangeIsTold(t *testing.T) {
 	alice.login()
 	want("the same browser again")
 	h.next()
+	alice.trust()
+	want("a browser that is trusted", "browser_trusted")
+	h.next()
 	must(t, h.doors.ChangePassword(t.Context(), live, secretWords, newWords, alice.code(), alice.client))
 	alice.password = newWords
 	want("another password", "password_changed")

@@ -79,7 +79,7 @@ func (d *Doors) register(tx store.Tx, realm, address string, c Client) error {
 	switch {
 	case enough:
 		event.Outcome, event.Cause = audit.Denied, "throttled"
-		return writeDecoys(tx, linkWrites+mailWrites)
+		return writeDecoys(tx, linkWrites+MailWrites)
 	case err == nil:
 		event.Outcome, event.Cause = audit.Denied, "exists"
 		event.Principal, event.Name = u.ID, u.Ref().String()

@@ -124,12 +124,11 @@ func (d *Doors) strangersMail(tx store.Tx, s throttle.Subject, c Client) (enough
 	return false, err
 }
 
-// What a message in the queue, a link with its index and an event write; and a
-// message that was not sent in their stead.
+// What a link with its index, a message in the queue and an event write: as many
+// decoys stand where nothing is sent.
 const (
-	mailWrites  = 1
 	linkWrites  = 2
-	resetWrites = linkWrites + mailWrites + 1
+	resetWrites = linkWrites + MailWrites + 1
 )
 
 // writeDecoys writes as many records as somebody's request would.

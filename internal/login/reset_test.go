@@ -383,6 +383,43 @@ func TestResetTakesNoCodeThatComesByMail(t *testing.T) {
 	}
 }
 
+// Attack (M2): recovery codes were mailed, as an older system does, and whoever reads the
+// mailbox resets the password with one of them. They are no way, until there are others
+// that were not.
+func TestResetTakesNoRecoveryCodeThatCameByMail(t *testing.T) {
+	h := newHouse(t, setting{})
+	alice := h.member("alice")
+	mailed := func(p *person) {
+		h.update(func(tx store.Tx) error { return h.factors.Mailed(tx, p.id) })
+	}
+	mailed(alice)
+	cookie := h.opened(alice.forgot())
+	state, err := h.doors.Peek(t.Context(), cookie, login.Portal)
+	must(t, err)
+	if state.Method != factor.TOTP || len(state.Others) != 0 {
+		t.Errorf("asked for: %s, %v", state.Method, state.Others)
+	}
+	r := alice.reset(cookie, alice.codes[0])
+	r.Method = factor.RecoveryCode
+	h.wantDenied(second(h.doors.ResetFinish(t.Context(), r)), "a recovery code that was mailed")
+	must(t, alice.tryReset(h.opened(alice.forgot2(h)), alice.code()))
+
+	bob := h.member("bob") // with codes by mail alone
+	h.update(func(tx store.Tx) error {
+		_, err := h.dir.SetMethods(tx, account.Local(), bob.id, []account.Method{{Name: "email", Primary: true, AddedAt: tx.Now()}}, false)
+		return err
+	})
+	mailed(bob)
+	if err := bob.tryReset(h.opened(bob.forgot2(h)), bob.codes[0]); !errors.Is(err, login.ErrNoWay) {
+		t.Errorf("mail and mailed codes: %v", err)
+	}
+	h.update(func(tx store.Tx) error {
+		bob.codes, err = h.factors.NewRecoveryCodes(tx, account.Local(), bob.id)
+		return err
+	})
+	must(t, bob.tryReset(h.opened(bob.forgot2(h)), bob.codes[0]))
+}
+
 // forgot2 is forgot from a network of its own, when the window has passed.
 func (p *person) forgot2(h *house) string {
 	h.clock.Advance(15 * time.Minute)

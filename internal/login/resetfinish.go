@@ -141,13 +141,20 @@ func (d *Doors) resetMethod(tx store.Tx, u *account.User, r ResetAttempt) (facto
 }
 
 // resetWays are the person's ways through a reset, the first one first; none: "". A
-// passkey has no code: whoever has nothing else uses a recovery code.
+// passkey has no code: whoever has nothing else uses a recovery code, unless those were
+// mailed too.
 func (d *Doors) resetWays(tx store.Tx, u *account.User) (first factor.Name, others []factor.Name, err error) {
 	first, others, err = d.ways(tx, u)
 	if err != nil {
 		return "", nil, err
 	}
-	all := slices.DeleteFunc(append([]factor.Name{first}, others...), func(m factor.Name) bool { return m == "" || m == byMail || m == factor.Passkey })
+	mailed, err := d.factors.RecoveryMailed(tx, u.ID)
+	if err != nil {
+		return "", nil, err
+	}
+	all := slices.DeleteFunc(append([]factor.Name{first}, others...), func(m factor.Name) bool {
+		return m == "" || m == byMail || m == factor.Passkey || m == factor.RecoveryCode && mailed
+	})
 	if len(all) == 0 {
 		return "", nil, nil
 	}

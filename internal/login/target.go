@@ -54,7 +54,10 @@ func (d *Doors) ConfirmTarget(ctx context.Context, live session.Live, field acco
 		if err := d.recently(tx, u, live, true); err != nil {
 			return nil, err
 		}
-		return nil, d.factors.ConfirmTarget(tx, account.Self(u.ID).From(c.Addr, live.ID), u.ID, field, code)
+		if err := d.factors.ConfirmTarget(tx, account.Self(u.ID).From(c.Addr, live.ID), u.ID, field, code); err != nil {
+			return nil, err
+		}
+		return nil, d.GoOn(tx, u, live)
 	})
 	if errors.Is(err, session.ErrNone) {
 		return ErrDenied

@@ -229,6 +229,13 @@ func TestChangesEndTrustedBrowsers(t *testing.T) {
 			h.update(func(tx store.Tx) error { return h.factors.Reset(tx, account.Local(), p.id) })
 			p.provision()
 		},
+		"a reset by mail": func(h *house, p *person, _ session.Live) {
+			must(h, p.tryReset(h.opened(p.forgot()), p.code()))
+			p.password = newWords
+		},
+		"not me": func(h *house, p *person, _ session.Live) {
+			must(h, h.doors.NotMe(h.Context(), h.mail.Last("signed_in").Token, login.API, p.client))
+		},
 		"disabling": func(h *house, p *person, _ session.Live) {
 			for _, disabled := range []bool{true, false} {
 				h.update(func(tx store.Tx) error {

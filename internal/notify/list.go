@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"errors"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/internal/principal"
@@ -138,8 +139,34 @@ func (o *Outbox) Delete(tx store.Tx, messageID string) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.Delete(waitingKey(r, n)); err != nil {
-		return err
+	return remove(tx, n, r)
+}
+
+// Forget deletes all messages to a person: for the transaction that deletes them.
+func (o *Outbox) Forget(tx store.Tx, who principal.ID) error {
+	var all []id
+	var stale [][]byte
+	for item, err := range tx.Scan(store.KPrefix(store.PrefixNotify, "p", who), nil) {
+		if err != nil {
+			return err
+		}
+		p, err := store.Decode[pointer](item.Value)
+		if err != nil {
+			return err
+		}
+		n, _ := parseID(p.ID)
+		all, stale = append(all, n), append(stale, item.Key)
 	}
-	return tx.Delete(messageKey(n))
+	for i, n := range all {
+		r, err := load(tx, n)
+		if err == nil {
+			err = remove(tx, n, r)
+		} else if errors.Is(err, ErrUnknown) {
+			err = tx.Delete(stale[i])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -135,6 +135,7 @@ func Outcomes() []Outcome {
 type Settings struct {
 	Site      string            // the name of the installation, in every text
 	Senders   map[string]Sender // by method
+	Labels    map[string]string // what people call own methods
 	Templates *Templates        // nil: the built-in ones
 }
 
@@ -181,6 +182,9 @@ func (o *Outbox) Use(s Settings) {
 
 // Sends reports whether messages by a method would be sent.
 func (o *Outbox) Sends(method string) bool { return o.settings.Load().Senders[method] != nil }
+
+// Label is what people call an own method; of all others "".
+func (o *Outbox) Label(method string) string { return o.settings.Load().Labels[method] }
 
 // Methods are the methods by which messages are sent, in no order.
 func (o *Outbox) Methods() []string {

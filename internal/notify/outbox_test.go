@@ -426,3 +426,51 @@ func TestStoppedOutboxGivesBackWhatItHeld(t *testing.T) {
 		t.Error("a stopped outbox went on sending")
 	}
 }
+
+// Somebody is deleted while a code to them waits. Gained before: their address for a
+// month, and a mail to somebody who is nobody's business any more.
+func TestForgottenPeopleGetNoMoreMessages(t *testing.T) {
+	w, c := newWorld(t), &carrier{fail: down}
+	use(w.out, map[string]notify.Sender{notify.Email: c})
+	who, other := principal.NewID(), principal.NewID()
+	for _, person := range []principal.ID{who, other, who} {
+		m := w.code(person.String()+"@example.com", "111111")
+		m.Person = person
+		w.queue(m)
+	}
+	w.await("tries", func() bool { return w.count(notify.OutcomeFailed) >= 2 })
+	w.update(func(tx store.Tx) error { return w.out.Forget(tx, who) })
+	c.set(nil)
+	w.await("the other's message", func() bool {
+		w.clock.Advance(time.Minute)
+		return len(w.list(notify.Filter{State: notify.Waiting})) == 0
+	})
+	if list := w.list(notify.Filter{}); len(list) != 1 || list[0].Person != other {
+		t.Errorf("the outbox holds %+v", list)
+	}
+	if got := c.letters(); len(got) != 1 || got[0].Person != other {
+		t.Errorf("sent %+v", got)
+	}
+	w.view(func(tx store.Tx) error {
+		for item, err := range tx.Scan(store.KPrefix(store.PrefixNotify, "p", who), nil) {
+			t.Errorf("%q is left, %v", item.Key, err)
+		}
+		return nil
+	})
+	if id, err := w.post(notify.Message{Kind: notify.Test, Method: notify.Email, To: "a@example.com"}); err != nil || id == "" {
+		t.Errorf("posted %q, %v", id, err)
+	} else {
+		w.await("what became of it", func() bool {
+			list := w.list(notify.Filter{State: notify.Sent})
+			return len(list) == 2 && list[0].ID == id
+		})
+	}
+}
+
+func (w *world) post(m notify.Message) (id string, err error) {
+	err = w.store.Update(w.t.Context(), func(tx store.Tx) (err error) {
+		id, err = w.out.Post(tx, m)
+		return err
+	})
+	return id, err
+}

@@ -29,20 +29,27 @@ const hurry = 30 * time.Second
 // sends by their method.
 // Errors: ErrNotConfigured, and for a message that is none a sentence.
 func (o *Outbox) Queue(tx store.Tx, m Message) error {
+	_, err := o.Post(tx, m)
+	return err
+}
+
+// Post is Queue for who wants to ask later what became of the message: its id is for
+// Get. A notice that was dropped has none.
+func (o *Outbox) Post(tx store.Tx, m Message) (messageID string, err error) {
 	if err := m.check(tx.Now()); err != nil {
-		return err
+		return "", err
 	}
 	if !o.Sends(m.Method) {
 		if m.Kind.Notice() {
-			return nil
+			return "", nil
 		}
-		return ErrNotConfigured
+		return "", ErrNotConfigured
 	}
 	now := tx.Now().UTC()
 	n := newID(now)
 	if m.Replaces != "" {
 		if err := o.Supersede(tx, m.Replaces); err != nil {
-			return err
+			return "", err
 		}
 	}
 	r := &record{ID: n.String(), Kind: m.Kind, Method: m.Method, To: m.To, Realm: m.Realm, Person: m.Person, Queued: now,
@@ -55,14 +62,14 @@ func (o *Outbox) Queue(tx store.Tx, m Message) error {
 	}
 	if m.Replaces != "" {
 		if err := store.Save(tx, replacesKey(o.keyed("replaces", m.Replaces)), &pointer{ID: r.ID}, r.Until); err != nil {
-			return err
+			return "", err
 		}
 	}
 	if err := o.enqueue(tx, n, r, false); err != nil {
-		return err
+		return "", err
 	}
 	tx.After(func() { o.Observe(r.Kind, OutcomeQueued) })
-	return nil
+	return r.ID, nil
 }
 
 // enqueue writes a waiting message and sees to it that its lane is looked at: at

@@ -114,6 +114,18 @@ func duePrefix(method string) []byte { return store.KPrefix(store.PrefixNotify, 
 
 func replacesKey(mac []byte) store.Key { return store.K(store.PrefixNotify, "k", mac) }
 
+func personKey(who principal.ID, n id) store.Key { return store.K(store.PrefixNotify, "p", who, n) }
+
+// remove deletes a message and what points at it.
+func remove(tx store.Tx, n id, r *record) error {
+	if !r.Person.IsZero() {
+		if err := tx.Delete(personKey(r.Person, n)); err != nil {
+			return err
+		}
+	}
+	return errors.Join(tx.Delete(waitingKey(r, n)), tx.Delete(messageKey(n)))
+}
+
 // keyed is a MAC of texts, for keys.
 func (o *Outbox) keyed(parts ...string) []byte {
 	h := hmac.New(sha256.New, o.mac)
@@ -142,6 +154,11 @@ func save(tx store.Tx, n id, r *record) error {
 		keep = r.Until.Add(keepDone)
 	case Dead:
 		keep = r.Done.Add(keepDead)
+	}
+	if !r.Person.IsZero() {
+		if err := store.Save(tx, personKey(r.Person, n), &pointer{ID: r.ID}, keep); err != nil {
+			return err
+		}
 	}
 	return store.Save(tx, messageKey(n), r, keep)
 }

@@ -199,7 +199,13 @@ func (t *Templates) tryFile(file, key string) error {
 		for _, name := range Fields() {
 			fields[name] = value
 		}
-		if _, err := t.render(key, fields); err != nil {
+		var err error
+		if key == fallback+"."+partHTML {
+			_, err = t.pageFor(Letter{Text: value + "\n\n" + value}, fields)
+		} else {
+			_, err = t.render(key, fields)
+		}
+		if err != nil {
 			return templateError(file, key, err)
 		}
 	}
@@ -295,6 +301,11 @@ func (t *Templates) page(k Kind, l Letter, fields map[string]string) (string, er
 	if key := t.key(k, partHTML); key != fallback+"."+partHTML {
 		return t.render(key, fields)
 	}
+	return t.pageFor(l, fields)
+}
+
+// pageFor runs the template that makes HTML of any text.
+func (t *Templates) pageFor(l Letter, fields map[string]string) (string, error) {
 	var out bytes.Buffer
 	err := t.html[fallback+"."+partHTML].Execute(&limited{to: &out}, pageOf(l, fields))
 	return out.String(), err

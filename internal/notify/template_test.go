@@ -117,6 +117,17 @@ func TestTemplatesOfADirectoryTakeThePlaceOfTheBuiltInOnes(t *testing.T) {
 	}
 }
 
+func TestPageOfAllKindsCanBeReplaced(t *testing.T) {
+	templates, err := notify.LoadTemplates(written(t, map[string]string{"default.html": `<h1>{{.site}}</h1>{{range .paragraphs}}{{if .code}}<code>{{.code}}</code>{{else}}<p>{{.text}}</p>{{end}}{{end}}`}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := sent(t, templates, notify.Message{Kind: notify.LoginCode, Data: map[string]string{notify.FieldCode: "836492"}})
+	if !strings.HasPrefix(l.HTML, "<h1>Example &amp; Co</h1><p>Hello,</p><p>this is your code:</p><code>836492</code><p>") {
+		t.Errorf("%s", l.HTML)
+	}
+}
+
 func TestBrokenTemplatesAreFoundWithFileAndLine(t *testing.T) {
 	for name, c := range map[string]struct {
 		text, expected string
@@ -127,6 +138,7 @@ func TestBrokenTemplatesAreFoundWithFileAndLine(t *testing.T) {
 		"reset.html":         {"<p>\n{{if .link}}\n", "", 3},
 		"signed_in.html":     {"<p>\n\n{{.colour}}</p>", "colour", 3},
 		"signed_in.sms":      {"{{range $i := .code}}{{end}}\n{{template \"x\"}}", "", 1},
+		"default.html":       {"<p>\n{{range .sentences}}{{end}}", "sentences", 2},
 		"hello.txt":          {"x", "the kinds are login_code,", 0},
 		"login_code.md":      {"x", "expected files that end in", 0},
 		"README":             {"x", "expected files that end in", 0},

@@ -11,8 +11,9 @@ import (
 
 // A YubiKey types its public identity and 16 encrypted bytes in modhex, sixteen letters
 // that keyboards of many countries have in the same place. Decrypted they are a private
-// identity, two counters that only grow, a clock and a checksum (Yubico, "The YubiKey
-// Manual", section "Yubico OTP").
+// identity, two counters that only grow, a clock and a checksum, little-endian (Yubico,
+// "The YubiKey Manual", section "Yubico OTP"; the fields stand in yubikey.h of its C
+// library, an example in the library's test-vectors.txt).
 
 const (
 	// YubiKeySecret is the length of a YubiKey's AES-128 key, in bytes.
@@ -23,8 +24,11 @@ const (
 	MaxYubiKeyPublic = 16
 
 	yubiKeyCipher = 16
-	modhexDigits  = "cbdefghijklnrtuv"
-	hexDigits     = "0123456789abcdef"
+	// sessionMask leaves out the highest bit of the session counter: it says that
+	// caps lock had the key type, and counts nothing (yubikey.h).
+	sessionMask  = 0x7fff
+	modhexDigits = "cbdefghijklnrtuv"
+	hexDigits    = "0123456789abcdef"
 	// crcResidue is what the checksum is over all bytes, itself included (ISO 13239).
 	crcResidue = 0xf0b8
 )
@@ -40,14 +44,16 @@ type YubiKeyOTP struct {
 }
 
 // ParseYubiKey reads what a YubiKey typed, in capitals or not, with white space around
-// it. Errors: ErrNotYubiKey.
+// it; other letters are none of its letters, whatever keyboard made them.
+// Errors: ErrNotYubiKey.
 func ParseYubiKey(text string) (YubiKeyOTP, error) {
 	var o YubiKeyOTP
-	text = strings.ToLower(strings.Trim(text, " \t\r\n"))
+	text = strings.Trim(text, " \t\r\n")
 	public := len(text) - 2*yubiKeyCipher
 	if public < 0 || public > 2*MaxYubiKeyPublic || public%2 != 0 {
 		return o, ErrNotYubiKey
 	}
+	text = lower(text)
 	bytes, err := Modhex(text)
 	if err != nil {
 		return o, err
@@ -63,13 +69,14 @@ func (o YubiKeyOTP) String() string { return o.Public + FormatModhex(o.cipher[:]
 // YubiKeyUse is what is inside of a one-time password.
 type YubiKeyUse struct {
 	Private [YubiKeyPrivate]byte
-	Session uint16 // grows when the key is plugged in; at most 0x7fff
+	Session uint16 // grows with the first one-time password after power comes; at most 0x7fff
 	Count   uint8  // grows with each one-time password of a session
 	Clock   uint32 // 8 Hz, 24 bits, from a random start
 	Random  uint16
 }
 
-// Counter orders the one-time passwords of a YubiKey: a later one has a greater one.
+// Counter orders the one-time passwords of a YubiKey: a later one has a greater one, and
+// no two have the same. It has 23 bits.
 func (u YubiKeyUse) Counter() uint32 { return uint32(u.Session)<<8 | uint32(u.Count) }
 
 // Open decrypts a one-time password and compares the private identity, in constant
@@ -83,13 +90,13 @@ func (o YubiKeyOTP) Open(key, private []byte) (YubiKeyUse, error) {
 	var plain [yubiKeyCipher]byte
 	block.Decrypt(plain[:], o.cipher[:])
 	u := YubiKeyUse{
-		Session: binary.LittleEndian.Uint16(plain[6:]), Clock: uint32(binary.LittleEndian.Uint16(plain[8:])) | uint32(plain[10])<<16,
+		Session: binary.LittleEndian.Uint16(plain[6:]) & sessionMask, Clock: uint32(binary.LittleEndian.Uint16(plain[8:])) | uint32(plain[10])<<16,
 		Count: plain[11], Random: binary.LittleEndian.Uint16(plain[12:]),
 	}
 	copy(u.Private[:], plain[:])
 	same := subtle.ConstantTimeCompare(u.Private[:], private)
 	whole := subtle.ConstantTimeEq(int32(crc16(plain[:])), crcResidue)
-	if same&whole != 1 || u.Session > 0x7fff {
+	if same&whole != 1 {
 		return YubiKeyUse{}, ErrNotYubiKey
 	}
 	return u, nil
@@ -133,7 +140,7 @@ func crc16(bytes []byte) uint16 {
 // Modhex reads a text in modhex, in capitals or not. Errors: ErrNotYubiKey.
 func Modhex(text string) ([]byte, error) {
 	digits := make([]byte, len(text))
-	for i, c := range []byte(strings.ToLower(text)) {
+	for i, c := range []byte(lower(text)) {
 		n := strings.IndexByte(modhexDigits, c)
 		if n < 0 {
 			return nil, ErrNotYubiKey
@@ -154,4 +161,15 @@ func FormatModhex(bytes []byte) string {
 		text[i] = modhexDigits[strings.IndexByte(hexDigits, c)]
 	}
 	return string(text)
+}
+
+// lower is ASCII only: strings.ToLower would turn the sign of Kelvin into k.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c - 'A' + 'a'
+		}
+	}
+	return string(b)
 }

@@ -136,3 +136,23 @@ func sameName(a, b string) bool {
 		}
 	}
 }
+
+// UnsentParam, in the login page's address, says that the request which was challenged
+// would have changed something: a form whose content does not come along. The pages of
+// the doors say so. Whoever makes it up makes them say that sentence, no more.
+const (
+	UnsentParam = "unsent"
+	Unsent      = "yes"
+)
+
+// WithUnsent adds UnsentParam to a Location, where a request with this method was
+// challenged.
+func WithUnsent(location, method string) string {
+	if !Unsafe(method) {
+		return location
+	}
+	if strings.Contains(location, "?") {
+		return location + "&" + UnsentParam + "=" + Unsent
+	}
+	return location + "?" + UnsentParam + "=" + Unsent
+}

@@ -2,6 +2,7 @@ package importing
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,17 +29,18 @@ const fastapiFields = "id, email, full_name, hashed_password, tfa_enabled, devic
 type fastapi struct {
 	key    *Fernet
 	opened bool // the key was good for somebody
-	mailed int
+	leave  bool // codes by mail do not come along
+	mailed int  // whose they were
 }
 
 // errWrongKey ends an import whose first seed cannot be opened.
 var errWrongKey = errors.New("the Fernet key does not open the seed of this user: give the value of FERNET_KEY_TFA_TOKEN with which fastapi_2fa ran")
 
 func (r *Reader) fastapi(yield func(Entry, error) bool) {
-	f := fastapi{key: r.key}
+	f := fastapi{key: r.key, leave: slices.Contains(r.leave, email)}
 	rows(r, fastapiFields, f.take)(yield)
 	if f.mailed > 0 {
-		r.notes = append(r.notes, counted(f.mailed, "has", "have")+" codes by mail as the second factor, which this version does not offer: who comes so comes without one, and signs in with the password alone until an authenticator is set up")
+		r.notes = append(r.notes, counted(f.mailed, "has", "have")+" codes by mail as the second factor, which were left out: who comes so signs in with the password alone until a second factor is set up")
 	}
 }
 
@@ -60,7 +62,11 @@ func (f *fastapi) take(e *Entry, row *fastapiRow) (*Refusal, error) {
 	}
 	switch strings.ToLower(row.DeviceType) {
 	case "email":
-		f.mailed++
+		if f.leave {
+			f.mailed++
+			return nil, nil
+		}
+		e.Methods, e.RecoveryCodes, e.Mailed = []Method{{Name: email}}, texts(row.BackupTokens), true
 		return nil, nil
 	case "code_generator":
 		return f.device(e, row)
@@ -79,7 +85,7 @@ func (f *fastapi) device(e *Entry, row *fastapiRow) (*Refusal, error) {
 		return refuse("totp", "the Fernet key, which opened seeds before, does not open this one"), nil
 	}
 	f.opened = true
-	e.TOTP, e.RecoveryCodes = usual(string(seed)), texts(row.BackupTokens)
+	e.TOTP, e.RecoveryCodes, e.Mailed = usual(string(seed)), texts(row.BackupTokens), true
 	return nil, nil
 }
 

@@ -58,10 +58,13 @@ type Entry struct {
 	PasswordHash secret.Text
 	Password     secret.Text
 	TOTP         *TOTP
+	Methods      []Method // others
+	Primary      string   // asked for first; empty: TOTP, else the first of Methods
 	// RecoveryCodes are in clear, RecoveryDigests hashed like passwords. Both come
-	// with TOTP alone.
+	// beside TOTP or Methods.
 	RecoveryCodes   []secret.Text
 	RecoveryDigests []secret.Text
+	Mailed          bool // the codes went out by mail
 	// Other is the name of somebody who signed in by Email and whose Name was derived
 	// from it, where that one belongs to somebody else. Empty: there is none.
 	Other   string
@@ -85,6 +88,12 @@ type TOTP struct {
 	Algorithm string
 }
 
+// Method is a second factor without a seed, in our words.
+type Method struct {
+	Name string // email, sms, yubikey, or an own method's
+	Key  string // of a YubiKey: its public identity
+}
+
 // Refusal says why an entry cannot be read: Code for programs, Message for people.
 type Refusal struct{ Code, Message string }
 
@@ -98,6 +107,7 @@ type Reader struct {
 	in     *bufio.Reader
 	key    *Fernet // of FastAPI2FA
 	period int     // of Trench, in seconds; 0: usualPeriod
+	leave  []string
 	notes  []string
 }
 
@@ -162,6 +172,23 @@ func (r *Reader) Format() string { return r.format }
 // the system alone: those of Trench. 1 to MaxPeriod; 0: the usual 30. Call it before
 // Users.
 func (r *Reader) SetPeriod(seconds int) { r.period = seconds }
+
+// Own stands in LeaveOut for the methods that a project made itself.
+const Own = "own"
+
+// LeftOut are the words that LeaveOut takes.
+func LeftOut() []string { return []string{email, sms, yubikey, Own} }
+
+// The methods of older systems, in our words.
+const (
+	email   = "email"
+	sms     = "sms"
+	yubikey = "yubikey"
+)
+
+// LeaveOut says which methods do not come along, by LeftOut: because nothing sends their
+// codes here. Notes count whose they were. Call it before Users.
+func (r *Reader) LeaveOut(methods []string) { r.leave = methods }
 
 // Notes are sentences about what was left out of the file, once Users ended.
 func (r *Reader) Notes() []string { return r.notes }

@@ -25,8 +25,11 @@ type jsonUser struct {
 	PasswordHash string         `json:"password_hash"`
 	Password     string         `json:"password"`
 	TOTP         *jsonTOTP      `json:"totp"`
+	Methods      []jsonMethod   `json:"methods"`
+	Primary      string         `json:"primary"`
 	Codes        []string       `json:"recovery_codes"`
 	Digests      []string       `json:"recovery_digests"`
+	Mailed       bool           `json:"recovery_mailed"`
 	CreatedAt    jsontext.Value `json:"created_at"` // export writes it; a user is created when they come here
 }
 
@@ -37,7 +40,12 @@ type jsonTOTP struct {
 	Algorithm string `json:"algorithm"`
 }
 
-const jsonFields = "realm, name, email, full_name, phone, groups, disabled, password_hash, password, totp {secret, digits, period, algorithm}, recovery_codes, recovery_digests, created_at"
+type jsonMethod struct {
+	Method string `json:"method"`
+	Key    string `json:"key"`
+}
+
+const jsonFields = "realm, name, email, full_name, phone, groups, disabled, password_hash, password, totp {secret, digits, period, algorithm}, methods [method, key], primary, recovery_codes, recovery_digests, recovery_mailed, created_at"
 
 // jsonl reads an object a line. Empty lines say nothing.
 func (r *Reader) jsonl(yield func(Entry, error) bool) {
@@ -72,6 +80,10 @@ func (e *Entry) jsonl(text []byte) {
 	if u.TOTP != nil {
 		e.TOTP = &TOTP{Secret: secret.NewText(u.TOTP.Secret), Digits: u.TOTP.Digits, Period: u.TOTP.Period, Algorithm: u.TOTP.Algorithm}
 	}
+	for _, m := range u.Methods {
+		e.Methods = append(e.Methods, Method{Name: m.Method, Key: m.Key})
+	}
+	e.Primary, e.Mailed = u.Primary, u.Mailed
 	e.RecoveryCodes, e.RecoveryDigests = texts(u.Codes), texts(u.Digests)
 	if u.PasswordHash != "" && u.Password != "" {
 		e.Refused = refuse("malformed", "password and password_hash exclude each other")
@@ -87,7 +99,7 @@ func jsonReason(err error) string {
 		return "a field is unknown: the fields are " + jsonFields
 	case bad != nil:
 		field := strings.TrimPrefix(string(bad.JSONPointer), "/")
-		for _, known := range []string{"realm", "name", "email", "full_name", "phone", "groups", "disabled", "password_hash", "password", "totp", "totp/secret", "totp/digits", "totp/period", "totp/algorithm", "recovery_codes", "recovery_digests"} {
+		for _, known := range []string{"realm", "name", "email", "full_name", "phone", "groups", "disabled", "password_hash", "password", "totp", "totp/secret", "totp/digits", "totp/period", "totp/algorithm", "methods", "primary", "recovery_codes", "recovery_digests", "recovery_mailed"} {
 			if field == known {
 				return "the field " + field + " holds another kind of value than expected"
 			}

@@ -19,10 +19,17 @@ const (
 // stands in canaries may stand in no refusal, and nowhere when an entry is printed.
 func readFrom(t testing.TB, system, text string, key *importing.Fernet, canaries ...string) (list, notes []string, err error) {
 	t.Helper()
+	return readWithout(t, system, text, key, nil, canaries...)
+}
+
+// readWithout leaves methods out.
+func readWithout(t testing.TB, system, text string, key *importing.Fernet, leave []string, canaries ...string) (list, notes []string, err error) {
+	t.Helper()
 	r, err := importing.From(strings.NewReader(text), system, key)
 	if err != nil {
 		return nil, nil, err
 	}
+	r.LeaveOut(leave)
 	for e, err := range r.Users() {
 		if err != nil {
 			return list, r.Notes(), err
@@ -51,8 +58,23 @@ func shown(e *importing.Entry) string {
 	if e.TOTP != nil {
 		text += fmt.Sprintf(" %s %d/%d/%s", e.TOTP.Secret.Reveal(), e.TOTP.Digits, e.TOTP.Period, e.TOTP.Algorithm)
 	}
+	for _, m := range e.Methods {
+		text += " " + m.Name
+		if m.Key != "" {
+			text += ":" + m.Key
+		}
+	}
+	if e.Phone != "" {
+		text += " phone=" + e.Phone
+	}
+	if e.Primary != "" {
+		text += " first=" + e.Primary
+	}
 	for _, c := range e.RecoveryCodes {
 		text += " code=" + c.Reveal()
+	}
+	if e.Mailed {
+		text += " mailed"
 	}
 	for _, c := range e.RecoveryDigests {
 		text += " digest=" + c.Reveal()
@@ -149,15 +171,19 @@ func TestFastAPIRows(t *testing.T) {
 		t.Error(err)
 	}
 	same(t, "fastapi2fa", got, []string{
-		"line 1 bob|bob-1||Bob@example.com||" + bcryptHash + " JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP 6/30/SHA1 code=418908 code=000001",
+		"line 1 bob|bob-1||Bob@example.com||" + bcryptHash + " JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP 6/30/SHA1 code=418908 code=000001 mailed",
 		"line 2 bob|bob-2||bob@other.example||" + bcryptHash,
 		`line 3 user-3|user-3||a"b c@example.com||` + bcryptHash,
-		"line 4 user-4|user-4||user@example.com||" + bcryptHash,
+		"line 4 user-4|user-4||user@example.com||" + bcryptHash + " email code=123456 mailed",
 		"line 5 off|off-5||off@example.com||" + bcryptHash,
 		"line 6 refused not_hashed", "line 7 refused totp", "line 8 refused totp", "line 9 refused unknown_method", "line 10 refused malformed", "line 11 refused malformed",
 	})
-	if len(notes) != 1 || !strings.HasPrefix(notes[0], "1 user has codes by mail") {
+	if len(notes) != 0 {
 		t.Errorf("notes %q", notes)
+	}
+	got, notes, err = readWithout(t, importing.FastAPI2FA, text, fernet(t, pythonKey), []string{"email"})
+	if err != nil || len(notes) != 1 || !strings.HasPrefix(notes[0], "1 user has codes by mail") || got[3] != "line 4 user-4|user-4||user@example.com||"+bcryptHash {
+		t.Errorf("without mail: %q, %q, %v", got, notes, err)
 	}
 
 	// A wrong key ends it at the first seed, whatever stands before.
@@ -181,13 +207,13 @@ func trenchMethod(name, secret string, active int, codes string) string {
 
 func TestTrenchRows(t *testing.T) {
 	app := func(codes string) string {
-		return "[" + trenchMethod("app", "JBSWY3DPEHPK3PXP", 1, codes) + "," + trenchMethod("email", "ABCDEFGHIJKLMNOP", 1, "canary$1") + "]"
+		return "[" + trenchMethod("app", "JBSWY3DPEHPK3PXP", 1, codes) + "," + strings.Replace(trenchMethod("email", "ABCDEFGHIJKLMNOP", 1, ""), `"is_primary":1`, `"is_primary":0`, 1) + "]"
 	}
 	text := trenchRow("alice", djangoHash, app(djangoHash+"|"+djangoHash)) +
 		trenchRow("old", djangoHash, app(djangoHash+",abcdefABCDEF,")) +
 		trenchRow("set", "!", app("{'"+djangoHash+"', 'aB3'}")) +
 		trenchRow("argon", argonHash, app(argonHash)) +
-		trenchRow("mail", djangoHash, "["+trenchMethod("sms_api", "ABCDEFGHIJKLMNOP", 1, "")+","+trenchMethod("Canary", "ABCDEFGHIJKLMNOP", 1, "")+","+trenchMethod("app", "JBSW", 0, "")+"]") +
+		strings.Replace(trenchRow("mail", djangoHash, "["+trenchMethod("sms_api", "ABCDEFGHIJKLMNOP", 1, "abcABC")+","+trenchMethod("pager", "ABCDEFGHIJKLMNOP", 1, "defDEF")+","+trenchMethod("app", "JBSW", 0, "")+"]"), `"email"`, `"phone_number":"+41791234589","email"`, 1) +
 		trenchRow("none", djangoHash, "null") +
 		strings.Replace(trenchRow("off", djangoHash, "[]"), `"is_active":1`, `"is_active":false`, 1) +
 		trenchRow("plain", "canary", "[]") +
@@ -195,24 +221,48 @@ func TestTrenchRows(t *testing.T) {
 		trenchRow("hash", djangoHash, app("sha1$canary$1234")) +
 		trenchRow("cost", djangoHash, app("pbkdf2_sha256$999999999999$canary$VNdX9QXABUN0yU2u964icF4sZX2GWdz+A55919AY2uM=")) +
 		trenchRow("kind", djangoHash, `"canary"`) +
-		`{"id":1,"username":"x","password":"!","methods":[]}`
-	got, notes, err := readFrom(t, importing.Trench, text, nil, "canary", "JBSW", "VNdX9", "abcdefABC")
-	if err != nil {
-		t.Error(err)
+		`{"id":1,"username":"x","password":"!","methods":[]}` + "\n" +
+		trenchRow("keyed", djangoHash, "["+trenchMethod("yubi", "ccccccbcgujh", 1, "")+"]") +
+		trenchRow("phones", djangoHash, "["+trenchMethod("sms_twilio", "ABCDEFGHIJKLMNOP", 1, "")+","+trenchMethod("sms_aws", "ABCDEFGHIJKLMNOP", 1, "")+"]") +
+		trenchRow("mails", djangoHash, "["+trenchMethod("email", "ABCDEFGHIJKLMNOP", 1, "")+","+trenchMethod("email", "ABCDEFGHIJKLMNOP", 1, "")+"]") +
+		trenchRow("own", djangoHash, "["+trenchMethod("Canary", "ABCDEFGHIJKLMNOP", 1, "")+"]")
+	canaries := []string{"canary", "Canary", "JBSW", "VNdX9", "abcdefABC"}
+	got, notes, err := readFrom(t, importing.Trench, text, nil, canaries...)
+	if err != nil || len(notes) != 0 {
+		t.Error(err, notes)
 	}
 	who := func(name, hash string) string {
 		return name + "|||" + name + "@example.com|Al Ice|" + hash + " disabled=false"
 	}
 	const totp = " JBSWY3DPEHPK3PXP 6/30/SHA1"
-	same(t, "trench", got, []string{
-		"line 1 " + who("alice", djangoHash) + totp + " digest=" + djangoHash + " digest=" + djangoHash,
-		"line 2 " + who("old", djangoHash) + totp + " code=abcdefABCDEF digest=" + djangoHash,
-		"line 3 " + who("set", "") + totp + " code=aB3 digest=" + djangoHash,
-		"line 4 " + who("argon", argonHash) + totp + " digest=" + argonHash,
-		"line 5 " + who("mail", djangoHash), "line 6 " + who("none", djangoHash), "line 7 " + strings.Replace(who("off", djangoHash), "=false", "=true", 1),
-		"line 8 refused not_hashed", "line 9 refused totp", "line 10 refused recovery_code", "line 11 refused recovery_code", "line 12 refused malformed", "line 13 refused malformed",
-	})
-	want := []string{"4 users have the method email, ", "1 user has the method of the project's own, ", "1 user has the method sms_api, ", "1 user has no other method"}
+	refused := []string{"line 8 refused not_hashed", "line 9 refused totp", "line 10 refused recovery_code", "line 11 refused recovery_code", "line 12 refused malformed", "line 13 refused malformed"}
+	same(t, "trench", got, append(append([]string{
+		"line 1 " + who("alice", djangoHash) + totp + " email first=totp digest=" + djangoHash + " digest=" + djangoHash,
+		"line 2 " + who("old", djangoHash) + totp + " email first=totp code=abcdefABCDEF digest=" + djangoHash,
+		"line 3 " + who("set", "") + totp + " email first=totp code=aB3 digest=" + djangoHash,
+		"line 4 " + who("argon", argonHash) + totp + " email first=totp digest=" + argonHash,
+		"line 5 " + who("mail", djangoHash) + " sms pager phone=+41791234589 first=pager code=abcABC code=defDEF",
+		"line 6 " + who("none", djangoHash), "line 7 " + strings.Replace(who("off", djangoHash), "=false", "=true", 1),
+	}, refused...),
+		"line 14 "+who("keyed", djangoHash)+" yubikey:ccccccbcgujh first=yubikey",
+		"line 15 "+who("phones", djangoHash)+" sms first=sms",
+		"line 16 refused method", "line 17 refused unknown_method"))
+
+	got, notes, err = readWithout(t, importing.Trench, text, nil, importing.LeftOut(), canaries...)
+	if err != nil {
+		t.Error(err)
+	}
+	same(t, "trench, the app alone", got, append(append([]string{
+		"line 1 " + who("alice", djangoHash) + totp + " first=totp digest=" + djangoHash + " digest=" + djangoHash,
+		"line 2 " + who("old", djangoHash) + totp + " first=totp code=abcdefABCDEF digest=" + djangoHash,
+		"line 3 " + who("set", "") + totp + " first=totp code=aB3 digest=" + djangoHash,
+		"line 4 " + who("argon", argonHash) + totp + " first=totp digest=" + argonHash,
+		"line 5 " + who("mail", djangoHash) + " phone=+41791234589",
+		"line 6 " + who("none", djangoHash), "line 7 " + strings.Replace(who("off", djangoHash), "=false", "=true", 1),
+	}, refused...),
+		"line 14 "+who("keyed", djangoHash), "line 15 "+who("phones", djangoHash), "line 16 "+who("mails", djangoHash), "line 17 "+who("own", djangoHash)))
+	want := []string{"5 users have the method email: ", "2 users have the method of the project's own: ", "1 user has the method sms_api: ", "1 user has the method sms_aws: ",
+		"1 user has the method sms_twilio: ", "1 user has the method yubi: ", "5 users have no other method"}
 	if len(notes) != len(want) {
 		t.Fatalf("notes %q", notes)
 	}

@@ -58,7 +58,6 @@ func TestLoginThroughBothDoors(t *testing.T) {
 	ephemeral := p.halfway().text("ephemeral_token")
 	w.stranger().send("POST", "/login/challenge", map[string]any{"ephemeral_token": ephemeral, "method": "totp"}).want(409, "no_sending_method")
 	w.stranger().send("POST", "/login/challenge", map[string]any{"ephemeral_token": "spe_x", "method": "totp"}).want(401, "denied")
-	w.stranger().send("POST", "/login/code", map[string]any{"ephemeral_token": ephemeral, "code": p.code(), "trust_device": true}).want(422, "invalid")
 	w.stranger().send("POST", "/login/code", map[string]any{"ephemeral_token": ephemeral, "code": p.codes[1], "method": "recovery_code"}).want(422, "invalid")
 }
 

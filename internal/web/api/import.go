@@ -20,6 +20,12 @@ type ImportTOTP struct {
 	Algorithm string `json:"algorithm,omitempty" doc:"SHA1, the default, SHA256 or SHA512."`
 }
 
+// ImportMethod is a method without a seed that a user has already, active at once.
+type ImportMethod struct {
+	Method string `json:"method" doc:"email or sms, whose codes go to the address or number of this user; yubikey; or an own method's name."`
+	Key    string `json:"key,omitempty" doc:"Of a YubiKey: its public identity, the characters before the last 32 that it types."`
+}
+
 // ImportUser is a user who comes from elsewhere. Its fields have no bounds in
 // the description: one that is out of bounds is the refusal of its user alone.
 type ImportUser struct {
@@ -34,9 +40,13 @@ type ImportUser struct {
 	PasswordHash string      `json:"password_hash,omitempty" doc:"As another program stored it. This or password."`
 	Password     string      `json:"password,omitempty" doc:"In clear: judged and hashed here. This or password_hash."`
 	TOTP         *ImportTOTP `json:"totp,omitempty"`
-	// Of the authenticator: at most 100 in sum.
-	RecoveryCodes   []string `json:"recovery_codes,omitempty" doc:"Recovery codes in clear that are still good. With totp alone."`
-	RecoveryDigests []string `json:"recovery_digests,omitempty" doc:"Recovery codes hashed like passwords. With totp alone."`
+	// Others than the authenticator, each once.
+	Methods []ImportMethod `json:"methods,omitempty" doc:"Second factors beside totp. The realm must offer them."`
+	Primary string         `json:"primary,omitempty" doc:"The method that is asked for first; default totp, else the first of methods."`
+	// Beside a second factor: at most 100 in sum.
+	RecoveryCodes   []string `json:"recovery_codes,omitempty" doc:"Recovery codes in clear that are still good. With totp or methods alone."`
+	RecoveryDigests []string `json:"recovery_digests,omitempty" doc:"Recovery codes hashed like passwords. With totp or methods alone."`
+	RecoveryMailed  bool     `json:"recovery_mailed,omitempty" doc:"They went out by mail: they are no proof where a password is reset by mail."`
 }
 
 // importInput is a batch. 200 users are some 1,400 records: far from what one
@@ -65,7 +75,7 @@ type importOutput struct {
 // newcomer is a user of an import between its steps.
 type newcomer struct {
 	account.Imported
-	totp    *factor.Brought
+	brought *factor.Brought
 	refused *ImportResult
 }
 
@@ -129,10 +139,11 @@ func (a *API) importOne(tx store.Tx, c *caller, n *newcomer, update bool) (Impor
 	if n.refused != nil {
 		return *n.refused, nil
 	}
-	if n.totp != nil {
-		if err := a.Factors.Offers(tx, n.Ref.Realm, factor.TOTP); err != nil {
-			return refusedFor(err)
+	if refused, err := a.offered(tx, n); err != nil || refused != nil {
+		if refused == nil {
+			refused = &ImportResult{}
 		}
+		return *refused, err
 	}
 	u, outcome, err := a.Directory.Import(tx, c.actor(), n.Imported, update)
 	switch {
@@ -143,12 +154,38 @@ func (a *API) importOne(tx store.Tx, c *caller, n *newcomer, update bool) (Impor
 	case outcome == account.Existed:
 		return ImportResult{Status: "exists"}, nil
 	}
-	if n.totp != nil {
-		if err := a.Factors.Bring(tx, c.actor(), u.ID, *n.totp); err != nil {
+	if n.brought != nil {
+		if err := a.Factors.Bring(tx, c.actor(), u.ID, *n.brought); err != nil {
 			return ImportResult{}, err
 		}
 	}
 	return ImportResult{Status: "created"}, nil
+}
+
+// offered refuses a user whose realm does not offer what they bring. Left out it would
+// be a user with the password alone.
+func (a *API) offered(tx store.Tx, n *newcomer) (*ImportResult, error) {
+	if n.brought == nil {
+		return nil, nil
+	}
+	var names []factor.Name
+	if len(n.brought.Seed.Reveal()) > 0 {
+		names = append(names, factor.TOTP)
+	}
+	for _, m := range n.brought.Methods {
+		names = append(names, m.Name)
+	}
+	for _, name := range names {
+		err := a.Factors.Offers(tx, n.Ref.Realm, name)
+		if errors.Is(err, factor.ErrUnknownMethod) && name != factor.TOTP {
+			return refusedWith("unknown_method", "the realm does not offer the method "+string(name)+", or nothing here sends its codes"), nil
+		}
+		if err != nil {
+			r, err := refusedFor(err)
+			return &r, err
+		}
+	}
+	return nil, nil
 }
 
 func refusedWith(code, message string) *ImportResult {
@@ -175,7 +212,7 @@ func refusedFor(err error) (ImportResult, error) {
 func judged(in *ImportUser) newcomer {
 	n := newcomer{Imported: account.Imported{
 		Ref: principal.Ref{Name: in.Name, Realm: in.Realm}, Email: in.Email, Unconfirmed: in.Unconfirmed, FullName: in.FullName, Phone: in.Phone,
-		Groups: in.Groups, Disabled: in.Disabled, PasswordHash: in.PasswordHash, Factor: in.TOTP != nil,
+		Groups: in.Groups, Disabled: in.Disabled, PasswordHash: in.PasswordHash, Factor: in.TOTP != nil || len(in.Methods) > 0,
 	}}
 	if n.refused = misnamed(&n.Imported); n.refused != nil {
 		return n
@@ -189,7 +226,7 @@ func judged(in *ImportUser) newcomer {
 		}
 	}
 	if n.refused == nil {
-		n.totp, n.refused = in.brought()
+		n.brought, n.refused = in.brought()
 	}
 	return n
 }
@@ -223,23 +260,54 @@ func (a *API) nameOne(tx store.Tx, ref *principal.Ref, refused **ImportResult) e
 	return nil
 }
 
-// brought is the authenticator with its recovery codes; nil: there is none.
+// brought are the second factors with their recovery codes; nil: there is none.
 func (u *ImportUser) brought() (*factor.Brought, *ImportResult) {
-	if u.TOTP == nil {
-		if len(u.RecoveryCodes)+len(u.RecoveryDigests) > 0 {
-			return nil, refusedWith("recovery_code", "recovery codes come with an authenticator (totp)")
+	if u.TOTP == nil && len(u.Methods) == 0 {
+		switch {
+		case len(u.RecoveryCodes)+len(u.RecoveryDigests) > 0:
+			return nil, refusedWith("recovery_code", "recovery codes come with an authenticator (totp) or another second factor (methods)")
+		case u.Primary != "":
+			return nil, refusedWith("method", "primary names a second factor, and there is none")
 		}
 		return nil, nil
 	}
-	b, refused := u.TOTP.brought()
-	if refused != nil {
+	b := &factor.Brought{}
+	if u.TOTP != nil {
+		var refused *ImportResult
+		if b, refused = u.TOTP.brought(); refused != nil {
+			return nil, refused
+		}
+	}
+	if refused := u.methods(b); refused != nil {
 		return nil, refused
 	}
-	b.RecoveryCodes, b.RecoveryDigests = u.RecoveryCodes, u.RecoveryDigests
+	b.RecoveryCodes, b.RecoveryDigests, b.Mailed = u.RecoveryCodes, u.RecoveryDigests, u.RecoveryMailed
 	if err := b.Validate(); err != nil {
 		return nil, refusedWith("recovery_code", err.Error())
 	}
 	return b, nil
+}
+
+// methods adds those that have no seed.
+func (u *ImportUser) methods(b *factor.Brought) *ImportResult {
+	for _, m := range u.Methods {
+		switch {
+		case m.Method == string(factor.Email) && u.Email == "":
+			return refusedWith("no_target", "codes by mail need an address, and there is none")
+		case m.Method == string(factor.SMS) && u.Phone == "":
+			return refusedWith("no_target", "codes by SMS need a number, and there is none")
+		}
+		b.Methods = append(b.Methods, factor.BroughtMethod{Name: factor.Name(m.Method), Key: m.Key})
+	}
+	b.Primary = factor.Name(u.Primary)
+	if err := b.Validate(); err != nil {
+		code := "method"
+		if len(u.Methods) == 0 && u.Primary == "" { // the seed's own mistake
+			code = "recovery_code"
+		}
+		return refusedWith(code, err.Error())
+	}
+	return nil
 }
 
 // misnamed makes the names canonical, or says which cannot be one.

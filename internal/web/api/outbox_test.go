@@ -35,7 +35,9 @@ func TestOutboxIsShownWithoutTextsToWhomItConcerns(t *testing.T) {
 	w.post("users", "836492")
 	w.post("single", "836493")
 	admin, root := w.admin(), w.member("root@admin").visit()
-	dead := func() []map[string]any { return items(admin.send("GET", "/outbox?state=dead", nil).want(200), "messages") }
+	dead := func() []map[string]any {
+		return items(admin.send("GET", "/outbox?state=dead", nil).want(200), "messages")
+	}
 	for end := time.Now().Add(20 * time.Second); len(dead()) < 2; {
 		if time.Now().After(end) {
 			t.Fatal("the messages were not refused")

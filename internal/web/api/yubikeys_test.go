@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-auth/sallyport/internal/account"
-	"github.com/sallyport-auth/sallyport/internal/yubico/yubicotest"
+	"github.com/sallyport-auth/sallyport/internal/factor/yubico/yubicotest"
 )
 
 // A key whose secret is registered here opens the second door without anybody's servers.

@@ -98,7 +98,8 @@ func (h *Handler) sign(o *original, d *guard.Decision) (string, error) {
 // is everything that is not a person waiting for a page.
 func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, k kind, site *web.LoginSite, o *original, req *guard.Request, d *guard.Decision) {
 	header := w.Header()
-	header.Set("Location", site.Location(r.Header, o.scheme, web.OwnOrigin(o.scheme, o.host), o.uri, o.tighten, h.o.Clock()))
+	location := site.Location(r.Header, o.scheme, web.OwnOrigin(o.scheme, o.host), o.uri, o.tighten, h.o.Clock())
+	header.Set("Location", web.WithUnsent(location, o.method))
 	if req.Navigation && !d.BadProof && k != authRequest {
 		status := http.StatusFound
 		if web.Unsafe(o.method) {

@@ -54,7 +54,7 @@ func accountPage(x *exchange) error {
 			b.HasTOTP, b.TOTP = true, x.p.say("account.totp-at", x.p.moment(m.AddedAt))
 		}
 	}
-	notices := map[string]string{"password": "password.changed", "totp": "totp.changed"}
+	notices := map[string]string{"password": "password.changed", "totp": "totp.changed", "passkey": "passkey.changed"}
 	v := view{Title: x.p.say("account.title"), Body: b}
 	if key, ok := notices[x.query["m"]]; ok {
 		v.Notice = x.p.say(key)

@@ -26,7 +26,8 @@ type enrollForm struct {
 	Key                     string       // proof that the code was typed on our page
 	Algorithm               string
 	Digits, Period          int
-	Back                    bool // to the account
+	Back                    bool   // to the account
+	Choice                  string // link to the other methods; "": there are none
 }
 
 // newEnrollForm fills in what is to be scanned.
@@ -78,7 +79,7 @@ func qrPicture(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if e == nil || e.Active {
+	if e == nil || e.Active || e.Method != factor.TOTP {
 		return errNothingPending
 	}
 	if !hmac.Equal([]byte(x.query["k"]), []byte(x.p.pictureKey(e))) {
@@ -131,6 +132,9 @@ func (x *exchange) pending() (e *factor.Enrollment, err error) {
 // first look and stays the same until it is confirmed.
 func enrollPage(x *exchange) error {
 	e := x.state.Enrollment
+	if e == nil && enrollAt(x.state.Others) != "/sallyport/enroll/totp" || e != nil && e.Method != factor.TOTP {
+		return x.see(halfwayAt("/sallyport/enroll/", x.id, nil)) // chosen there, by a form
+	}
 	if e == nil {
 		if x.r.Method == http.MethodHead {
 			return x.plain(http.StatusOK, "")
@@ -147,13 +151,14 @@ func (x *exchange) enrollView(status int, e *factor.Enrollment, alert string) er
 	x.leave()
 	f := x.newEnrollForm(e)
 	f.Name = x.state.Name + "@" + x.state.Realm
+	f.Choice = x.choiceLink()
 	f.About, f.Action, f.Way = x.p.say("enroll.forced"), "/sallyport/enroll/totp", x.way(x.state.Target)
 	return x.page(status, "enroll", view{Title: x.p.say("enroll.title"), Alert: alert, Body: f})
 }
 
 // enrollSubmit takes the first code.
 func enrollSubmit(x *exchange) error {
-	if x.state.Enrollment == nil {
+	if e := x.state.Enrollment; e == nil || e.Method != factor.TOTP {
 		return errNothingPending
 	}
 	retry := func() error {

@@ -19,12 +19,16 @@ const (
 // ignored; nothing is stored or shown before it was measured.
 func limit(name string) (most int, known bool) {
 	switch name {
+	case "credential":
+		return 8192, true // a passkey's answer: some 2000 characters
 	case "username":
 		return 320, true // 64 + @ + 255: the longest address
 	case "password", "new_password", "again":
 		return 1024, true // the hasher's own limit is lower or equal
 	case "rd", "redirect_uri", "url":
 		return 4096, true // guard.Targets' own limit
+	case "label":
+		return 512, true // 128 characters
 	case "rs":
 		return 256, true // a signature has 54 characters
 	case "recovery_code", "token":
@@ -33,7 +37,9 @@ func limit(name string) (most int, known bool) {
 		return 64, true
 	case "l", "m", "fresh":
 		return 32, true
-	case "remember", "factors", "trust":
+	case "way", "sent":
+		return 64, true // the name of a method
+	case "remember", "factors", "trust", "unsent":
 		return 8, true
 	}
 	return 0, false

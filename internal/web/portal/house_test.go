@@ -72,7 +72,11 @@ func build(t *testing.T, p plan) *house {
 	events := audit.New(audit.Options{Logger: slog.New(slog.DiscardHandler)})
 	h.directory = account.New(account.Options{Audit: events, Realms: p.realms})
 	must(t, h.directory.EnsureReserved(t.Context(), h.store))
-	h.factors = factor.New(factor.Options{Directory: h.directory, Audit: events, Derive: h.store.Derive})
+	keys := &factor.Passkeys{RPID: "localhost", Name: "Test", Origins: []string{"http://localhost"}}
+	if p.domain {
+		keys = &factor.Passkeys{RPID: "auth.example.com", Name: "Test", Origins: []string{"https://auth.example.com"}}
+	}
+	h.factors = factor.New(factor.Options{Directory: h.directory, Audit: events, Derive: h.store.Derive, Passkeys: keys})
 	var err error
 	h.sessions, err = session.New(session.Options{Store: h.store, Derive: h.store.Derive, Directory: h.directory,
 		Audit: events, Clock: h.clock.Now})

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/session"
@@ -23,6 +24,8 @@ type loginForm struct {
 	Tighten        map[string]string // as it came, to come back with the form
 	Name           string
 	Remember       bool
+	Unsent         bool   // a form was on its way when this was asked for
+	Passkey        string // where a passkey signs in; "": not offered
 }
 
 // strayed is where a login goes whose target was refused: the start page,
@@ -181,7 +184,11 @@ func (x *exchange) first(status int, v view, f loginForm) error {
 			}
 		}
 	}
+	f.Unsent, v.Notice = x.unsent(), x.unsentNotice(v.Notice)
 	f.Host, f.Way = x.siteOf(f.Target), x.way(f.Target)
+	if x.p.factors.Available(factor.Passkey) {
+		f.Passkey = passkeyLogin(f)
+	}
 	if v.Title == "" {
 		v.Title = x.p.say("login.title")
 	}
@@ -239,12 +246,27 @@ func (x *exchange) advance(next *login.Next) error {
 		return x.arrive(next)
 	case login.SecondFactor:
 		id := x.begin(next.Ephemeral.Reveal(), next.ExpiresIn)
-		return x.see(at("/sallyport/login/code", "l", id))
+		return x.see(x.doorAt(id, next))
 	case login.Enroll:
 		id := x.begin(next.Ephemeral.Reveal(), next.ExpiresIn)
-		return x.see(at("/sallyport/enroll/totp", "l", id))
+		return x.see(at(enrollAt(next.Others), "l", id))
 	}
 	return errors.New("a door led nowhere")
+}
+
+// doorAt is the second door of a login that has just come to it.
+func (x *exchange) doorAt(id string, next *login.Next) string {
+	words := map[string]string{}
+	if next.Sent != "" {
+		words["sent"] = string(next.Method)
+	}
+	if x.unsent() {
+		words[web.UnsentParam] = web.Unsent
+	}
+	if next.Method == factor.Passkey {
+		return halfwayAt("/sallyport/login/passkey-code", id, words)
+	}
+	return halfwayAt("/sallyport/login/code", id, words)
 }
 
 // arrive ends a login: the session's cookies replace whatever the browser

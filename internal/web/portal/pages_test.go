@@ -113,6 +113,8 @@ func TestEveryPageIsWholeAndAccessible(t *testing.T) {
 	}
 }
 
+var ownScript = regexp.MustCompile(`<script src="/sallyport/static/[\w-]+/passkey\.js" defer></script>`)
+
 // problems lists what is wrong with a page's markup.
 func problems(t *testing.T, p *page) []string {
 	t.Helper()
@@ -186,7 +188,13 @@ func problems(t *testing.T, p *page) []string {
 			found = append(found, "not one "+one)
 		}
 	}
+	// A passkey needs a script: the one of ours, by its address, on a page that has no field
+	// to fill in.
+	asks := strings.Contains(p.Body, `<form id="passkey"`) && count["script"] == 1 && ownScript.MatchString(p.Body)
 	for _, none := range []string{"script", "style", "iframe", "object", "embed", "base"} {
+		if none == "script" && asks {
+			continue
+		}
 		if count[none] != 0 {
 			found = append(found, "a "+none)
 		}
@@ -212,7 +220,7 @@ func problems(t *testing.T, p *page) []string {
 			found = append(found, "input "+in["name"]+" is not tied to the alert")
 		}
 	}
-	if ids["alert"] == 1 && tied == 0 {
+	if ids["alert"] == 1 && tied == 0 && !asks {
 		found = append(found, "no field is tied to the alert")
 	}
 	slices.Sort(found)

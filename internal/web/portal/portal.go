@@ -100,10 +100,10 @@ type Portal struct {
 	clock     func() time.Time
 	logger    *slog.Logger
 
-	texts       map[string]string
-	templates   *template.Template
-	style, icon asset
-	table       []route
+	texts               map[string]string
+	templates           *template.Template
+	style, icon, script asset
+	table               []route
 }
 
 // New reads the templates and builds the table of routes.

@@ -18,7 +18,7 @@ import (
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-//go:embed static/style.css static/icon.svg
+//go:embed static/style.css static/icon.svg static/passkey.js
 var staticFiles embed.FS
 
 // view is what a template sees: what all pages have, and Body, which is the
@@ -81,6 +81,11 @@ func (p *Portal) readAssets(logo []byte) error {
 	} else if kind, err = LogoKind(logo); err != nil {
 		return fmt.Errorf("logo: %w", err)
 	}
+	script, err := fs.ReadFile(staticFiles, "static/passkey.js")
+	if err != nil {
+		return fmt.Errorf("read embedded script: %w", err)
+	}
+	p.script = newAsset("passkey.js", "text/javascript; charset=utf-8", script)
 	p.style = newAsset("style.css", "text/css; charset=utf-8", style)
 	p.icon = newAsset("logo", kind, logo)
 	return nil

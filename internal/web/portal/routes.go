@@ -59,8 +59,14 @@ func (p *Portal) routes() []route {
 		{path: "/sallyport/setup/code", get: setupCodePage, getBy: settingUp, post: setupFinish, postBy: settingUp},
 		{path: "/sallyport/login", get: loginPage, getBy: anyone, post: loginSubmit, postBy: anyone},
 		{path: "/sallyport/login/code", get: codePage, getBy: halfway, post: codeSubmit, postBy: halfway},
+		{path: "/sallyport/login/challenge", post: challengeSubmit, postBy: halfway},
+		{path: "/sallyport/login/passkey", get: passkeyLoginPage, getBy: anyone, post: passkeyLoginSubmit, postBy: anyone},
+		{path: "/sallyport/login/passkey-code", get: passkeyPage, getBy: halfway, post: passkeySubmit, postBy: halfway},
 		{path: "/sallyport/login/recovery", get: recoveryPage, getBy: halfway, post: recoverySubmit, postBy: halfway},
+		{path: "/sallyport/enroll/", get: choosePage, getBy: enrolling, post: chooseSubmit, postBy: enrolling},
+		{path: "/sallyport/enroll/code", get: enrollCodePage, getBy: enrolling, post: enrollCodeSubmit, postBy: enrolling},
 		{path: "/sallyport/enroll/totp", get: enrollPage, getBy: enrolling, post: enrollSubmit, postBy: enrolling},
+		{path: "/sallyport/enroll/passkey", get: enrollPasskeyPage, getBy: enrolling, post: enrollPasskeySubmit, postBy: enrolling},
 		{path: "/sallyport/enroll/qr.png", form: picture, get: qrPicture, getBy: anyone},
 		{path: "/sallyport/recovery-codes.txt", post: codesFile, postBy: signedIn, many: "recovery_code"},
 		{path: "/sallyport/logout", get: logoutPage, getBy: anyone, post: logoutSubmit, postBy: anyone, guarded: true},
@@ -69,6 +75,8 @@ func (p *Portal) routes() []route {
 		{path: "/sallyport/account/password", get: passwordPage, getBy: signedIn, post: passwordSubmit, postBy: signedIn},
 		{path: "/sallyport/account/totp", get: totpPage, getBy: signedIn, post: totpBegin, postBy: signedIn},
 		{path: "/sallyport/account/totp/confirm", get: totpConfirmPage, getBy: signedIn, post: totpConfirm, postBy: signedIn},
+		{path: "/sallyport/account/passkey", get: newPasskeyPage, getBy: signedIn, post: newPasskeyBegin, postBy: signedIn},
+		{path: "/sallyport/account/passkey/confirm", post: newPasskeyConfirm, postBy: signedIn},
 		{path: "/sallyport/account/recovery-codes", get: newCodesPage, getBy: signedIn, post: newCodesSubmit, postBy: signedIn},
 		{path: "/sallyport/account/sessions", get: sessionsPage, getBy: signedIn, post: sessionEnd, postBy: signedIn},
 		{path: "/sallyport/account/sessions/end-others", post: sessionsEndOthers, postBy: signedIn},
@@ -78,7 +86,7 @@ func (p *Portal) routes() []route {
 		{path: "/sallyport/readyz", form: machine, get: readyz, getBy: anyone, guarded: true},
 		{path: "/sallyport/jwks.json", form: machine, get: jwks, getBy: anyone},
 	}
-	for _, a := range []asset{p.style, p.icon} {
+	for _, a := range []asset{p.style, p.icon, p.script} {
 		table = append(table, route{path: a.path, form: machine, get: a.serve, getBy: anyone, guarded: true})
 	}
 	return table

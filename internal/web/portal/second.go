@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,43 +14,53 @@ import (
 type secondForm struct {
 	ID, Name string
 	Way      way
-	Recovery bool
+	Carry    map[string]string // words for the form (challenge.go)
+	Code     string            // link to the page that asks for a code
+	Recovery string            // link to the page that asks for a recovery code; "": there are none left
+	Passkey  bool
 	TrustFor string // in words; "": trusted browsers are not offered
 	Trust    bool   // asked for with the code that was wrong
 }
 
-// secondView renders one of the second door's pages.
-func (x *exchange) secondView(status int, page, title, alert string) error {
-	x.leave()
-	return x.page(status, page, view{Title: x.p.say(title), Alert: alert, Body: secondForm{
+func (x *exchange) secondForm() secondForm {
+	f := secondForm{
 		ID: x.id, Name: x.state.Name + "@" + x.state.Realm, Way: x.way(x.state.Target),
-		Recovery: slices.Contains(x.state.Others, factor.RecoveryCode), TrustFor: x.trustFor(), Trust: x.form["trust"] != "",
-	}})
+		Carry: x.carried(x.asked()), TrustFor: x.trustFor(), Trust: x.form["trust"] != "",
+		Passkey: x.state.Method == factor.Passkey || slices.Contains(x.state.Others, factor.Passkey),
+	}
+	if len(x.methods()) > 0 {
+		f.Code = halfwayAt("/sallyport/login/code", x.id, f.Carry)
+	}
+	if slices.Contains(x.state.Others, factor.RecoveryCode) {
+		f.Recovery = halfwayAt("/sallyport/login/recovery", x.id, f.Carry)
+	}
+	return f
 }
 
-func codePage(x *exchange) error {
-	return x.secondView(http.StatusOK, "code", "second.title", "")
-}
+func codePage(x *exchange) error { return x.codeView(http.StatusOK, "", "") }
 
-func recoveryPage(x *exchange) error {
-	return x.secondView(http.StatusOK, "recovery", "recovery.title", "")
+func recoveryPage(x *exchange) error { return x.recoveryView(http.StatusOK, "") }
+
+func (x *exchange) recoveryView(status int, alert string) error {
+	x.leave()
+	return x.page(status, "recovery", view{Title: x.p.say("recovery.title"), Alert: alert, Notice: x.unsentNotice(""), Body: x.secondForm()})
 }
 
 func codeSubmit(x *exchange) error {
-	retry := func() error {
-		return x.secondView(http.StatusUnauthorized, "code", "second.title", x.p.say("second.denied"))
-	}
+	method := x.asked()
+	retry := func() error { return x.codeView(http.StatusUnauthorized, x.refusedCode(method), "") }
 	if x.form["code"] == "" {
 		return retry()
 	}
-	next, err := x.p.doors.Code(x.context(), x.second(x.form["code"], x.state.Method))
+	next, err := x.p.doors.Code(x.context(), x.second(x.form["code"], method))
+	if errors.Is(err, factor.ErrUnchecked) {
+		return x.codeView(http.StatusServiceUnavailable, x.p.say("second.unchecked"), "")
+	}
 	return x.settle(next, err, retry)
 }
 
 func recoverySubmit(x *exchange) error {
-	retry := func() error {
-		return x.secondView(http.StatusUnauthorized, "recovery", "recovery.title", x.p.say("recovery.denied"))
-	}
+	retry := func() error { return x.recoveryView(http.StatusUnauthorized, x.p.say("recovery.denied")) }
 	if x.form["recovery_code"] == "" {
 		return retry()
 	}

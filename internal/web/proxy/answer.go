@@ -51,7 +51,8 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, req *guard.R
 	if site.Portal != "" {
 		origin = web.OwnOrigin(req.Scheme, req.Host)
 	}
-	header.Set("Location", site.Location(r.Header, req.Scheme, origin, original, demand, h.o.Clock()))
+	location := site.Location(r.Header, req.Scheme, origin, original, demand, h.o.Clock())
+	header.Set("Location", web.WithUnsent(location, r.Method))
 	if req.Navigation && !d.BadProof {
 		status := http.StatusFound
 		if web.Unsafe(r.Method) {

@@ -381,7 +381,7 @@ func TestChallenge(t *testing.T) {
 		status         int
 		location       string
 	}{
-		{"GET", "/x?y=z&a=b", 302, "/sallyport/login?rd=%2Fx%3Fy%3Dz%26a%3Db"}, {"POST", "/x", 303, "/sallyport/login?rd=%2Fx"}, {"GET", "//evil.test", 302, "/sallyport/login"}, {"GET", `/\evil.test`, 302, "/sallyport/login"},
+		{"GET", "/x?y=z&a=b", 302, "/sallyport/login?rd=%2Fx%3Fy%3Dz%26a%3Db"}, {"POST", "/x", 303, "/sallyport/login?rd=%2Fx&unsent=yes"}, {"GET", "//evil.test", 302, "/sallyport/login"}, {"GET", `/\evil.test`, 302, "/sallyport/login"},
 	} {
 		res, _ := h.ask(t, c.method, c.target, "app.example", "", "Accept: text/html", "Content-Length: 0")
 		if res.StatusCode != c.status || res.Header.Get("Location") != c.location || res.Header.Get("Cache-Control") != "no-store" {

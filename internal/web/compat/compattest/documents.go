@@ -216,7 +216,7 @@ func (s Server) fastapi() {
 			"\",\n\"tfa_enabled\": true,\n\"full_name\": \"string\",\n\"password\": \"" + words + "\",\n\"device\": {\n    \"device_type\": \"" + device + "\"\n}\n}' --output " + to
 	}
 	picture := filepath.Join(s.TempDir(), "my_qrcode.png")
-	if _, status := s.curl(signup("mail@example.com", "email", picture)); status != "400" { // no mail is sent in this version
+	if _, status := s.curl(signup("mail@example.com", "email", picture)); status != "400" { // nothing sends mail here
 		s.Errorf("fastapi_2fa: signup with codes by mail: %s", status)
 	}
 	if _, status := s.curl(signup("me@example.com", "code_generator", picture)); status != "200" {
@@ -268,7 +268,7 @@ func (s Server) fastapiLater(api string) {
 	if got := s.want("200", "curl -X 'GET' '"+api+"/users/users' -H 'accept: application/json'"); !strings.Contains(text(got, ""), "later@example.com") {
 		s.Errorf("fastapi_2fa: users: %v", got)
 	}
-	s.want("503", "curl -X 'GET' '"+api+"/tasks/test-celery' -H 'accept: application/json'") // no mail is sent in this version
+	s.want("503", "curl -X 'GET' '"+api+"/tasks/test-celery' -H 'accept: application/json'") // nothing sends mail here
 	if got := s.want("200", "curl -X 'GET' '"+api+"/tasks/taskstatus?task_id=none' -H 'accept: application/json'"); text(got, "state") != "PENDING" {
 		s.Errorf("fastapi_2fa: taskstatus: %v", got)
 	}
@@ -280,7 +280,7 @@ func (s Server) trench() {
 	auth := s.URL + "/auth"
 	login := "curl -X POST " + auth + "/login/ -d 'username=admin&password=" + strings.ReplaceAll(words, " ", "+") + "'"
 	token := " -H 'Authorization: JWT " + text(s.want("200", login), "token") + "'"
-	if _, status := s.curl("curl -X POST " + auth + "/email/activate/ -d 'method=email'" + token); status != "404" { // no mail is sent in this version
+	if _, status := s.curl("curl -X POST " + auth + "/email/activate/ -d 'method=email'" + token); status != "404" { // nothing sends mail here
 		s.Errorf("django-trench: activation of mail: %s", status)
 	}
 	link := text(s.want("200", "curl -X POST "+auth+"/app/activate/ -d 'method=app'"+token), "qr_link")

@@ -38,7 +38,8 @@ type World struct {
 	testing.TB
 	compat.Rooms
 	Time *storetest.Clock
-	Post *Post  // what is sent to people; nothing until it offers methods
+	Post *Post // what is sent to people; nothing until it offers methods
+	Keys *YubiKeys
 	URL  string // of the server, once Serve was called
 
 	mu  sync.Mutex
@@ -48,13 +49,13 @@ type World struct {
 // New builds a house with these realms, as a configuration would set them.
 func New(t testing.TB, realms map[string]account.Settings, capable ...string) *World {
 	t.Helper()
-	w := &World{TB: t, Time: storetest.NewClock(Start), Post: &Post{}}
+	w := &World{TB: t, Time: storetest.NewClock(Start), Post: &Post{}, Keys: &YubiKeys{}}
 	st := storetest.Open(t, w.Time.Now)
 	logger := slog.New(slog.NewJSONHandler(writer{w}, nil))
 	log := audit.New(audit.Options{Logger: logger, Clock: w.Time.Now})
 	dir := account.New(account.Options{Audit: log, Realms: realms, Capable: within(capable), Passwords: secret.PasswordPolicy{MinLength: 8}})
 	w.Must(dir.EnsureReserved(t.Context(), st))
-	factors := factor.New(factor.Options{Directory: dir, Audit: log, Derive: st.Derive, Sender: w.Post, Own: []factor.Name{Pager}})
+	factors := factor.New(factor.Options{Directory: dir, Audit: log, Derive: st.Derive, Sender: w.Post, Own: []factor.Name{Pager}, YubiKeys: w.Keys})
 	sessions, err := session.New(session.Options{Store: st, Derive: st.Derive, Directory: dir, Audit: log, Clock: w.Time.Now, Logger: logger})
 	w.Must(err)
 	t.Cleanup(func() { _ = sessions.Close() })

@@ -183,6 +183,33 @@ func TestSignupMailsBackupTokens(t *testing.T) {
 	h.want("enable_tfa", h.enable(h.pair(h.login("three@example.com", password), 200).Access, "email"), 400, noMail)
 }
 
+// Tokens that were mailed are noted as such: whoever reads the mailbox resets a password,
+// and must not pass with one of them. A set that an administrator makes is none of those.
+func TestMailedTokensAreNoted(t *testing.T) {
+	h, m := mailing(t)
+	h.byMail(m, "kim@example.com")
+	h.want("signup", h.signup(signupBody("two@example.com", "code_generator")), 200, "png")
+	m.off = true
+	h.want("signup without mail", h.signup(signupBody("three@example.com", "code_generator")), 200, "png")
+	h.Must(h.Store.Update(t.Context(), func(tx store.Tx) error {
+		two, err := h.Directory.ByAddressIn(tx, realm, "two@example.com")
+		h.Must(err)
+		_, err = h.Factors.NewRecoveryCodes(tx, account.Local(), two.ID)
+		return err
+	}))
+	for email, want := range map[string]bool{"kim@example.com": true, "two@example.com": false, "three@example.com": false} {
+		h.Must(h.Store.View(t.Context(), func(tx store.Tx) error {
+			u, err := h.Directory.ByAddressIn(tx, realm, email)
+			h.Must(err)
+			got, err := h.Factors.RecoveryMailed(tx, u.ID)
+			if got != want {
+				t.Errorf("%s: mailed %v", email, got)
+			}
+			return err
+		}))
+	}
+}
+
 // What fails to queue the tokens keeps the user out of the store: nobody has a device
 // whose tokens are lost.
 func TestTokensThatCannotBeQueuedUndoTheDevice(t *testing.T) {

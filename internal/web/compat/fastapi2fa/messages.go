@@ -55,7 +55,10 @@ func (x *exchange) handOver(tx store.Tx, u *account.User, codes []string) error 
 	if err := x.o.Throttle.Send(tx, throttle.Of(u.ID), origin); err != nil {
 		return err
 	}
-	return x.o.Messages.BackupTokens(tx, u, codes)
+	if err := x.o.Messages.BackupTokens(tx, u, codes); err != nil {
+		return err
+	}
+	return x.o.Factors.Mailed(tx, u.ID)
 }
 
 // deviceOptions are what makes a device that is active at once, as the original's were:

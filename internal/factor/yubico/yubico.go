@@ -6,9 +6,11 @@
 //
 // A server takes each one-time password once, so ask once, and use the answer at once.
 // Requests and answers are signed with the client's key; an answer counts only if it is
-// signed, and names the very one-time password and nonce that were asked about: an
-// answer to another question, a recorded one, or one of somebody between says nothing.
-// Source: "Validation Protocol Version 2.0", Yubico.
+// signed, and one that is good only if it names the very one-time password and nonce
+// that were asked about: an answer to another question, a recorded one, or one of
+// somebody between says nothing.
+// Source: "Validation Protocol Version 2.0", Yubico; where it is silent, what Yubico's
+// own server (yubikey-val) does.
 package yubico
 
 import (
@@ -23,12 +25,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sallyport-auth/sallyport/internal/otp"
 )
 
 // ErrRefused: a server says that the one-time password is not good, or was used.
@@ -43,10 +48,17 @@ const (
 	patience = 2 * time.Second
 	// deadline is how long all of them have.
 	deadline = 8 * time.Second
+	// syncSeconds is how long a server may wait for others of its cluster (parameter
+	// timeout): less than the deadline, or it takes a one-time password, and nobody
+	// hears of it.
+	syncSeconds = "5"
 	// maxAnswer bounds an answer, in bytes: real ones have some 300.
 	maxAnswer = 4 << 10
-	// maxOTP bounds what is asked about, in bytes.
-	maxOTP = 64
+	// maxPublic bounds the public identity, in letters: servers know no longer ones, and
+	// sign nothing when they say so.
+	maxPublic = 16
+	// maxClient bounds the client's number, in digits.
+	maxClient = 10
 )
 
 // Options of a Validator.
@@ -54,7 +66,9 @@ type Options struct {
 	ClientID string // required: digits
 	Key      string // required: the API key, in base64
 	// Servers are URLs of validation servers, asked one after the other until one
-	// answers; https, or http on loopback. None: DefaultServer.
+	// answers; https, or http on loopback. They are one cluster, which tells each other
+	// what was taken: two that do not would take a one-time password twice. None:
+	// DefaultServer.
 	Servers []string
 	// Sync is how many percent of a cluster must agree (parameter sl), 1 to 100.
 	// 0: what the server thinks right.
@@ -80,7 +94,7 @@ func New(o Options) (*Validator, error) {
 	if v.patience <= 0 {
 		v.patience = patience
 	}
-	if v.id == "" || strings.Trim(v.id, "0123456789") != "" || len(v.id) > 20 {
+	if strings.Trim(v.id, "0") == "" || strings.Trim(v.id, "0123456789") != "" || len(v.id) > maxClient {
 		return nil, errors.New("client_id is a number, such as 12345")
 	}
 	var err error
@@ -108,8 +122,10 @@ func New(o Options) (*Validator, error) {
 	}
 	if o.Transport == nil {
 		o.Transport = &http.Transport{
-			Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-			MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: maxAnswer,
+			Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, MaxResponseHeaderBytes: maxAnswer,
+			// A connection that is used again may be dead, and then net/http sends a GET
+			// once more: after the server took the one-time password, perhaps.
+			DisableKeepAlives: true,
 		}
 	}
 	v.client = &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -132,12 +148,18 @@ func server(text string) (*url.URL, error) {
 
 // Validate asks the servers, the next one as well as soon as one fails or is slow, and
 // takes the first answer that decides. Nil: the one-time password is good, and was never
-// asked about before.
-// Errors: ErrRefused; anything else means that no server decided.
-func (v *Validator) Validate(ctx context.Context, otp string) error {
-	if len(otp) < 32 || len(otp) > maxOTP || strings.Trim(strings.ToLower(otp), "cbdefghijklnrtuv") != "" {
+// asked about before. All get the same nonce, so a server that heard of the question
+// from another one says REPLAYED_REQUEST, which decides nothing: the other one does.
+// The text is read as otp.ParseYubiKey reads it; servers are asked about lower-case
+// letters alone, because they answer in them whatever the question was.
+// Errors: ErrRefused; anything else means that no server decided, and that the one-time
+// password may be taken all the same.
+func (v *Validator) Validate(ctx context.Context, text string) error {
+	typed, err := otp.ParseYubiKey(text)
+	if err != nil || len(typed.Public) > maxPublic {
 		return ErrRefused
 	}
+	text = typed.String()
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	nonce := newNonce()
@@ -147,7 +169,7 @@ func (v *Validator) Validate(ctx context.Context, otp string) error {
 		if asked < len(v.servers) {
 			u := v.servers[asked]
 			asked, open = asked+1, open+1
-			go func() { answers <- v.ask(ctx, u, otp, nonce) }()
+			go func() { answers <- v.ask(ctx, u, text, nonce) }()
 		}
 	}
 	next()
@@ -179,8 +201,8 @@ func newNonce() string {
 }
 
 // ask puts the question to one server.
-func (v *Validator) ask(ctx context.Context, u *url.URL, otp, nonce string) error {
-	question := map[string]string{"id": v.id, "otp": otp, "nonce": nonce}
+func (v *Validator) ask(ctx context.Context, u *url.URL, text, nonce string) error {
+	question := map[string]string{"id": v.id, "otp": text, "nonce": nonce, "timeout": syncSeconds}
 	if v.sync != "" {
 		question["sl"] = v.sync
 	}
@@ -206,7 +228,7 @@ func (v *Validator) ask(ctx context.Context, u *url.URL, otp, nonce string) erro
 	if err != nil || len(body) > maxAnswer {
 		return fmt.Errorf("%s: the answer did not arrive, or is too long", u.Host)
 	}
-	if err := v.judge(string(body), otp, nonce); err != nil {
+	if err := v.judge(string(body), text, nonce); err != nil {
 		return fmt.Errorf("%s: %w", u.Host, err)
 	}
 	return nil
@@ -221,35 +243,52 @@ func withoutURL(err error) error {
 	return err
 }
 
-// judge reads an answer. It decides nothing unless it is signed, and about this question.
-func (v *Validator) judge(body, otp, nonce string) error {
+// judge reads an answer. It decides nothing unless it is signed with the client's key. A
+// good one names this one-time password and this nonce; a refusal names no others:
+// yubikey-val leaves both out of BAD_OTP.
+func (v *Validator) judge(body, text, nonce string) error {
 	answer, err := parse(body)
 	if err != nil {
 		return err
 	}
-	given, err := base64.StdEncoding.DecodeString(answer["h"])
-	if err != nil || answer["h"] == "" {
+	status, given := answer["status"], answer["h"]
+	if given == "" {
 		return errors.New("the answer is not signed")
 	}
 	delete(answer, "h")
-	if !hmac.Equal(given, sum(v.key, answer)) {
+	signature, err := base64.StdEncoding.DecodeString(given)
+	if err != nil || !hmac.Equal(signature, sum(v.key, answer)) {
+		if status == "NO_SUCH_CLIENT" || status == "BAD_SIGNATURE" { // nobody's word, good for a hint
+			return fmt.Errorf("the answer is signed with another key, and says %s: compare client_id and key with what the server's operator gave you", status)
+		}
 		return errors.New("the answer is signed with another key")
 	}
-	switch status := answer["status"]; status {
-	case "OK", "BAD_OTP", "REPLAYED_OTP":
-		if !hmac.Equal([]byte(answer["otp"]), []byte(otp)) || !hmac.Equal([]byte(answer["nonce"]), []byte(nonce)) {
+	switch status {
+	case "OK":
+		if !echoes(answer, "otp", text) || !echoes(answer, "nonce", nonce) {
 			return errors.New("the answer is to another question")
 		}
-		if status == "OK" {
-			return nil
+		return nil
+	case "BAD_OTP", "REPLAYED_OTP":
+		for name, asked := range map[string]string{"otp": text, "nonce": nonce} {
+			if _, named := answer[name]; named && !echoes(answer, name, asked) {
+				return errors.New("the answer is to another question")
+			}
 		}
 		return ErrRefused
-	default: // BACKEND_ERROR, NOT_ENOUGH_ANSWERS, REPLAYED_REQUEST, and what is wrong with the client
-		return fmt.Errorf("status %.40q", status)
+	case "BAD_SIGNATURE", "NO_SUCH_CLIENT", "OPERATION_NOT_ALLOWED":
+		return fmt.Errorf("status %s: compare client_id and key with what the server's operator gave you", status)
 	}
+	return fmt.Errorf("status %.40q", status) // BACKEND_ERROR, NOT_ENOUGH_ANSWERS, REPLAYED_REQUEST, and what is none
 }
 
-// parse reads lines of name=value, each name once.
+// echoes reports whether an answer names what was asked about.
+func echoes(answer map[string]string, name, asked string) bool {
+	return hmac.Equal([]byte(answer[name]), []byte(asked))
+}
+
+// parse reads lines of name=value, each name once. None holds &, which separates them
+// where they are signed: two answers must not have one signature.
 func parse(body string) (map[string]string, error) {
 	answer := map[string]string{}
 	lines := bufio.NewScanner(strings.NewReader(body))
@@ -259,7 +298,7 @@ func parse(body string) (map[string]string, error) {
 			continue
 		}
 		name, value, ok := strings.Cut(line, "=")
-		if _, twice := answer[name]; !ok || twice {
+		if _, twice := answer[name]; !ok || twice || strings.Contains(line, "&") {
 			return nil, errors.New("the answer is malformed")
 		}
 		answer[name] = value
@@ -271,17 +310,17 @@ func parse(body string) (map[string]string, error) {
 }
 
 // Sign is the signature of parameters: HMAC-SHA1 over name=value in the order of their
-// names, joined by &, in base64 (section 5).
+// names, joined by &, in base64 (section "Generating signatures"). SHA-1's collisions do
+// not concern HMAC.
 func Sign(key []byte, parameters map[string]string) string {
 	return base64.StdEncoding.EncodeToString(sum(key, parameters))
 }
 
 func sum(key []byte, parameters map[string]string) []byte {
 	var pairs []string
-	for name, value := range parameters {
-		pairs = append(pairs, name+"="+value)
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		pairs = append(pairs, name+"="+parameters[name])
 	}
-	slices.Sort(pairs)
 	mac := hmac.New(sha1.New, key)
 	mac.Write([]byte(strings.Join(pairs, "&")))
 	return mac.Sum(nil)
