@@ -346,11 +346,70 @@ func TestAlgorithmsAreThoseThatWereAskedFor(t *testing.T) {
 			t.Errorf("algorithm %d was taken, with %d codes", alg, len(codes))
 		}
 	}
-	a := passkeytest.New(ourOrigin)
-	h.passkey(alice, a)
-	a.Broken = true
-	if c := h.signs(alice, a); c.Result != factor.Wrong {
-		t.Errorf("a signature of another key: %+v", c)
+	for is, says := range map[int]int{passkeytest.EdDSA: passkeytest.ES256, passkeytest.RS256: passkeytest.ES256, passkeytest.ES256: passkeytest.RS256} {
+		a := passkeytest.New(ourOrigin)
+		a.Key, a.Algorithm = is, says
+		if _, err := h.finish(alice, a.Create(t, h.begin(alice))); !errors.Is(err, factor.ErrDenied) {
+			t.Errorf("a key of %d that says %d: %v", is, says, err)
+		}
+	}
+	small := passkeytest.New(ourOrigin)
+	small.Key, small.Bits = passkeytest.RS256, 1024
+	if _, err := h.finish(alice, small.Create(t, h.begin(alice))); !errors.Is(err, factor.ErrDenied) {
+		t.Errorf("an RSA key of 1024 bits: %v", err)
+	}
+	for _, alg := range []int{passkeytest.ES256, passkeytest.EdDSA, passkeytest.RS256} {
+		a := passkeytest.New(ourOrigin)
+		a.Key = alg
+		h.passkey(alice, a)
+		if c := h.signs(alice, a); c.Result != factor.Good {
+			t.Errorf("an honest key of %d: %+v", alg, c)
+		}
+		a.Broken = true
+		if c := h.signs(alice, a); c.Result != factor.Wrong {
+			t.Errorf("a signature of another key of %d: %+v", alg, c)
+		}
+	}
+}
+
+// Devices of the methods that can have several have names of their owner's; nobody else
+// gives one, and a method that a person does not have has no device.
+func TestRename(t *testing.T) {
+	h := newPasskeyHouse(t)
+	alice, bob := h.user("alice"), h.user("bob")
+	e := h.enroll(account.Local(), alice, factor.EnrollOptions{Confirmed: true})
+	if e.Method != factor.TOTP {
+		t.Fatal(e.Method)
+	}
+	rename := func(actor account.Actor, method factor.Name, device, label string) error {
+		return h.store.Update(t.Context(), func(tx store.Tx) error {
+			return h.factors.Rename(tx, actor, alice, method, device, label)
+		})
+	}
+	device := h.methods(alice)[0].ID
+	must(t, rename(account.Self(alice), factor.TOTP, device, "tablet"))
+	epoch := h.epoch(alice)
+	if m := h.methods(alice); m[0].Label != "tablet" {
+		t.Errorf("methods %+v", m)
+	}
+	if h.epoch(alice) != epoch {
+		t.Error("a name ended sessions")
+	}
+	for name, err := range map[string]error{
+		"no such device":   rename(account.Self(alice), factor.TOTP, "nothing", "x"),
+		"no such method":   rename(account.Self(alice), factor.Passkey, device, "x"),
+		"no names":         rename(account.Self(alice), factor.Email, device, "x"),
+		"no method at all": rename(account.Self(alice), "nothing", device, "x"),
+	} {
+		if !errors.Is(err, factor.ErrNoMethod) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := rename(account.Self(bob), factor.TOTP, device, "mine"); !errors.Is(err, account.ErrForbidden) {
+		t.Errorf("somebody else: %v", err)
+	}
+	if err := rename(account.Self(alice), factor.TOTP, device, strings.Repeat("x", 1000)); !errors.Is(err, account.ErrInvalid) {
+		t.Errorf("a long name: %v", err)
 	}
 }
 
