@@ -590,6 +590,25 @@ func TestPasskeysAreBoundToAHost(t *testing.T) {
 	}
 }
 
+// How an authenticator is reached is kept for the browser, which asks for it sooner then;
+// what is no such word does not fill the record.
+func TestTransportsAreKeptAndBounded(t *testing.T) {
+	h := newPasskeyHouse(t)
+	for name, c := range map[string]struct{ says, kept []string }{
+		"bob":   {[]string{"usb", "nfc"}, []string{"usb", "nfc"}},
+		"eve":   {[]string{strings.Repeat("x", 100), "hybrid"}, []string{"hybrid"}},
+		"trent": {slices.Repeat([]string{"usb"}, 100), slices.Repeat([]string{"usb"}, 8)},
+	} {
+		id, a := h.user(name), passkeytest.New(ourOrigin)
+		a.Transports = c.says
+		h.passkey(id, a)
+		options, _ := h.ask(id)
+		if got := passkeytest.Read(t, options).PublicKey.Allow; len(got) != 1 || !slices.Equal(got[0].Transports, c.kept) {
+			t.Errorf("%s: %v, want %v", name, got, c.kept)
+		}
+	}
+}
+
 // A person has ten passkeys at most, and hears it before an authenticator makes one.
 func TestTooManyPasskeys(t *testing.T) {
 	h := newPasskeyHouse(t)

@@ -30,20 +30,21 @@ import (
 type Authenticator struct {
 	Origin string // of the page that asks
 
-	Unverified      bool   // the person was not verified (flag UV)
-	Absent          bool   // nobody touched it (flag UP)
-	Synced          bool   // keys may be copied (flags BE and BS)
-	NotDiscoverable bool   // answers name nobody
-	Uncounted       bool   // the counter is 0 always, as with synchronised keys
-	RPID            string // binds to another host than the options say
-	Challenge       string // signs another challenge, in base64url
-	Handle          []byte // names another person
-	Type            string // another ceremony, such as webauthn.get
-	CrossOrigin     bool   // the page stands in a foreign one
-	Key             int    // what new keys are: ES256 (0), EdDSA, RS256
-	Algorithm       int    // what new keys say that they are; 0: what they are
-	Bits            int    // of RSA keys; 0: 2048
-	Broken          bool   // signatures are of another key
+	Unverified      bool     // the person was not verified (flag UV)
+	Absent          bool     // nobody touched it (flag UP)
+	Synced          bool     // keys may be copied (flags BE and BS)
+	NotDiscoverable bool     // answers name nobody
+	Uncounted       bool     // the counter is 0 always, as with synchronised keys
+	RPID            string   // binds to another host than the options say
+	Challenge       string   // signs another challenge, in base64url
+	Handle          []byte   // names another person
+	Type            string   // another ceremony, such as webauthn.get
+	CrossOrigin     bool     // the page stands in a foreign one
+	Key             int      // what new keys are: ES256 (0), EdDSA, RS256
+	Algorithm       int      // what new keys say that they are; 0: what they are
+	Bits            int      // of RSA keys; 0: 2048
+	Broken          bool     // signatures are of another key
+	Transports      []string // how it can be reached; none: it is built in
 
 	keys []*Passkey // newest last
 }
@@ -103,7 +104,8 @@ type Options struct {
 			ID string `json:"id"`
 		} `json:"excludeCredentials"`
 		Allow []struct {
-			ID string `json:"id"`
+			ID         string   `json:"id"`
+			Transports []string `json:"transports"`
 		} `json:"allowCredentials"`
 		Selection struct {
 			ResidentKey      string `json:"residentKey"`
@@ -135,10 +137,14 @@ func (a *Authenticator) Create(t testing.TB, options []byte) []byte {
 	p.key = a.newKey(t, p.alg)
 	_, _ = rand.Read(p.ID)
 	a.keys = append(a.keys, p)
+	transports := a.Transports
+	if transports == nil {
+		transports = []string{"internal"}
+	}
 	return a.answer(t, p, map[string]any{
 		"clientDataJSON":    encode(a.clientData("webauthn.create", o.Challenge)),
 		"attestationObject": encode(attestation(a.authData(p, a.publicKey(t, p)))),
-		"transports":        []string{"internal"},
+		"transports":        transports,
 	})
 }
 
