@@ -313,7 +313,7 @@ func (g *Gateway) wireSite(p siteplan) (err error) {
 	s.pages, err = portal.New(portal.Options{
 		Doors: s.doors, Sessions: g.sessions, Directory: g.accounts, Factors: g.factors, Guard: g.guard, Targets: s.Targets,
 		Store: st, Audit: g.audit, Derive: st.Derive, Portal: p.portal, Domain: p.domain,
-		Client: g.client, Scheme: g.scheme, Site: g.cfg.Name, Logo: g.plan.logo, Clock: g.clock, Logger: g.log,
+		Client: g.client, Scheme: g.scheme, Labels: g.letters.labels, Site: g.cfg.Name, Logo: g.plan.logo, Clock: g.clock, Logger: g.log,
 	})
 	if err != nil {
 		return err

@@ -61,6 +61,7 @@ func TestYubiKeysJudgedByServers(t *testing.T) {
 	noted := key.Press()
 	used := key.Press()
 	wantStatus(t, b.code(b.half(alice), used), 200)
+	wantStatus(t, b.code(b.half(alice), noted), 401)
 	for _, text := range []string{strings.ToUpper(key.Press()), " " + key.Press() + "\r\n"} {
 		wantStatus(t, b.code(b.half(alice), text), 200)
 	}

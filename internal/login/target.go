@@ -7,7 +7,6 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/account"
 	"github.com/sallyport-auth/sallyport/internal/session"
 	"github.com/sallyport-auth/sallyport/internal/store"
-	"github.com/sallyport-auth/sallyport/internal/throttle"
 )
 
 // ChangeTarget sends a code to an address or number that somebody who is signed in wants
@@ -26,17 +25,7 @@ func (d *Doors) ChangeTarget(ctx context.Context, live session.Live, field accou
 		if err := d.recently(tx, u, live, true); err != nil {
 			return nil, err
 		}
-		actor := account.Self(u.ID).From(c.Addr, live.ID)
-		if value == "" {
-			if err := d.factors.DropTarget(tx, actor, u.ID, field); err != nil {
-				return nil, err
-			}
-			return nil, d.GoOn(tx, u, live)
-		}
-		if err := d.throttle.Send(tx, throttle.Of(u.ID), d.originOf(c)); err != nil {
-			return nil, err
-		}
-		to, err = d.factors.NewTarget(tx, u.ID, field, value)
+		to, err = d.BeginTarget(tx, u, live, field, value, c)
 		return nil, err
 	})
 	return to, err
@@ -54,10 +43,7 @@ func (d *Doors) ConfirmTarget(ctx context.Context, live session.Live, field acco
 		if err := d.recently(tx, u, live, true); err != nil {
 			return nil, err
 		}
-		if err := d.factors.ConfirmTarget(tx, account.Self(u.ID).From(c.Addr, live.ID), u.ID, field, code); err != nil {
-			return nil, err
-		}
-		return nil, d.GoOn(tx, u, live)
+		return nil, d.confirmTarget(tx, u, live, field, code, c)
 	})
 	if errors.Is(err, session.ErrNone) {
 		return ErrDenied

@@ -589,3 +589,19 @@ func TestTwoCookiesAskForANewLogin(t *testing.T) {
 		}
 	}
 }
+
+// Of a request that would have changed something the login page is told that its content
+// does not come along; of a page, or a question about one, there is nothing to tell.
+func TestUnsentFormsAreTold(t *testing.T) {
+	for _, c := range []struct{ method, location, want string }{
+		{"GET", "/sallyport/login?rd=%2Fx", "/sallyport/login?rd=%2Fx"},
+		{"HEAD", "/sallyport/login", "/sallyport/login"},
+		{"POST", "/sallyport/login?rd=%2Fx", "/sallyport/login?rd=%2Fx&unsent=yes"},
+		{"PUT", "https://auth.example.com/sallyport/login", "https://auth.example.com/sallyport/login?unsent=yes"},
+		{"BREW", "/sallyport/login", "/sallyport/login?unsent=yes"},
+	} {
+		if got := web.WithUnsent(c.location, c.method); got != c.want {
+			t.Errorf("%s %s: %s, want %s", c.method, c.location, got, c.want)
+		}
+	}
+}

@@ -653,3 +653,17 @@ func TestOwns(t *testing.T) {
 		}
 	}
 }
+
+// A form that is challenged is lost unless somebody says so: the login page is told, by a
+// redirect, and by the Location that a proxy makes one of.
+func TestAChallengedFormIsTold(t *testing.T) {
+	h := build(t, nil)
+	for _, e := range endpoints {
+		for method, want := range map[string]bool{"GET": false, "HEAD": false, "POST": true, "DELETE": true} {
+			res := h.ask(question{endpoint: e, method: method, header: page})
+			if got := strings.HasSuffix(res.Header.Get("Location"), "&unsent=yes"); got != want {
+				t.Errorf("%s %s: %d to %q", method, e, res.StatusCode, res.Header.Get("Location"))
+			}
+		}
+	}
+}

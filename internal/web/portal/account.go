@@ -16,7 +16,7 @@ import (
 type accountBody struct {
 	Name, FullName, Email, Groups string
 	Password, TOTP, Sessions      string
-	HasTOTP                       bool
+	HasTOTP, HasFactor            bool
 	Trusted                       string // "": there are none
 }
 
@@ -41,7 +41,7 @@ func accountPage(x *exchange) error {
 	b := accountBody{
 		Name: u.Ref().String(), FullName: u.FullName, Email: u.Email, Groups: strings.Join(u.Groups, ", "),
 		Password: x.p.say("account.password-none"), TOTP: x.p.say("account.totp-none"),
-		Sessions: x.p.say("account.sessions-count", len(open)),
+		Sessions: x.p.say("account.sessions-count", len(open)), HasFactor: u.Factors() > 0,
 	}
 	if len(trusted) > 0 {
 		b.Trusted = x.p.say("account.trusted-count", len(trusted))
@@ -99,15 +99,20 @@ func (x *exchange) self() account.Actor {
 }
 
 type passwordForm struct {
-	Name string
-	Code bool
+	Name  string
+	Code  bool
+	Sends *proofSends
 }
 
 func passwordPage(x *exchange) error { return x.passwordView(http.StatusOK, fault{}) }
 
 func (x *exchange) passwordView(status int, f fault) error {
-	return x.page(status, "password", view{Title: x.p.say("password.title"), Alert: f.text, Wrong: f.fields,
-		Body: passwordForm{Name: x.name(), Code: x.hasFactor()}})
+	sends, notice, err := x.sends("/sallyport/account/password")
+	if err != nil {
+		return err
+	}
+	return x.page(status, "password", view{Title: x.p.say("password.title"), Alert: f.text, Wrong: f.fields, Notice: notice,
+		Body: passwordForm{Name: x.name(), Code: x.hasFactor(), Sends: sends}})
 }
 
 // passwordSubmit changes the password. The current one, the code and the new
@@ -137,6 +142,8 @@ func passwordSubmit(x *exchange) error {
 type confirmBody struct {
 	About, Action, Submit string
 	Code                  bool
+	Hidden                map[string]string
+	Sends                 *proofSends
 }
 
 func newCodesPage(x *exchange) error { return x.newCodesView(http.StatusOK, "") }
@@ -145,10 +152,10 @@ func (x *exchange) newCodesView(status int, alert string) error {
 	if !x.hasFactor() {
 		return x.see("/sallyport/account/")
 	}
-	return x.page(status, "confirm", view{Title: x.p.say("newcodes.title"), Alert: alert, Body: confirmBody{
+	return x.asking(status, x.p.say("newcodes.title"), alert, "/sallyport/account/recovery-codes", confirmBody{
 		About: x.p.say("newcodes.about"), Action: "/sallyport/account/recovery-codes",
 		Submit: x.p.say("newcodes.submit"), Code: true,
-	}})
+	})
 }
 
 // newCodesSubmit makes a fresh set of recovery codes and shows it once.

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -153,9 +154,14 @@ func (x *exchange) sentLine(method factor.Name, sent bool) string {
 	case to != "":
 		return x.p.say("send.none", to)
 	case sent:
-		return x.p.say("send.sent-own", method)
+		return x.p.say("send.sent-own", x.p.label(method))
 	}
-	return x.p.say("send.none-own", method)
+	return x.p.say("send.none-own", x.p.label(method))
+}
+
+// label is what people call an own method.
+func (p *Portal) label(method factor.Name) string {
+	return cmp.Or(p.labels[string(method)], string(method))
 }
 
 // wayText is a method as a link to it says it.
@@ -170,7 +176,7 @@ func (x *exchange) wayText(method factor.Name) string {
 	case factor.SMS:
 		return x.p.say("second.way-sms", x.state.Targets[method])
 	}
-	return x.p.say("second.way-own", method)
+	return x.p.say("second.way-own", x.p.label(method))
 }
 
 // challengeSubmit sends a code of the method that the form names, to where the account

@@ -68,7 +68,7 @@ func (x *exchange) choiceText(method factor.Name) (text, hint string) {
 	case factor.SMS:
 		return x.p.say("choose.sms"), x.p.say("choose.sms-hint")
 	}
-	return x.p.say("choose.own", method), x.p.say("choose.own-hint", method)
+	return x.p.say("choose.own", x.p.label(method)), x.p.say("choose.own-hint", x.p.label(method))
 }
 
 // chooseSubmit begins the enrolment of a method; of one that was begun and sends, it
@@ -140,7 +140,7 @@ func (x *exchange) enrollCodeView(status int, alert, notice string) error {
 	case e.SentTo != "":
 		f.Again, f.About = e.Method, x.p.say("enroll.sent", e.SentTo)
 	default:
-		f.Again, f.About = e.Method, x.p.say("enroll.sent-own", e.Method)
+		f.Again, f.About = e.Method, x.p.say("enroll.sent-own", x.p.label(e.Method))
 	}
 	x.leave()
 	return x.page(status, "first", view{Title: title, Alert: alert, Notice: notice, Body: f})

@@ -21,7 +21,9 @@ func limit(name string) (most int, known bool) {
 	switch name {
 	case "credential":
 		return 8192, true // a passkey's answer: some 2000 characters
-	case "username":
+	case "full_name":
+		return 512, true // twice what a record holds
+	case "username", "target":
 		return 320, true // 64 + @ + 255: the longest address
 	case "password", "new_password", "again":
 		return 1024, true // the hasher's own limit is lower or equal
@@ -39,7 +41,7 @@ func limit(name string) (most int, known bool) {
 		return 32, true
 	case "way", "sent":
 		return 64, true // the name of a method
-	case "remember", "factors", "trust", "unsent":
+	case "remember", "factors", "trust", "unsent", "replace", "remove":
 		return 8, true
 	}
 	return 0, false

@@ -60,6 +60,7 @@ type plan struct {
 	broken bool // the store fails once the house stands
 	logo   string
 	before *interrupted
+	sender factor.Sender // of codes; nil: none is sent
 }
 
 func number(n int) *int { return &n }
@@ -76,7 +77,7 @@ func build(t *testing.T, p plan) *house {
 	if p.domain {
 		keys = &factor.Passkeys{RPID: "auth.example.com", Name: "Test", Origins: []string{"https://auth.example.com"}}
 	}
-	h.factors = factor.New(factor.Options{Directory: h.directory, Audit: events, Derive: h.store.Derive, Passkeys: keys})
+	h.factors = factor.New(factor.Options{Directory: h.directory, Audit: events, Derive: h.store.Derive, Passkeys: keys, Sender: p.sender, Own: []factor.Name{"pager"}})
 	var err error
 	h.sessions, err = session.New(session.Options{Store: h.store, Derive: h.store.Derive, Directory: h.directory,
 		Audit: events, Clock: h.clock.Now})
@@ -106,6 +107,7 @@ func build(t *testing.T, p plan) *house {
 	o := portal.Options{
 		Doors: h.doors, Sessions: h.sessions, Directory: h.directory, Factors: h.factors, Guard: h.guard,
 		Store: over, Audit: events, Derive: h.store.Derive, Clock: h.clock.Now, Logger: logger, Logo: []byte(p.logo),
+		Labels: map[string]string{"pager": "the pager"},
 	}
 	if p.domain {
 		h.origin = "https://auth.example.com"

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/login"
 	"github.com/sallyport-auth/sallyport/internal/store"
+	"github.com/sallyport-auth/sallyport/internal/web"
 )
 
 // Passkeys are the one thing here that needs a script: only one can ask the browser for
@@ -33,7 +34,7 @@ func (x *exchange) passkeyView(status int, title, alert string, f passkeyForm) e
 	f.Script = x.p.script.path
 	h := x.w.Header()
 	h.Set("Content-Security-Policy", h.Get("Content-Security-Policy")+"; script-src 'self'")
-	return x.page(status, "passkey", view{Title: x.p.say(title), Alert: alert, Body: f})
+	return x.page(status, "passkey", view{Title: x.p.say(title), Alert: alert, Notice: x.unsentNotice(""), Body: f})
 }
 
 // response is the browser's answer in a form.
@@ -59,6 +60,9 @@ func passkeyLogin(f loginForm) string {
 			q.Set(signatureField, f.Signature)
 		}
 	}
+	if f.Unsent {
+		q.Set(web.UnsentParam, web.Unsent)
+	}
 	if len(q) == 0 {
 		return "/sallyport/login/passkey"
 	}
@@ -83,16 +87,20 @@ func (x *exchange) passkeyLoginView(status int, alert string) error {
 		OtherText: x.p.say("passkey.password"),
 	}
 	q := url.Values{}
+	f.Hidden = map[string]string{}
 	if target != "" {
-		f.Hidden = map[string]string{"rd": target}
+		f.Hidden["rd"] = target
 		for _, name := range [...]string{signatureField, "realm", "factors", "fresh"} {
 			if v := x.param(name); v != "" {
 				f.Hidden[name] = v
 			}
 		}
-		for name, v := range f.Hidden {
-			q.Set(name, v)
-		}
+	}
+	if x.unsent() {
+		f.Hidden[web.UnsentParam] = web.Unsent
+	}
+	for name, v := range f.Hidden {
+		q.Set(name, v)
 	}
 	f.Other = "/sallyport/login"
 	if len(q) > 0 {
@@ -140,8 +148,8 @@ func (x *exchange) secondPasskey(status int, alert string) error {
 	x.leave()
 	return x.passkeyView(status, "second.title", alert, passkeyForm{
 		ID: x.id, Name: x.state.Name + "@" + x.state.Realm, Way: x.way(x.state.Target), About: x.p.say("passkey.second-about"),
-		Action: "/sallyport/login/passkey-code", Submit: x.p.say("passkey.use"), Kind: "get", Options: string(options),
-		Other: at("/sallyport/login/code", "l", x.id), OtherText: x.p.say("passkey.other"),
+		Hidden: x.carried(""), Action: "/sallyport/login/passkey-code", Submit: x.p.say("passkey.use"), Kind: "get", Options: string(options),
+		Other: halfwayAt("/sallyport/login/code", x.id, x.carried("")), OtherText: x.p.say("passkey.other"),
 	})
 }
 

@@ -70,6 +70,8 @@ type Options struct {
 	// Scheme is what the browser speaks, where there is no portal that says
 	// so. nil: what this process was reached by.
 	Scheme func(*http.Request) string
+	// Labels are what people call the own methods. None: their names.
+	Labels map[string]string
 	// Site is the name of the installation, on every page. Default Sallyport.
 	Site string
 	// Logo stands beside the name, and in the tab: a picture of one of the
@@ -96,6 +98,7 @@ type Portal struct {
 	cookies   web.Cookies
 	client    func(*http.Request) netip.Addr
 	schemeOf  func(*http.Request) string
+	labels    map[string]string
 	site      string
 	clock     func() time.Time
 	logger    *slog.Logger
@@ -112,7 +115,7 @@ func New(o Options) (*Portal, error) {
 		doors: o.Doors, sessions: o.Sessions, directory: o.Directory, factors: o.Factors, guard: o.Guard,
 		targets: o.Targets, store: o.Store, audit: o.Audit, key: o.Derive("portal pictures"),
 		portal: strings.TrimSuffix(o.Portal, "/"), cookies: web.Cookies{Domain: o.Domain}, client: o.Client, schemeOf: o.Scheme,
-		site: o.Site, clock: o.Clock, logger: o.Logger, texts: texts(),
+		labels: o.Labels, site: o.Site, clock: o.Clock, logger: o.Logger, texts: texts(),
 	}
 	if p.site == "" {
 		p.site = defaultSite

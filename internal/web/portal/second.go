@@ -17,19 +17,21 @@ type secondForm struct {
 	Carry    map[string]string // words for the form (challenge.go)
 	Code     string            // link to the page that asks for a code
 	Recovery string            // link to the page that asks for a recovery code; "": there are none left
-	Passkey  bool
-	TrustFor string // in words; "": trusted browsers are not offered
-	Trust    bool   // asked for with the code that was wrong
+	Passkey  string            // link to the page that asks for a passkey; "": there is none
+	TrustFor string            // in words; "": trusted browsers are not offered
+	Trust    bool              // asked for with the code that was wrong
 }
 
 func (x *exchange) secondForm() secondForm {
 	f := secondForm{
 		ID: x.id, Name: x.state.Name + "@" + x.state.Realm, Way: x.way(x.state.Target),
 		Carry: x.carried(x.asked()), TrustFor: x.trustFor(), Trust: x.form["trust"] != "",
-		Passkey: x.state.Method == factor.Passkey || slices.Contains(x.state.Others, factor.Passkey),
 	}
 	if len(x.methods()) > 0 {
 		f.Code = halfwayAt("/sallyport/login/code", x.id, f.Carry)
+	}
+	if x.state.Method == factor.Passkey || slices.Contains(x.state.Others, factor.Passkey) {
+		f.Passkey = halfwayAt("/sallyport/login/passkey-code", x.id, f.Carry)
 	}
 	if slices.Contains(x.state.Others, factor.RecoveryCode) {
 		f.Recovery = halfwayAt("/sallyport/login/recovery", x.id, f.Carry)

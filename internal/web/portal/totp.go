@@ -17,10 +17,10 @@ func (x *exchange) totpView(status int, alert string) error {
 	if !x.hasFactor() {
 		title, about = "totp.add", "totp.add-text"
 	}
-	return x.page(status, "confirm", view{Title: x.p.say(title), Alert: alert, Body: confirmBody{
+	return x.asking(status, x.p.say(title), alert, "/sallyport/account/totp", confirmBody{
 		About: x.p.say(about), Action: "/sallyport/account/totp",
 		Submit: x.p.say("totp.submit"), Code: x.hasFactor(),
-	}})
+	})
 }
 
 // totpBegin makes a new authenticator that waits for its first code. Whoever

@@ -3,6 +3,7 @@
 "use strict";
 (() => {
   const form = document.getElementById("passkey");
+  document.getElementById("passkey-noscript").hidden = true;
   const failed = document.getElementById("passkey-failed");
   const answer = form.elements.namedItem("credential");
   const options = JSON.parse(form.dataset.options).publicKey;
