@@ -22,11 +22,20 @@ func enrollAt(offered []factor.Name) string {
 	return "/sallyport/enroll/"
 }
 
+// passkeyLink is where a passkey is set up between the doors; "": none is offered.
+func (x *exchange) passkeyLink() string {
+	if !slices.Contains(x.state.Others, factor.Passkey) {
+		return ""
+	}
+	return halfwayAt("/sallyport/enroll/passkey", x.id, nil)
+}
+
 // chooseForm is the body of the page with the methods that may be set up.
 type chooseForm struct {
 	ID, Name string
 	Way      way
 	Choices  []choice
+	Passkey  string // to set up a passkey; "": not offered
 }
 
 type choice struct {
@@ -45,7 +54,7 @@ func choosePage(x *exchange) error {
 }
 
 func (x *exchange) chooseView(status int, notice string) error {
-	f := chooseForm{ID: x.id, Name: x.state.Name + "@" + x.state.Realm, Way: x.way(x.state.Target)}
+	f := chooseForm{ID: x.id, Name: x.state.Name + "@" + x.state.Realm, Way: x.way(x.state.Target), Passkey: x.passkeyLink()}
 	for _, method := range typed(x.state.Others...) {
 		c := choice{Method: method}
 		c.Text, c.Hint = x.choiceText(method)

@@ -27,6 +27,7 @@ type enrollForm struct {
 	Algorithm               string
 	Digits, Period          int
 	Back                    bool   // to the account
+	Passkey                 string // to set up a passkey instead; "": not offered
 	Choice                  string // link to the other methods; "": there are none
 }
 
@@ -151,7 +152,7 @@ func (x *exchange) enrollView(status int, e *factor.Enrollment, alert string) er
 	x.leave()
 	f := x.newEnrollForm(e)
 	f.Name = x.state.Name + "@" + x.state.Realm
-	f.Choice = x.choiceLink()
+	f.Choice, f.Passkey = x.choiceLink(), x.passkeyLink()
 	f.About, f.Action, f.Way = x.p.say("enroll.forced"), "/sallyport/enroll/totp", x.way(x.state.Target)
 	return x.page(status, "enroll", view{Title: x.p.say("enroll.title"), Alert: alert, Body: f})
 }

@@ -97,7 +97,7 @@ func (x *exchange) admit(by caller) error {
 			return errSignIn
 		}
 		return nil
-	case halfway, enrolling, settingUp, invited:
+	case halfway, enrolling, settingUp, invited, resetting, registering, objecting:
 		ok, err := x.hold()
 		if err != nil {
 			return err
@@ -121,6 +121,12 @@ func stands(s login.Status) caller {
 		return settingUp
 	case login.Invited:
 		return invited
+	case login.Resetting:
+		return resetting
+	case login.Registering:
+		return registering
+	case login.Objecting:
+		return objecting
 	}
 	return 0
 }

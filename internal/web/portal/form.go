@@ -37,7 +37,7 @@ func limit(name string) (most int, known bool) {
 		return 128, true
 	case "code", "id", "k", "realm":
 		return 64, true
-	case "l", "m", "fresh":
+	case "l", "m", "fresh", "send", "method":
 		return 32, true
 	case "way", "sent":
 		return 64, true // the name of a method

@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport-auth/sallyport/internal/factor"
 	"github.com/sallyport-auth/sallyport/internal/guard"
 	"github.com/sallyport-auth/sallyport/internal/login"
+	"github.com/sallyport-auth/sallyport/internal/login/mailtest"
 	"github.com/sallyport-auth/sallyport/internal/otp"
 	"github.com/sallyport-auth/sallyport/internal/principal"
 	"github.com/sallyport-auth/sallyport/internal/secret"
@@ -49,6 +50,7 @@ type house struct {
 	portal    *portal.Portal
 	server    *httptest.Server
 	log       *bytes.Buffer
+	mail      *mailtest.Mail
 	origin    string // of the pages
 }
 
@@ -67,7 +69,10 @@ func number(n int) *int { return &n }
 
 func build(t *testing.T, p plan) *house {
 	t.Helper()
-	h := &house{t: t, clock: storetest.NewClock(time.Now().Truncate(time.Second)), log: &bytes.Buffer{}}
+	h := &house{t: t, clock: storetest.NewClock(time.Now().Truncate(time.Second)), log: &bytes.Buffer{}, mail: mailtest.New(t)}
+	if p.realms == nil {
+		p.realms = map[string]account.Settings{"open": {Registration: &account.Registration{}}, "users": {Registration: &account.Registration{}}}
+	}
 	h.store = storetest.Open(t, h.clock.Now)
 	logger := slog.New(slog.NewTextHandler(h.log, nil))
 	events := audit.New(audit.Options{Logger: slog.New(slog.DiscardHandler)})
@@ -94,8 +99,9 @@ func build(t *testing.T, p plan) *house {
 		Store: over, Directory: h.directory, Factors: h.factors, Sessions: h.sessions,
 		Throttle: throttle.New(throttle.DefaultPolicy(), h.store.Derive("throttle")), Hasher: hasher, Audit: events,
 		Derive: h.store.Derive, Clock: h.clock.Now, CookieDomain: p.domain,
-		Floor: func() time.Duration { return 0 },
+		Floor: func() time.Duration { return 0 }, Mail: h.mail,
 	})
+	events.Within(h.doors.Notify)
 	if p.rules == nil {
 		p.rules = []guard.Rule{{Realms: []string{"users", "admin"}, Factors: number(2)}}
 	}

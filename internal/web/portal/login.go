@@ -26,6 +26,8 @@ type loginForm struct {
 	Remember       bool
 	Unsent         bool   // a form was on its way when this was asked for
 	Passkey        string // where a passkey signs in; "": not offered
+	Forgot         bool   // links for a new password can be sent
+	Register       bool   // people make their own accounts
 }
 
 // strayed is where a login goes whose target was refused: the start page,
@@ -186,6 +188,8 @@ func (x *exchange) first(status int, v view, f loginForm) error {
 	}
 	f.Unsent, v.Notice = x.unsent(), x.unsentNotice(v.Notice)
 	f.Host, f.Way = x.siteOf(f.Target), x.way(f.Target)
+	f.Forgot = x.p.doors.MailsLinks()
+	f.Register, _ = x.registers("") // the first door stands where the store does not
 	if x.p.factors.Available(factor.Passkey) {
 		f.Passkey = passkeyLogin(f)
 	}

@@ -11,16 +11,19 @@ import (
 type caller uint8
 
 const (
-	anyone    caller = iota + 1
-	halfway          // passed the first door, and has a second factor to show
-	enrolling        // passed the first door, and must set up a factor first
-	settingUp        // came by the setup link
-	invited          // came by an invitation
-	signedIn         // has a session whose cookie opens the account
+	anyone      caller = iota + 1
+	halfway            // passed the first door, and has a second factor to show
+	enrolling          // passed the first door, and must set up a factor first
+	settingUp          // came by the setup link
+	invited            // came by an invitation
+	resetting          // came by a link for a new password
+	registering        // came by a link for a new account
+	objecting          // came by the link of a notice
+	signedIn           // has a session whose cookie opens the account
 )
 
 func (c caller) String() string {
-	return [...]string{"nobody", "anyone", "halfway", "enrolling", "setting up", "invited", "signed in"}[c]
+	return [...]string{"nobody", "anyone", "halfway", "enrolling", "setting up", "invited", "resetting", "registering", "objecting", "signed in"}[c]
 }
 
 // form is how a route may be reached.
@@ -71,6 +74,11 @@ func (p *Portal) routes() []route {
 		{path: "/sallyport/recovery-codes.txt", post: codesFile, postBy: signedIn, many: "recovery_code"},
 		{path: "/sallyport/logout", get: logoutPage, getBy: anyone, post: logoutSubmit, postBy: anyone, guarded: true},
 		{path: "/sallyport/invite", get: invitePage, getBy: anyone, post: inviteSubmit, postBy: invited},
+		{path: "/sallyport/reset", get: resetPage, getBy: anyone, post: resetSubmit, postBy: anyone},
+		{path: "/sallyport/reset/confirm", get: resetLinkPage, getBy: anyone, post: resetFinish, postBy: resetting},
+		{path: "/sallyport/register", get: registerPage, getBy: anyone, post: registerSubmit, postBy: anyone},
+		{path: "/sallyport/register/confirm", get: registerLinkPage, getBy: anyone, post: registerFinish, postBy: registering},
+		{path: "/sallyport/not-me", get: notMePage, getBy: anyone, post: notMeSubmit, postBy: objecting},
 		{path: "/sallyport/account/", get: accountPage, getBy: signedIn},
 		{path: "/sallyport/account/password", get: passwordPage, getBy: signedIn, post: passwordSubmit, postBy: signedIn},
 		{path: "/sallyport/account/totp", get: totpPage, getBy: signedIn, post: totpBegin, postBy: signedIn},

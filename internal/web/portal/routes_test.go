@@ -20,7 +20,8 @@ func callers(h *house) map[string]*browser {
 	h.person("newcomer", "users", false)
 	id, _ := h.person("guest", "users", false)
 	all := map[string]*browser{"anyone": h.browser(), "halfway": h.browser(), "enrolling": h.browser(),
-		"setting up": h.browser(), "invited": h.browser(), "signed in": h.browser()}
+		"setting up": h.browser(), "invited": h.browser(), "signed in": h.browser(),
+		"resetting": h.browser(), "registering": h.browser(), "objecting": h.browser()}
 	all["halfway"].signIn("walker", nil, "").want(t, 200, "Second step")
 	all["enrolling"].signIn("newcomer", nil, "").want(t, 200, "Set up your authenticator")
 	all["signed in"].signIn("walker", e, "").leads(t, "/sallyport/")
@@ -33,6 +34,7 @@ func callers(h *house) map[string]*browser {
 		return err
 	}))
 	all["invited"].follow(all["invited"].get("/sallyport/invite?token="+link.Reveal())).want(t, 200, "Welcome")
+	h.openLinks(all)
 	return all
 }
 
@@ -112,7 +114,7 @@ func TestS9MethodsAndSpellings(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/sallyport/admin/", "/sallyport/admin", "/sallyport/reset", "/sallyport/x", "/sallyport/login/",
+	for _, path := range []string{"/sallyport/admin/", "/sallyport/admin", "/sallyport/Reset", "/sallyport/x", "/sallyport/login/",
 		"/sallyport/%6cogin", "/sallyport/Login", "/sallyport/account", "/sallyport/login;x", "/sallyport//login", "/sallyport/./login",
 		"/sallyport/x/../login", "/sallyport/healthz/", "/sallyport/login%2Fcode", "/sallyport/static/x/style.css", "/sallyport/debug/pprof/"} {
 		r := b.request("GET", "/", nil)

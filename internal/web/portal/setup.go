@@ -32,9 +32,10 @@ func (x *exchange) trade(token, path string, fn func() (secret.Token, error)) er
 	}
 	cookie, err := fn()
 	if err != nil {
-		key := "setup.expired"
-		if path == "/sallyport/invite" {
-			key = "invite.expired"
+		key, ok := map[string]string{"/sallyport/invite": "invite.expired", login.ResetPath: "reset.expired",
+			login.RegisterPath: "register.expired", login.NotMePath: "notme.expired"}[path]
+		if !ok {
+			key = "setup.expired"
 		}
 		return x.endedLink(err, key)
 	}
