@@ -346,11 +346,29 @@ func TestAlgorithmsAreThoseThatWereAskedFor(t *testing.T) {
 			t.Errorf("algorithm %d was taken, with %d codes", alg, len(codes))
 		}
 	}
-	a := passkeytest.New(ourOrigin)
-	h.passkey(alice, a)
-	a.Broken = true
-	if c := h.signs(alice, a); c.Result != factor.Wrong {
-		t.Errorf("a signature of another key: %+v", c)
+	for is, says := range map[int]int{passkeytest.EdDSA: passkeytest.ES256, passkeytest.RS256: passkeytest.ES256, passkeytest.ES256: passkeytest.RS256} {
+		a := passkeytest.New(ourOrigin)
+		a.Key, a.Algorithm = is, says
+		if _, err := h.finish(alice, a.Create(t, h.begin(alice))); !errors.Is(err, factor.ErrDenied) {
+			t.Errorf("a key of %d that says %d: %v", is, says, err)
+		}
+	}
+	small := passkeytest.New(ourOrigin)
+	small.Key, small.Bits = passkeytest.RS256, 1024
+	if _, err := h.finish(alice, small.Create(t, h.begin(alice))); !errors.Is(err, factor.ErrDenied) {
+		t.Errorf("an RSA key of 1024 bits: %v", err)
+	}
+	for _, alg := range []int{passkeytest.ES256, passkeytest.EdDSA, passkeytest.RS256} {
+		a := passkeytest.New(ourOrigin)
+		a.Key = alg
+		h.passkey(alice, a)
+		if c := h.signs(alice, a); c.Result != factor.Good {
+			t.Errorf("an honest key of %d: %+v", alg, c)
+		}
+		a.Broken = true
+		if c := h.signs(alice, a); c.Result != factor.Wrong {
+			t.Errorf("a signature of another key of %d: %+v", alg, c)
+		}
 	}
 }
 
@@ -528,6 +546,25 @@ func TestPasskeysAreBoundToAHost(t *testing.T) {
 	})
 	if m := h.methods(alice); len(m) != 0 {
 		t.Errorf("methods %+v", m)
+	}
+}
+
+// How an authenticator is reached is kept for the browser, which asks for it sooner then;
+// what is no such word does not fill the record.
+func TestTransportsAreKeptAndBounded(t *testing.T) {
+	h := newPasskeyHouse(t)
+	for name, c := range map[string]struct{ says, kept []string }{
+		"bob":   {[]string{"usb", "nfc"}, []string{"usb", "nfc"}},
+		"eve":   {[]string{strings.Repeat("x", 100), "hybrid"}, []string{"hybrid"}},
+		"trent": {slices.Repeat([]string{"usb"}, 100), slices.Repeat([]string{"usb"}, 8)},
+	} {
+		id, a := h.user(name), passkeytest.New(ourOrigin)
+		a.Transports = c.says
+		h.passkey(id, a)
+		options, _ := h.ask(id)
+		if got := passkeytest.Read(t, options).PublicKey.Allow; len(got) != 1 || !slices.Equal(got[0].Transports, c.kept) {
+			t.Errorf("%s: %v, want %v", name, got, c.kept)
+		}
 	}
 }
 

@@ -221,6 +221,13 @@ func TestPasskeyLogin(t *testing.T) {
 	if h.count(audit.KindLogin, audit.OK, "") != 1 {
 		t.Error("no event of a login")
 	}
+	options, _, err := h.doors.BeginPasskeyLogin(login.API)
+	must(t, err)
+	done, err = h.doors.FinishPasskeyLogin(t.Context(), login.PasskeyAttempt{Response: a.Get(t, options), Realm: "users", Door: login.API, Client: alice.client})
+	must(t, err)
+	if live := h.mustLive(done); live.Kind != session.API || done.Opened.Refresh == nil {
+		t.Errorf("by the API: %+v", live)
+	}
 	root, key := h.member("root@admin"), passkeytest.New(ourOrigin)
 	root.adds(key)
 	done, err = h.alone(key, root.client)
@@ -256,8 +263,12 @@ func TestPasskeyLoginRefuses(t *testing.T) {
 	_, err = h.doors.FinishPasskeyLogin(t.Context(), login.PasskeyAttempt{Response: a.Get(t, api), Door: login.Portal, Client: alice.client})
 	h.wantDenied(err, "a challenge of the API at the portal")
 	for _, door := range []login.Door{login.Trench, login.FastAPI2FA, 0} {
-		_, err = h.doors.FinishPasskeyLogin(t.Context(), login.PasskeyAttempt{Response: a.Get(t, options), Door: door, Client: alice.client})
-		h.wantDenied(err, "a facade's door")
+		theirs, _, err := h.doors.BeginPasskeyLogin(door)
+		must(t, err)
+		for _, options := range [][]byte{options, theirs} {
+			_, err = h.doors.FinishPasskeyLogin(t.Context(), login.PasskeyAttempt{Response: a.Get(t, options), Door: door, Client: alice.client})
+			h.wantDenied(err, "a facade's door")
+		}
 	}
 	first := alice.first()
 	_, err = h.doors.FinishPasskeyLogin(t.Context(), login.PasskeyAttempt{Response: a.Get(t, alice.asks(first)), Door: login.Portal, Client: alice.client})

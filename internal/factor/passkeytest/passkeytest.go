@@ -1,6 +1,6 @@
 // Package passkeytest is an authenticator in software, for tests: it answers the options
 // of navigator.credentials.create and get as a browser with a passkey does (WebAuthn Level
-// 3, ES256, no attestation), and misbehaves on demand. It shares no code with what judges
+// 3, without attestation), and misbehaves on demand. It shares no code with what judges
 // its answers.
 //
 //	a := passkeytest.New("https://auth.example.com")
@@ -10,9 +10,12 @@ package passkeytest
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -27,18 +30,21 @@ import (
 type Authenticator struct {
 	Origin string // of the page that asks
 
-	Unverified      bool   // the person was not verified (flag UV)
-	Absent          bool   // nobody touched it (flag UP)
-	Synced          bool   // keys may be copied (flags BE and BS)
-	NotDiscoverable bool   // answers name nobody
-	Uncounted       bool   // the counter is 0 always, as with synchronised keys
-	RPID            string // binds to another host than the options say
-	Challenge       string // signs another challenge, in base64url
-	Handle          []byte // names another person
-	Type            string // another ceremony, such as webauthn.get
-	CrossOrigin     bool   // the page stands in a foreign one
-	Algorithm       int    // of new keys, as they say: -7 is ES256
-	Broken          bool   // signatures are of another key
+	Unverified      bool     // the person was not verified (flag UV)
+	Absent          bool     // nobody touched it (flag UP)
+	Synced          bool     // keys may be copied (flags BE and BS)
+	NotDiscoverable bool     // answers name nobody
+	Uncounted       bool     // the counter is 0 always, as with synchronised keys
+	RPID            string   // binds to another host than the options say
+	Challenge       string   // signs another challenge, in base64url
+	Handle          []byte   // names another person
+	Type            string   // another ceremony, such as webauthn.get
+	CrossOrigin     bool     // the page stands in a foreign one
+	Key             int      // what new keys are: ES256 (0), EdDSA, RS256
+	Algorithm       int      // what new keys say that they are; 0: what they are
+	Bits            int      // of RSA keys; 0: 2048
+	Broken          bool     // signatures are of another key
+	Transports      []string // how it can be reached; none: it is built in
 
 	keys []*Passkey // newest last
 }
@@ -49,8 +55,16 @@ type Passkey struct {
 	RPID    string
 	User    []byte
 	Counter uint32
-	key     *ecdsa.PrivateKey
+	alg     int
+	key     crypto.Signer
 }
+
+// Algorithms of keys (RFC 9053, RFC 8812).
+const (
+	ES256 = -7
+	EdDSA = -8
+	RS256 = -257
+)
 
 // New returns an authenticator in front of a page.
 func New(origin string) *Authenticator { return &Authenticator{Origin: origin} }
@@ -90,7 +104,8 @@ type Options struct {
 			ID string `json:"id"`
 		} `json:"excludeCredentials"`
 		Allow []struct {
-			ID string `json:"id"`
+			ID         string   `json:"id"`
+			Transports []string `json:"transports"`
 		} `json:"allowCredentials"`
 		Selection struct {
 			ResidentKey      string `json:"residentKey"`
@@ -115,17 +130,21 @@ func Read(t testing.TB, options []byte) Options {
 func (a *Authenticator) Create(t testing.TB, options []byte) []byte {
 	t.Helper()
 	o := Read(t, options).PublicKey
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
+	p := &Passkey{ID: make([]byte, 32), RPID: o.RP.ID, User: decode(t, o.User.ID), alg: a.Key}
+	if p.alg == 0 {
+		p.alg = ES256
 	}
-	p := &Passkey{ID: make([]byte, 32), RPID: o.RP.ID, User: decode(t, o.User.ID), key: key}
+	p.key = a.newKey(t, p.alg)
 	_, _ = rand.Read(p.ID)
 	a.keys = append(a.keys, p)
+	transports := a.Transports
+	if transports == nil {
+		transports = []string{"internal"}
+	}
 	return a.answer(t, p, map[string]any{
 		"clientDataJSON":    encode(a.clientData("webauthn.create", o.Challenge)),
 		"attestationObject": encode(attestation(a.authData(p, a.publicKey(t, p)))),
-		"transports":        []string{"internal"},
+		"transports":        transports,
 	})
 }
 
@@ -156,12 +175,16 @@ func (a *Authenticator) Sign(t testing.TB, p *Passkey, options []byte) []byte {
 	data := a.authData(p, nil)
 	client := a.clientData("webauthn.get", Read(t, options).PublicKey.Challenge)
 	hash := sha256.Sum256(client)
-	digest := sha256.Sum256(slices.Concat(data, hash[:]))
 	key := p.key
 	if a.Broken {
-		key, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		key = a.newKey(t, p.alg)
 	}
-	signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	message, how := slices.Concat(data, hash[:]), crypto.Hash(0) // EdDSA signs the message itself
+	if p.alg != EdDSA {
+		digest := sha256.Sum256(message)
+		message, how = digest[:], crypto.SHA256
+	}
+	signature, err := key.Sign(rand.Reader, message, how)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,23 +247,54 @@ func (a *Authenticator) authData(p *Passkey, made []byte) []byte {
 	return slices.Concat(data, p.ID, made)
 }
 
-// publicKey is the key in COSE (RFC 9053 section 2.1), a map in canonical CBOR.
-func (a *Authenticator) publicKey(t testing.TB, p *Passkey) []byte {
+func (a *Authenticator) newKey(t testing.TB, alg int) (key crypto.Signer) {
 	t.Helper()
-	point, err := p.key.PublicKey.Bytes() // 4, x, y
+	var err error
+	switch alg {
+	case ES256:
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case EdDSA:
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	case RS256:
+		bits := a.Bits
+		if bits == 0 {
+			bits = 2048
+		}
+		key, err = rsa.GenerateKey(rand.Reader, bits)
+	default:
+		t.Fatalf("no keys of algorithm %d are made here", alg)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	alg := a.Algorithm
-	if alg == 0 {
-		alg = -7
+	return key
+}
+
+// publicKey is the key in COSE (RFC 9053 section 7, RFC 8230), a map in canonical CBOR.
+func (a *Authenticator) publicKey(t testing.TB, p *Passkey) []byte {
+	t.Helper()
+	alg := p.alg
+	if a.Algorithm != 0 {
+		alg = a.Algorithm
 	}
-	out := []byte{0xa5, 0x01, 0x02, 0x03}
-	out = append(out, negative(alg)...)
-	out = append(out, 0x20, 0x01, 0x21, 0x58, 0x20)
-	out = append(out, point[1:33]...)
-	out = append(out, 0x22, 0x58, 0x20)
-	return append(out, point[33:]...)
+	start := func(fields, kind byte) []byte {
+		return append([]byte{0xa0 | fields, 0x01, kind, 0x03}, negative(alg)...)
+	}
+	switch public := p.key.Public().(type) {
+	case *ecdsa.PublicKey:
+		point, err := public.Bytes() // 4, x, y
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.Concat(start(5, 2), []byte{0x20, 0x01, 0x21, 0x58, 0x20}, point[1:33], []byte{0x22, 0x58, 0x20}, point[33:])
+	case ed25519.PublicKey:
+		return slices.Concat(start(4, 1), []byte{0x20, 0x06, 0x21, 0x58, 0x20}, public)
+	case *rsa.PublicKey:
+		n := public.N.Bytes()
+		return slices.Concat(start(4, 3), []byte{0x20, 0x59}, binary.BigEndian.AppendUint16(nil, uint16(len(n))), n, []byte{0x21, 0x43, 1, 0, 1})
+	}
+	t.Fatal("a key of no known kind")
+	return nil
 }
 
 // negative is a negative integer in CBOR, down to -65536.

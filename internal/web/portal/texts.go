@@ -161,6 +161,7 @@ func texts() map[string]string {
 		"enroll.title":    "Set up your authenticator",
 		"enroll.forced":   "A second proof is needed here, and your account has none yet. It takes a minute, and an authenticator app on your phone.",
 		"enroll.chosen":   "Your old authenticator goes on working until the new one has shown a good code.",
+		"enroll.beside":   "The authenticators that you have go on working beside the new one.",
 		"enroll.first":    "An authenticator app on your phone shows codes that nobody else has. From now on you sign in with your password and such a code.",
 		"enroll.scan":     "Scan this picture with the app, then type the code that it shows.",
 		"enroll.alt":      "QR code for your authenticator app",

@@ -57,9 +57,15 @@ func (x *exchange) totpConfirmView(status int, alert string) error {
 	if e == nil {
 		return errNothingPending
 	}
+	about := "enroll.chosen"
+	if d, err := x.draft(factor.TOTP); err != nil {
+		return err
+	} else if d.Beside {
+		about = "enroll.beside"
+	}
 	f := x.newEnrollForm(e)
 	f.Key, f.Back = x.confirmKey(e), true
-	f.Name, f.About, f.Action = x.name(), x.p.say("enroll.chosen"), "/sallyport/account/totp/confirm"
+	f.Name, f.About, f.Action = x.name(), x.p.say(about), "/sallyport/account/totp/confirm"
 	return x.page(status, "enroll", view{Title: x.p.say("enroll.title"), Alert: alert, Body: f})
 }
 
