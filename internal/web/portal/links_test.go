@@ -353,7 +353,9 @@ func TestGuessesAtALinkEndIt(t *testing.T) {
 	b := h.browser()
 	b.open(link).want(t, 200, "Your new password")
 	b.send("/sallyport/reset/confirm", "new_password", otherWords, "again", otherWords, "code", "000000").want(t, 403, "This link has ended")
-	h.browser().get(link).want(t, 403, "This link has ended")
+	if p := h.browser().get(link).want(t, 403, "This link has ended"); !p.offers("/sallyport/reset") {
+		t.Errorf("the page of a dead link leads to %q", p.Links)
+	}
 	if got := b.pendingCookies(); len(got) != 0 {
 		t.Errorf("the browser still holds %q", got)
 	}
@@ -392,4 +394,37 @@ func TestAnAddressRegistersOnce(t *testing.T) {
 	if !p.offers("/sallyport/login") {
 		t.Errorf("it leads to %q", p.Links)
 	}
+}
+
+// Attack: a realm lets people register, a link goes out, and the administrator closes the
+// realm. The link opens nothing from then on, nor does what it was traded for.
+func TestALinkDiesWithTheRegistrationOfItsRealm(t *testing.T) {
+	h := build(t, plan{realms: map[string]account.Settings{"users": {}}})
+	registration := func(yes bool) {
+		must(t, h.store.Update(t.Context(), func(tx store.Tx) error {
+			s := account.Settings{}
+			if yes {
+				s.Registration = &account.Registration{}
+			}
+			_, err := h.directory.SetRealm(tx, account.Local(), "guests", s, nil, 0)
+			return err
+		}))
+	}
+	registration(true)
+	must(t, h.doors.Register(t.Context(), "guests", "new@example.com", login.Client{}))
+	link := login.RegisterPath + "?token=" + h.mail.Last(mailtest.Registration).Token
+	b := h.browser()
+	b.open(link).want(t, 200, "Create an account")
+	registration(false)
+	h.browser().get(link).want(t, 403, "This link has ended")
+	if p := b.send("/sallyport/register/confirm", "username", "newton", "new_password", password, "again", password); p.Status != 403 {
+		t.Errorf("the form of before: %d %q", p.Status, p.Title)
+	}
+	b.get(login.RegisterPath).want(t, 403, "This link has ended")
+	must(t, h.store.View(t.Context(), func(tx store.Tx) error {
+		if _, err := h.directory.ByRef(tx, principal.Ref{Name: "newton", Realm: "guests"}); err == nil {
+			t.Error("the account was made")
+		}
+		return nil
+	}))
 }

@@ -15,8 +15,8 @@ import (
 
 // askForm asks for whom, or to which address, a link is to be sent.
 type askForm struct {
-	About, Action, Label, Kind, Complete, Value, Submit string
-	Realm                                               string
+	About, Action, Label, Kind, Complete, Value, Submit, Hint string
+	Realm                                                     string
 }
 
 // resetPage asks who forgot the password. Where no link can be sent there is no such page.
@@ -28,7 +28,7 @@ func (x *exchange) resetAsk(status int, alert string) error {
 	}
 	return x.page(status, "ask", view{Title: x.p.say("reset.title"), Alert: alert, Body: askForm{
 		About: x.p.say("reset.about"), Action: "/sallyport/reset", Label: x.p.say("login.name"), Kind: "text", Complete: "username",
-		Value: x.form["username"], Submit: x.p.say("reset.ask"), Realm: x.param("realm"),
+		Value: x.form["username"], Submit: x.p.say("reset.ask"), Hint: x.p.say("login.realm"), Realm: x.param("realm"),
 	}})
 }
 

@@ -43,15 +43,18 @@ func (x *exchange) trade(token, path string, fn func() (secret.Token, error)) er
 	return x.see(at(path, "l", id))
 }
 
-// endedLink says that a link, or what it was traded for, is dead.
+// endedLink says that a link, or what it was traded for, is dead. Whoever can ask for
+// another by himself is led there.
 func (x *exchange) endedLink(err error, key string) error {
-	if !denied(err) && !errors.Is(err, errGone) && !errors.Is(err, login.ErrSetupDone) {
+	if !denied(err) && !errors.Is(err, errGone) && !errors.Is(err, login.ErrSetupDone) && !errors.Is(err, account.ErrRegistrationClosed) {
 		return err
 	}
 	x.end()
-	return x.message(http.StatusForbidden, message{
-		Title: x.p.say("setup.gone"), Text: x.p.say(key), Link: "/sallyport/", LinkText: x.p.say("error.start"),
-	})
+	m := message{Title: x.p.say("setup.gone"), Text: x.p.say(key), Link: "/sallyport/", LinkText: x.p.say("error.start")}
+	if key == "reset.expired" && x.p.doors.MailsLinks() {
+		m.Link, m.LinkText = "/sallyport/reset", x.p.say("reset.title")
+	}
+	return x.message(http.StatusForbidden, m)
 }
 
 type setupForm struct{ ID, Name string }
