@@ -52,7 +52,7 @@ fuzz: ## fuzz every parser for FUZZTIME each (default 20s)
 
 screenshots: deps-test ## make the pictures of docs/pages.md anew
 	rm -rf docs/screenshots && mkdir docs/screenshots
-	SALLYPORT_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run 'TestEveryPage|TestOwnName' ./standalone
+	SALLYPORT_SCREENSHOTS=$(CURDIR)/docs/screenshots $(GO) test -count=1 -run 'TestEveryPage|TestOwnName|TestPasskeyPages|TestAccountPages' ./standalone
 
 deps-test: ## install what the tests need
 	@scripts/need.sh $(TEST_PACKAGES)

@@ -31,6 +31,8 @@ elsewhere=(
   TestM4EveryInvertedConditionIsNoticed
   # How pages look, with a browser of minutes, does not depend on where sessions lie.
   TestEveryPageIsAccessibleInChromium TestEveryPageOfTheAPIInChromium TestOwnNameAndLogoInChromium
+  TestEveryPageOfSentCodesInChromium TestEveryPageOfSelfServiceInChromium TestAccountPagesInChromium TestPasskeyPagesInChromium
+  TestPasskeysInChromium TestPasskeySignsForForeignPageInChromium TestCopiedPasskeyInChromium
 )
 
 run badger ./...

@@ -38,7 +38,6 @@ var verifying = []struct {
 	{"login/ephemeral.go", "login", []string{"ticketOf", "owner", "wrong"}},
 	{"login/second.go", "login", []string{"passSecond", "judge"}},
 	{"login/trusted.go", "login", []string{"trusts", "trust"}},
-	{"login/passkey.go", "login", []string{"openChallenge", "namedByPasskey", "passBoth", "notLetIn"}},
 	{"login/pass.go", "login", []string{"ProvePasskey", "spendPass"}},
 	{"login/again.go", "login", []string{"onceMore", "openedBy"}},
 	{"login/prove.go", "login", []string{"Prove"}},
