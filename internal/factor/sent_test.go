@@ -397,6 +397,27 @@ func TestSeveralAuthenticators(t *testing.T) {
 	}
 }
 
+// An address to which a factor's codes go is part of the factor: with a new one the epoch
+// rises, and what was opened before ends. Without such a factor it does not.
+func TestANewAddressOfAFactorRaisesTheEpoch(t *testing.T) {
+	h, p := sending(t, account.Settings{})
+	alice, bob := h.reachable("alice"), h.reachable("bob")
+	h.activate(p, alice, factor.Email)
+	for id, want := range map[principal.ID]uint64{alice: 1, bob: 0} {
+		before := h.epoch(id)
+		h.update(func(tx store.Tx) error {
+			_, err := h.factors.NewTarget(tx, id, account.EmailField, id.String()[:8]+"@example.org")
+			return err
+		})
+		h.update(func(tx store.Tx) error {
+			return h.factors.ConfirmTarget(tx, account.Self(id), id, account.EmailField, p.last(t).Code)
+		})
+		if got := h.epoch(id) - before; got != want {
+			t.Errorf("the epoch rose by %d, want %d", got, want)
+		}
+	}
+}
+
 // However methods come and go, whoever has any has exactly one primary one.
 func TestThereIsAlwaysOnePrimaryMethod(t *testing.T) {
 	h, p := sending(t, account.Settings{})

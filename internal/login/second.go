@@ -179,10 +179,7 @@ type asked struct {
 // judge counts a try at the person, compares, burns what is good, and settles
 // the count. The caller commits, whatever the verdict.
 func (d *Doors) judge(tx store.Tx, u *account.User, a asked, c Client) (verdict, error) {
-	v := verdict{method: a.method}
-	if v.method == "" {
-		v.method = factor.NameOf(a.code)
-	}
+	v := verdict{method: a.method} // Try says by which it was judged
 	try, err := d.counted(tx, u, a, c)
 	if err != nil {
 		return v, err
