@@ -12,7 +12,7 @@ status=0
 run() { # NAME ARGUMENT…: go test with these arguments
   local name=$1
   shift
-  go tool -modfile=tools/go.mod gotestsum --format pkgname --jsonfile "$work/$name" -- -race -timeout 14m "$@" || status=$?
+  go tool -modfile=tools/go.mod gotestsum --format pkgname --jsonfile "$work/$name" -- -race -timeout 25m "$@" || status=$?
 }
 
 # Left out of the second pass, by whole names, and why:
