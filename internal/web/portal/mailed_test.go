@@ -160,6 +160,9 @@ func TestNotMe(t *testing.T) {
 	b.follow(b.get(login.NotMePath+"?token="+token)).want(t, 200, "This was not me")
 	thief.get("/sallyport/account/").want(t, 200, "Your account") // opening the page ended nothing
 	b.send("/sallyport/not-me").want(t, 200, "Everything was ended")
+	if !strings.Contains(b.page.Body, `href="/sallyport/reset?realm=users"`) {
+		t.Error("the way on leads to the same name in another realm")
+	}
 	if p := thief.get("/sallyport/account/"); p.Status == http.StatusOK {
 		t.Error("the thief is still in")
 	}

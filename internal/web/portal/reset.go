@@ -257,13 +257,14 @@ func notMePage(x *exchange) error {
 }
 
 func notMeSubmit(x *exchange) error {
+	realm := x.state.Realm // whose account it is: another may have the same name
 	if err := x.p.doors.NotMe(x.context(), x.token, login.Portal, x.caller()); err != nil {
 		return x.endedLink(err, "notme.expired")
 	}
 	x.end()
 	m := message{Text: x.p.say("notme.done"), Link: "/sallyport/login", LinkText: x.p.say("start.sign-in")}
 	if x.p.doors.MailsLinks() {
-		m.Link, m.LinkText = "/sallyport/reset", x.p.say("reset.title")
+		m.Link, m.LinkText = at("/sallyport/reset", "realm", realm), x.p.say("reset.title")
 	}
 	return x.page(http.StatusOK, "told", view{Title: x.p.say("notme.ended"), Body: m})
 }
